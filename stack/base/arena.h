@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * arena.h - the one mapping that holds all stack state, and its allocator
+ *
+ * The arena is given a piece of memory and never asks for more itself: the
+ * core makes no system call. Whoever turns the crank looks at arena_wants()
+ * while not holding the lock, makes more memory present, and then calls
+ * arena_extend() under the lock. An allocation that does not fit gives NULL;
+ * every caller turns that into a drop by name or -ENOBUFS.
+ *
+ * Inside an arena pointers are ordinary pointers: every participant maps it at
+ * the same address. No pointer to a function, to libc's heap or to a thread
+ * ever goes into it.
+ *
+ * Locks: the caller holds the stack lock for everything but arena_wants().
+ */
+#ifndef TCPSHIM_ARENA_H
+#define TCPSHIM_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+
+/* Makes an arena in @mem: @len bytes are usable now, up to @max later. @mem is
+ * borrowed, zeroed by the caller, aligned to 64 KiB. NULL if @len is too small. */
+struct arena *arena_init(void *mem, size_t len, size_t max);
+
+/* For unit tests, the simulator under sanitizers and fuzzers: an arena that
+ * takes each object from malloc(), so that every overrun and leak is seen.
+ * @max bounds what may be in use. Freed with arena_destroy_malloc(). */
+struct arena *arena_new_malloc(size_t max);
+void arena_destroy_malloc(struct arena *a);
+
+/* 64-byte aligned for sizes of 64 and up, 16-byte below; contents are not
+ * defined. Largest single object: ARENA_MAX_OBJ. */
+#define ARENA_MAX_OBJ ((size_t)1 << 20)
+void *arena_alloc(struct arena *a, size_t size);
+void *arena_zalloc(struct arena *a, size_t size);
+void arena_free(struct arena *a, void *p); /* NULL is fine */
+
+/* Bytes in live objects, as charged (rounded up to their slab class). */
+size_t arena_used(const struct arena *a);
+/* Bytes that could be had without growing, an under-estimate; any thread. */
+size_t arena_room(const struct arena *a);
+/* How many bytes the mapping should be grown by, 0 when there is headroom;
+ * reads one word, safe without the lock. */
+size_t arena_wants(const struct arena *a);
+/* @len bytes from the start are present now. */
+void arena_extend(struct arena *a, size_t len);
+size_t arena_len(const struct arena *a);
+
+/* A place to find the root object of whatever lives in the arena. */
+void arena_set_root(struct arena *a, void *root);
+void *arena_root(const struct arena *a);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ip.h - IPv4 and IPv6: check and deliver, route, fragment, send
+ */
+#ifndef TCPSHIM_IP_H
+#define TCPSHIM_IP_H
+
+#include "base/addr.h"
+#include "base/core.h"
+#include "base/htab.h"
+#include "link/link.h"
+
+struct transport; /* whom ip delivers to */
+struct reass;	  /* reass.c */
+struct pmtu;	  /* route.c */
+
+#define IP_MAX_ADDRS 16
+#define IP_MAX_ROUTES 64
+
+struct ip_ifaddr {
+	struct ip_addr addr;
+	uint8_t plen;
+};
+
+struct ip_route {
+	struct ip_addr dst; /* its family is the route's */
+	struct ip_addr gw;  /* any: on link */
+	struct ip_addr src; /* preferred source, any: choose */
+	uint8_t plen;
+	uint8_t link; /* enum link_id */
+};
+
+/* ICMP error token bucket, RFC 4443 2.4(f); per host and whole stack. */
+struct icmp_limit {
+	nsec refilled_at;
+	uint32_t tokens;
+	struct {
+		uint32_t hash;
+		nsec next_at;
+	} host[64];
+};
+
+struct ip {
+	struct core *core;
+	struct link *link;
+	struct transport *tp;
+	struct ip_ifaddr addrs[IP_MAX_ADDRS];
+	unsigned num_addrs;
+	struct ip_route routes[IP_MAX_ROUTES]; /* longest prefix first */
+	unsigned num_routes;
+	struct reass *reass;
+	struct htab pmtu; /* destination -> struct pmtu */
+	uint32_t num_pmtu;
+	struct timer timer; /* TIMER_IP: reassembly and path MTU expiry */
+	struct icmp_limit icmp_limit[2]; /* v4, v6 */
+	struct sip_key id_key;
+	uint32_t id_counter;
+};
+
+int ip_init(struct ip *ip, struct core *c, struct link *l,
+	    struct transport *tp);
+void ip_fini(struct ip *ip);
+void ip_timer(struct ip *ip, nsec now);
+
+/* Adds an address and its on-link route. 0, -EEXIST, -ENOSPC. */
+int ip_addr_add(struct ip *ip, const struct ip_addr *a, unsigned plen);
+int ip_route_add(struct ip *ip, const struct ip_addr *dst, unsigned plen,
+		 const struct ip_addr *gw);
+
+enum ip_scope { /* what an address is to this host */
+	IP_SCOPE_NONE,	/* somebody else's unicast */
+	IP_SCOPE_LOCAL, /* ours, loopback included */
+	IP_SCOPE_BCAST, /* limited or directed broadcast */
+	IP_SCOPE_MCAST,
+};
+enum ip_scope ip_scope(const struct ip *ip, const struct ip_addr *a);
+
+/* Route to @dst, or NULL (-ENETUNREACH). A local address goes to LINK_LO. */
+const struct ip_route *ip_route_lookup(const struct ip *ip,
+				       const struct ip_addr *dst);
+/* Source address for @dst (RFC 6724 rules that apply; RFC 1122 3.3.4.3).
+ * 0, -ENETUNREACH, -EADDRNOTAVAIL. */
+int ip_source(const struct ip *ip, const struct ip_addr *dst,
+	      struct ip_addr *src);
+/* Path MTU to @dst now: the learned one until it expires, else the link's. */
+uint32_t ip_mtu(struct ip *ip, const struct ip_addr *dst, nsec now);
+
+/* What a transport asks for. */
+struct ip_tx {
+	struct ip_addr src, dst;
+	uint32_t flow; /* IPv6 flow label */
+	uint8_t proto;
+	uint8_t ttl;   /* 0: the default */
+	uint8_t tos;   /* or traffic class */
+	bool df;       /* -EMSGSIZE rather than fragment; sets DF on IPv4 */
+	bool dont_fragment_local; /* IP_PMTUDISC_PROBE: ignore learned MTU */
+};
+
+/* Takes @p, whose headers begin with the L4 header. gso packets must have
+ * hdr_len = L4 header length; ip adds its own. A PARTIAL checksum is completed
+ * here when the packet has to be fragmented. 0, -ENETUNREACH, -EMSGSIZE,
+ * -ENOBUFS; @p is gone in every case. */
+int ip_out(struct ip *ip, struct pkt *p, const struct ip_tx *tx, nsec now);
+
+/* A datagram for a transport: the L4 packet, contiguous, checksum not yet
+ * looked at (see csum). @f is borrowed; frame_get() it to keep the bytes. */
+struct ip_rx {
+	struct frame *f;
+	const uint8_t *l4; /* inside f->data */
+	uint32_t l4_len;
+	struct ip_addr src, dst;
+	uint32_t flow;
+	uint8_t proto, ttl, tos;
+	uint8_t csum;  /* enum csum_state */
+	uint8_t scope; /* enum ip_scope of dst */
+	uint8_t link;
+	bool was_fragmented;
+};
+
+enum ip_verdict { IP_TAKEN, IP_NO_PROTO, IP_NO_PORT };
+/* Defined by transport/demux.c. IP_NO_PORT and IP_NO_PROTO make ip send the
+ * unreachable error (unless gated). */
+enum ip_verdict ip_deliver(struct transport *tp, const struct ip_rx *rx,
+			   nsec now);
+
+/* An ICMP error about a packet we sent, delivered to the transport whose
+ * header is quoted. */
+struct ip_error {
+	struct ip_addr local, remote; /* as in the packet that we sent */
+	struct ip_addr offender;      /* who complained */
+	uint8_t proto;
+	uint8_t type, code;	      /* as on the wire */
+	uint8_t is4;
+	int err;	  /* errno that Linux maps it to: ECONNREFUSED, ... */
+	bool fatal;	  /* Linux's icmp_err_convert[].fatal */
+	uint32_t mtu;	  /* EMSGSIZE: the new path MTU, already noted */
+	const uint8_t *l4; /* quoted L4 bytes, at least 8 */
+	uint32_t l4_len;
+};
+/* Defined by transport/demux.c. */
+void ip_deliver_error(struct transport *tp, const struct ip_error *e, nsec now);
+
+/* icmp.c: an error about @rx (the packet as received), gated and rate limited
+ * per RFC 1122 3.2.2 and RFC 4443 2.4(e). @rest: MTU or pointer. */
+void icmp_send_error(struct ip *ip, const struct frame *f, uint8_t type,
+		     uint8_t code, uint32_t rest, nsec now);
+
+#endif

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stack.c - joins the layers
+ */
+#include "stack.h"

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stack.h - the core's face: everything that turns the crank uses this
+ *
+ * The shim, the simulator, the fuzzers (and later a packetdrill adapter, and
+ * record and replay) give the core frames, calls and @now, and take from it
+ * frames, results, readiness and the next deadline. The core itself makes no
+ * system call, reads no clock, draws no randomness and starts no thread: all
+ * of that comes in here, so one seed replays everything.
+ *
+ * Threads: every function needs the stack lock, which belongs to the crank
+ * (one stack, one lock). @now is read after taking it and never runs back.
+ * Under it no application memory is touched: addresses and option values are
+ * copied to and from the caller's own small structs before and after, payload
+ * is copied between begin and commit without the lock.
+ *
+ * Errors are negative errno values, as Linux's system calls would give.
+ */
+#ifndef TCPSHIM_STACK_H
+#define TCPSHIM_STACK_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/stats.h"
+#include "base/time.h"
+#include "link/link.h"
+#include "sysctl.h"
+#include "transport/tcp.h"
+
+struct stack;
+
+struct stack_cfg {
+	struct link_cfg link;
+	struct {
+		struct ip_addr addr;
+		unsigned plen;
+	} addrs[IP_MAX_ADDRS];
+	unsigned num_addrs;
+	struct {
+		struct ip_addr dst, gw;
+		unsigned plen;
+	} routes[IP_MAX_ROUTES]; /* default routes and further ones */
+	unsigned num_routes;
+	const struct sysctl_values *sysctl; /* NULL: defaults */
+	enum log_level log;
+};
+
+/* 127.0.0.1/8 and ::1/128 are always there. NULL: the arena is too small or an
+ * address or route makes no sense. Becomes the arena's root. */
+struct stack *stack_new(struct arena *a, const struct stack_cfg *cfg,
+			const uint8_t seed[32], nsec now);
+/* Frees everything, sockets included, silently: nothing is sent. */
+void stack_free(struct stack *st);
+
+/* --- packets ---
+ * A transmit: headers first (v[0]), then pinned payload; f.len covers all of
+ * it. Valid, readable without the lock, until stack_tx_done(). */
+struct txv {
+	struct frame f; /* data and len of the headers are v[0]; len is all */
+	struct iovec v[8];
+	uint8_t num_v;
+	uint64_t cookie;
+};
+
+/* Empty frames to read into, outside the lock: ->data has ->room bytes. The
+ * caller owns them until it passes them to stack_rx() or stack_rx_free(). Last
+ * freed, first handed out (a cold buffer costs four times a hot one). How many. */
+unsigned stack_rx_alloc(struct stack *st, uint32_t room, struct frame *v[],
+			unsigned n);
+void stack_rx_free(struct stack *st, struct frame *const v[], unsigned n);
+/* Takes @v. @drained: the device had nothing more, so owed ACKs go out now.
+ * Input comes before timers: don't tick while input waits. Returns n. */
+unsigned stack_rx(struct stack *st, struct frame *const v[], unsigned n,
+		  bool drained, nsec now);
+/* Up to @n packets to write, in order. */
+unsigned stack_tx(struct stack *st, struct txv v[], unsigned n, nsec now);
+bool stack_tx_pending(const struct stack *st);
+/* Written (res >= 0), or refused (-errno): unpins. */
+void stack_tx_done(struct stack *st, const struct txv v[], const int res[],
+		   unsigned n, nsec now);
+/* Runs what is due: timers, looped back and impaired packets, at most @budget
+ * of them; how many ran (== budget: call again). */
+unsigned stack_tick(struct stack *st, unsigned budget, nsec now);
+/* The next deadline: <= now when something is due, TIME_NEVER when idle. */
+nsec stack_next_at(struct stack *st);
+
+/* --- readiness --- */
+struct ready {
+	sockid s;
+	uint32_t bits; /* EPOLL* that hold now */
+	uint32_t in_seq, out_seq;
+	uint16_t slot;
+};
+/* Sockets whose readiness changed since they were last returned; how many. */
+unsigned stack_ready(struct stack *st, struct ready v[], unsigned n);
+
+/* --- sockets: what an fd names; no call here ever waits ---
+ * An unknown sockid is -EBADF. */
+int sock_new(struct stack *st, int family, int type, int proto, sockid *out,
+	     nsec now); /* -EAFNOSUPPORT, -ESOCKTNOSUPPORT, -EPROTONOSUPPORT */
+void sock_close(struct stack *st, sockid s, nsec now);
+int sock_bind(struct stack *st, sockid s, const struct sockaddr *sa,
+	      socklen_t len, nsec now);
+int sock_connect(struct stack *st, sockid s, const struct sockaddr *sa,
+		 socklen_t len, nsec now); /* 0, -EINPROGRESS, -EALREADY, ... */
+int sock_listen(struct stack *st, sockid s, int backlog, nsec now);
+int sock_accept(struct stack *st, sockid s, sockid *out, nsec now); /* -EAGAIN */
+int sock_shutdown(struct stack *st, sockid s, int how, nsec now);
+int sock_name(struct stack *st, sockid s, bool peer,
+	      struct sockaddr_storage *sa, socklen_t *len);
+
+/* What travels beside the bytes. In: where to and with what; out: where from. */
+#define SOCK_CTL_PKTINFO 1u	/* local address of a datagram */
+#define SOCK_CTL_TTL 2u
+#define SOCK_CTL_TOS 4u
+#define SOCK_CTL_STAMP 8u	/* arrival, on the stack's clock */
+struct sock_msg {
+	struct sockaddr_storage name;
+	socklen_t name_len; /* 0: none */
+	int flags;	    /* recv: MSG_TRUNC, MSG_OOB found */
+	uint32_t real_len;  /* recv: length of the whole datagram */
+	uint32_t ctl;	    /* SOCK_CTL_*: which of these are set */
+	struct ip_addr local;
+	int ttl, tos;
+	nsec at;
+};
+
+/* @want: bytes the caller has. TCP may lend less; a datagram is all or nothing
+ * (-EMSGSIZE). @m may be NULL. >= 0, or -EAGAIN (blocked, or arena short),
+ * -EPIPE (the shim raises SIGPIPE), -EDESTADDRREQ, -ENETUNREACH, ... */
+int sock_send_begin(struct stack *st, sockid s, size_t want, int flags,
+		    const struct sock_msg *m, struct span *sp, nsec now);
+int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
+		     int flags, nsec now); /* 0 gives back; bytes or -errno */
+int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
+		    struct sock_msg *m, struct span *sp, nsec now);
+int sock_recv_commit(struct stack *st, sockid s, struct span *sp, size_t used,
+		     int flags, nsec now);
+
+/* Values are in the caller's own buffer (at most 1024 bytes), not the
+ * application's. get: *len in and out as getsockopt(2). */
+int sock_setopt(struct stack *st, sockid s, int level, int name,
+		const void *val, socklen_t len, nsec now);
+int sock_getopt(struct stack *st, sockid s, int level, int name, void *val,
+		socklen_t *len, nsec now);
+/* FIONREAD, TIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. 0 or -errno. */
+int sock_ioctl(struct stack *st, sockid s, unsigned long req, int *val);
+
+/* EPOLL* bits that hold now, and the edge counters; registers interest: from
+ * now on changes of this socket come through stack_ready() with @slot. */
+int sock_watch(struct stack *st, sockid s, uint16_t slot, struct ready *out);
+void sock_unwatch(struct stack *st, sockid s);
+/* The bits alone; EPOLLNVAL-like -EBADF when gone. */
+int sock_poll(struct stack *st, sockid s, uint32_t *bits);
+/* What blocks need to know, one call: type, timeouts, low-water mark. */
+struct sock_facts {
+	int family, type, proto;
+	nsec rcvtimeo, sndtimeo; /* 0: for ever */
+	nsec linger;		 /* < 0: off */
+	uint32_t rcvlowat;
+	bool listening;
+	uint8_t state; /* TCP_ESTABLISHED ... of netinet/tcp.h; 0 for UDP */
+};
+int sock_facts(struct stack *st, sockid s, struct sock_facts *out);
+
+/* --- the host --- */
+/* Is @a one of the stack's own addresses (loopback included)? */
+bool stack_is_local(const struct stack *st, const struct ip_addr *a);
+/* Has the stack a listener (TCP) or bound socket (UDP) that a packet to @a,
+ * @port would reach? For loopback hand-over. */
+bool stack_has_listener(struct stack *st, int type, const struct ip_addr *a,
+			uint16_t port);
+bool stack_route_known(const struct stack *st, const struct ip_addr *dst);
+/* Connections with unacknowledged data or FIN: what exit waits for. */
+unsigned stack_num_unfinished(const struct stack *st);
+/* Sends RST for every open connection (exit's bound is over). */
+void stack_abort_all(struct stack *st, nsec now);
+const struct stats *stack_stats(const struct stack *st);
+struct arena *stack_arena(const struct stack *st);
+uint32_t stack_timers_armed(const struct stack *st);
+size_t stack_log_drain(struct stack *st, char *out, size_t len);
+size_t stack_capture_drain(struct stack *st, uint8_t *out, size_t len);
+unsigned stack_list(struct stack *st, struct tcp_row *rows, unsigned n);
+int stack_sysctl_set(struct stack *st, const char *name, const char *value);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sysctl.h - tunables under Linux's names (ip-sysctl.rst), one row each
+ */
+#ifndef TCPSHIM_SYSCTL_H
+#define TCPSHIM_SYSCTL_H
+
+#include <stdint.h>
+
+struct sysctl_values {
+#define SYSCTL(id, name, def, lo, hi, text) int64_t id;
+#include "sysctl.def"
+#undef SYSCTL
+};
+
+extern const struct sysctl_values sysctl_defaults;
+
+/* Sets by Linux's dotted name ("net.ipv4.tcp_retries2"). 0, -ENOENT for an
+ * unknown name, -EINVAL for a value that is no number or out of bounds. */
+int sysctl_set(struct sysctl_values *v, const char *name, const char *value);
+int sysctl_get(const struct sysctl_values *v, const char *name, int64_t *out);
+
+#endif

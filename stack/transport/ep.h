@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ep.h - endpoints: what an fd names, as far as transports know it
+ *
+ * One struct for UDP and TCP, so that addresses, ports, buffers, errors and
+ * readiness are written once. A sockid is index and generation: outside the
+ * lock nobody holds a pointer. sock/ is the face in front of it; the protocol
+ * half hangs on ->tcp or lives in the udp fields.
+ *
+ * Life: ep_new() by sock/ (socket(2)) or by TCP (a child of a listener);
+ * refs: one for the owner (the fd, or the accept queue), one for a TCP
+ * connection that outlives close(2). Freed with the last.
+ */
+#ifndef TCPSHIM_EP_H
+#define TCPSHIM_EP_H
+
+#include <sys/epoll.h>
+
+#include "base/addr.h"
+#include "base/buf.h"
+#include "base/core.h"
+#include "base/htab.h"
+#include "base/list.h"
+
+typedef uint64_t sockid; /* generation << 32 | index + 1; 0 is none */
+
+struct transport;
+struct tcp_conn;
+struct tcp_listen;
+
+enum ep_kind { EP_UDP, EP_TCP, EP_NUM_KINDS };
+
+#define EP_SHUT_RD 1
+#define EP_SHUT_WR 2
+
+/* What an option can say; boolean ones are bits of ->opts. */
+#define EP_OPTS(X)                                                             \
+	X(REUSEADDR) X(REUSEPORT) X(KEEPALIVE) X(BROADCAST) X(OOBINLINE)       \
+	X(DONTROUTE) X(LINGER) X(RCVTIMESTAMP) X(RCVTIMESTAMPNS) X(NO_CHECK)   \
+	X(PASSCRED) X(TIMESTAMP_NEW) X(V6ONLY) X(FREEBIND) X(TRANSPARENT)      \
+	X(PKTINFO) X(RECVTTL) X(RECVTOS) X(RECVOPTS) X(RETOPTS) X(RECVERR)     \
+	X(RECVERR6) X(RECVORIGDSTADDR) X(HDRINCL) X(MCAST_LOOP) X(MCAST_ALL)   \
+	X(RECVPKTINFO6) X(RECVHOPLIMIT6) X(RECVTCLASS6) X(MCAST_LOOP6)         \
+	X(DONTFRAG6) X(AUTOFLOWLABEL) X(NODELAY) X(CORK) X(QUICKACK)           \
+	X(BIND_NO_PORT) X(RXQ_OVFL) X(ZEROCOPY) X(SNDBUF_LOCK) X(RCVBUF_LOCK)  \
+	X(REPAIR) X(NOSIGPIPE) X(UDP_CORK) X(BOUND_ADDR) X(BOUND_PORT)         \
+	X(ADDR_FORM4)
+
+enum ep_opt {
+#define X(n) EP_O_##n,
+	EP_OPTS(X)
+#undef X
+		EP_NUM_OPTS
+};
+
+struct ep {
+	/* identity */
+	struct transport *tp;
+	uint32_t index, gen;
+	uint32_t refs;
+	uint8_t kind;	       /* enum ep_kind */
+	uint8_t family;	       /* AF_INET or AF_INET6, as created */
+	uint8_t type, proto;   /* SOCK_STREAM.., IPPROTO_.. */
+	uint8_t shut;	       /* EP_SHUT_* */
+	bool is_connected;     /* UDP: has a peer; TCP: past connect */
+	bool is_closed;	       /* the owner is gone */
+	bool is_child;	       /* waits in an accept queue */
+	bool is_bound;	       /* in the port table */
+	uint64_t opts;	       /* 1 << enum ep_opt */
+
+	/* addresses; any until bound or connected */
+	struct ip_addr laddr, raddr;
+	uint16_t lport, rport;
+	uint32_t scope_id, flowinfo;
+	struct hnode bind_node;	 /* port table, by (kind, port) */
+	struct list port_link;	 /* port.c's own */
+
+	/* errors */
+	int err;      /* SO_ERROR: positive errno, cleared when it is read */
+	int err_soft; /* reported only if the connection then fails */
+
+	/* readiness: EPOLL* bits; a counter per direction, since edge
+	 * triggering needs "again" and not only "still" */
+	uint32_t bits;
+	uint32_t in_seq, out_seq;
+	struct list ready_link; /* on transport->ready while something changed */
+	uint16_t slot;		/* participant that hears of it */
+	bool wants_ready;	/* somebody watches: else changes are not queued */
+
+	/* SOL_SOCKET, IP, IPV6 values */
+	uint32_t rcvbuf, sndbuf; /* bytes, as SO_RCVBUF reads back (doubled) */
+	uint32_t rcvlowat;
+	uint32_t priority, mark, busy_poll, incoming_cpu;
+	uint32_t max_pacing_lo;
+	uint64_t max_pacing;
+	nsec rcvtimeo, sndtimeo; /* 0: for ever */
+	nsec linger;
+	char bind_dev[16];
+	uint8_t tos, tclass;
+	int16_t ttl, hops6; /* -1: the default */
+	int16_t mc_ttl, mc_hops6;
+	uint8_t pmtudisc, pmtudisc6; /* IP_PMTUDISC_* */
+	uint8_t min_ttl, min_hops6;
+	uint32_t mtu6; /* IPV6_MTU */
+	uint64_t cookie;
+	nsec created_at;
+
+	/* memory */
+	uint32_t rx_mem; /* true size of what is queued to be read */
+	uint32_t tx_mem; /* bytes charged until the device has them (UDP) */
+
+	/* UDP */
+	struct list rxq;   /* struct udp_dgram */
+	uint32_t num_rxq;
+	uint32_t rx_drops;
+
+	/* TCP: one of them, or neither (CLOSED) */
+	struct tcp_conn *tcp;
+	struct tcp_listen *listen;
+	/* TCP values set before there is a connection; children inherit them */
+	struct ep_tcp_opts {
+		uint16_t maxseg;
+		uint8_t cc;  /* enum of cc.h */
+		uint8_t syncnt, keepcnt;
+		uint32_t keepidle, keepintvl; /* seconds, 0: sysctl */
+		uint32_t user_timeout;	      /* ms */
+		int32_t linger2;	      /* seconds, 0: sysctl, <0: none */
+		uint32_t defer_accept;
+		uint32_t window_clamp;
+		uint32_t notsent_lowat;
+		uint32_t rto_min_us, rto_max_ms, delack_max_us;
+		int32_t fastopen_qlen;
+		uint8_t fastopen_connect, fastopen_no_cookie;
+		uint8_t thin_linear, save_syn, inq, tx_delay;
+	} topt;
+};
+
+static inline bool ep_opt(const struct ep *e, enum ep_opt o)
+{
+	return e->opts >> o & 1;
+}
+
+static inline void ep_opt_set(struct ep *e, enum ep_opt o, bool on)
+{
+	e->opts = on ? e->opts | 1ull << o : e->opts & ~(1ull << o);
+}
+
+/* Table of endpoints: index to ep, grows, index reused with a new generation. */
+struct ep_table {
+	struct ep **v;
+	uint32_t *gens;
+	uint32_t room, num;
+	uint32_t free_hint;
+};
+
+struct ep *ep_new(struct transport *tp, enum ep_kind kind, int family,
+		  nsec now); /* refs 1; NULL: no memory */
+void ep_get(struct ep *e);
+void ep_put(struct ep *e);
+sockid ep_id(const struct ep *e);
+struct ep *ep_find(struct transport *tp, sockid s); /* NULL: gone */
+
+/* The one way up. Recomputes nothing: the caller says what holds now.
+ * @edge_in/@edge_out: new data or a new connection, new room (counts as an
+ * edge even if the bit was set). Queues the ep for stack_ready() if watched. */
+void ep_ready(struct ep *e, uint32_t bits, bool edge_in, bool edge_out);
+/* Sets SO_ERROR (positive errno) and EPOLLERR. */
+void ep_error(struct ep *e, int err);
+
+#endif

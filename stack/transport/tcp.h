@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tcp.h - TCP as the socket layer and ip see it (RFC 9293)
+ *
+ * The user's calls of RFC 9293 3.9.1 as functions on an endpoint; what a
+ * connection looks like inside is tcp_conn.h, private to this folder. Every
+ * call takes @now and never waits: -EAGAIN means "not yet", and ep_ready()
+ * will say when.
+ */
+#ifndef TCPSHIM_TRANSPORT_TCP_H
+#define TCPSHIM_TRANSPORT_TCP_H
+
+#include <sys/uio.h>
+
+#include "transport/transport.h"
+
+struct tcp_info;
+
+/* Memory lent between begin and commit. The bytes belong to the caller until
+ * it commits; other calls on the same socket may come in between. */
+#define SPAN_MAX_V 8
+struct span {
+	struct iovec v[SPAN_MAX_V];
+	unsigned num_v;
+	uint64_t pin; /* the transport's own */
+};
+
+struct tcp *tcp_new(struct transport *tp); /* NULL: no memory */
+void tcp_free(struct tcp *t);		   /* drops every connection, silently */
+
+int tcp_ep_init(struct ep *e); /* a new socket(2): defaults from sysctl */
+/* The owner is gone (close(2)): FIN, or RST with unread data or SO_LINGER 0
+ * (RFC 2525 2.17, RFC 1122 4.2.2.13); the connection may live on by itself. */
+void tcp_close(struct ep *e, nsec now);
+
+/* raddr, rport and, if bound, laddr are set in @e; sends the SYN.
+ * -EINPROGRESS, or -EADDRNOTAVAIL, -ENETUNREACH, -ENOBUFS. */
+int tcp_connect(struct ep *e, nsec now);
+/* May be called again to change the backlog. 0, -EADDRINUSE. */
+int tcp_listen(struct ep *e, int backlog, nsec now);
+/* A child off the accept queue, its reference handed over: NULL with @err
+ * -EAGAIN or -EINVAL (not listening). */
+struct ep *tcp_accept(struct ep *e, int *err, nsec now);
+/* @how: SHUT_RD, SHUT_WR, SHUT_RDWR. 0 or -ENOTCONN. */
+int tcp_shutdown(struct ep *e, int how, nsec now);
+
+/* Room for up to @want bytes in @sp; @flags: MSG_OOB, MSG_MORE. How many bytes
+ * (> 0), -EAGAIN when the buffer is full, -EPIPE, -ENOTCONN, or the pending
+ * error. Never fails for a second caller: each gets memory of its own, and
+ * order is the order of commits. */
+int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
+		   nsec now);
+/* @len of the lent bytes are data; 0 gives all back. */
+int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
+		    nsec now);
+/* Up to @want readable bytes; MSG_PEEK, MSG_OOB, MSG_TRUNC honoured. How many,
+ * 0 at end of file, -EAGAIN, -ENOTCONN, -EINVAL (no urgent byte), or the
+ * pending error once what came before it was read. @oob_inline_stop: never
+ * reads across the urgent mark, as Linux. */
+int tcp_recv_begin(struct ep *e, size_t want, int flags, struct span *sp,
+		   nsec now);
+int tcp_recv_commit(struct ep *e, struct span *sp, size_t used, int flags,
+		    nsec now);
+/* FIONREAD, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK: value >= 0 or -EINVAL. */
+int tcp_ioctl(struct ep *e, unsigned long req);
+
+/* EPOLL* bits that hold now, as tcp_poll() of Linux computes them. */
+uint32_t tcp_poll(const struct ep *e);
+uint8_t tcp_state(const struct ep *e); /* enum of netinet/tcp.h: TCP_ESTABLISHED.. */
+/* True values only; what does not apply is 0. */
+void tcp_get_info(const struct ep *e, struct tcp_info *info, nsec now);
+uint16_t tcp_mss_now(const struct ep *e); /* TCP_MAXSEG reads back this */
+/* An option of ep->topt, ->opts or a buffer size has changed: act on it (cork
+ * released, nodelay set, keepalive armed, congestion control switched, ...). */
+void tcp_opt_changed(struct ep *e, int level, int name, nsec now);
+/* Congestion controls by name. -ENOENT; NULL. */
+int tcp_cc_find(const char *name);
+const char *tcp_cc_name(unsigned id);
+
+/* From ip, through demux.c. Sends the RST of RFC 9293 3.10.7.1 itself, so it
+ * always takes the segment. */
+void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now);
+void tcp_error(struct tcp *t, const struct ip_error *e, nsec now);
+/* The end of an input batch: send the ACKs that are owed when input is drained
+ * or two frames are owed; deliver readiness. */
+void tcp_batch_end(struct tcp *t, bool drained, nsec now);
+/* TIMER_TCP_CONN and TIMER_TCP_TABLE came up. */
+void tcp_conn_timer(struct timer *tm, nsec now);
+void tcp_table_timer(struct tcp *t, struct timer *tm, nsec now);
+/* The txq has room again: go on with who was refused, in order. */
+void tcp_tx_room(struct tcp *t, nsec now);
+
+/* Is the 4-tuple of @e taken by a connection, a SYN record or a TIME-WAIT that
+ * may not be reused (RFC 6191)? For port_bind_connect(). */
+bool tcp_tuple_taken(struct tcp *t, const struct ep *e, uint16_t lport,
+		     nsec now);
+/* Is the local port held by a connection or a TIME-WAIT that forbids binding it
+ * again without SO_REUSEADDR on both? For port_bind(). */
+bool tcp_port_taken(struct tcp *t, const struct ep *e,
+		    const struct ip_addr *addr, uint16_t port);
+/* Connections that still have something to send or to get acknowledged: what
+ * exit waits for. */
+unsigned tcp_num_unfinished(const struct tcp *t);
+/* Each connection, SYN record, TIME-WAIT and listener, for ss-like listings. */
+struct tcp_row {
+	struct ip_addr laddr, raddr;
+	uint16_t lport, rport;
+	uint8_t state;
+	uint32_t recv_q, send_q;
+	sockid s;
+};
+unsigned tcp_list(const struct tcp *t, struct tcp_row *rows, unsigned n);
+
+#endif

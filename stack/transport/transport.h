@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * transport.h - the transports as a whole: endpoints, ports, and who gets what
+ */
+#ifndef TCPSHIM_TRANSPORT_H
+#define TCPSHIM_TRANSPORT_H
+
+#include "ip/ip.h"
+#include "transport/ep.h"
+
+struct tcp; /* tcp.h */
+
+struct transport {
+	struct core *core;
+	struct ip *ip;
+	struct ep_table eps;
+	struct list ready;	/* eps whose readiness changed, in order */
+	struct htab ports;	/* struct ep by (kind, lport): bound or listening */
+	struct htab udp_conn;	/* connected UDP eps by 4-tuple (optional) */
+	struct tcp *tcp;
+	uint64_t cookie;	/* SO_COOKIE counter */
+};
+
+int transport_init(struct transport *tp, struct core *c, struct ip *ip);
+void transport_fini(struct transport *tp);
+
+/* port.c: local ports and who may share them (socket(7) SO_REUSEADDR and
+ * SO_REUSEPORT, ip(7); Linux's inet_csk_get_port and udp_lib_get_port). */
+
+/* Binds @e to (@addr, @port), any allowed; port 0 picks an ephemeral one (RFC
+ * 6056 algorithm 4, low and high of sysctl). 0, -EADDRINUSE, -EADDRNOTAVAIL,
+ * -EINVAL when bound already. */
+int port_bind(struct ep *e, const struct ip_addr *addr, uint16_t port);
+/* Ephemeral port for a connect, such that the 4-tuple is free; laddr and the
+ * remote end are set in @e. 0 or -EADDRNOTAVAIL. */
+int port_bind_connect(struct ep *e, nsec now);
+void port_release(struct ep *e);
+/* A TCP listener is about to be: are there conflicting ones? 0/-EADDRINUSE. */
+int port_listen_check(struct ep *e);
+/* Child of a listener: shares its parent's port entry. */
+void port_inherit(struct ep *child, const struct ep *parent);
+/* Best match for a packet: connected over bound to an address over any, own
+ * family over dual; among SO_REUSEPORT equals by @hash. TCP: only listeners.
+ * The next one for broadcast and multicast UDP: pass the last as @after. */
+struct ep *port_lookup(struct transport *tp, enum ep_kind kind,
+		       const struct ip_addr *laddr, uint16_t lport,
+		       const struct ip_addr *raddr, uint16_t rport,
+		       uint32_t hash);
+
+/* udp.c */
+struct udp_dgram { /* one queued datagram */
+	struct list node;
+	struct buf *b;	     /* holds the bytes */
+	const uint8_t *data; /* payload */
+	uint32_t len, charge;
+	struct ip_addr src, dst;
+	uint16_t sport;
+	uint8_t ttl, tos;
+	nsec at;
+};
+enum ip_verdict udp_in(struct transport *tp, const struct ip_rx *rx, nsec now);
+void udp_error(struct transport *tp, const struct ip_error *e, nsec now);
+
+#endif
