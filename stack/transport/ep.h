@@ -30,10 +30,15 @@ struct tcp_listen;
 
 enum ep_kind { EP_UDP, EP_TCP, EP_NUM_KINDS };
 
+/* What connect(2) answers next: a connection that was made while nobody looked
+ * is 0 once and -EISCONN from then on (Linux's SS_CONNECTING). */
+enum ep_phase { EP_UNCONNECTED, EP_CONNECTING, EP_CONNECTED };
+
 #define EP_SHUT_RD 1
 #define EP_SHUT_WR 2
 
 /* What an option can say; boolean ones are bits of ->opts. */
+/* clang-format off */
 #define EP_OPTS(X)                                                             \
 	X(REUSEADDR) X(REUSEPORT) X(KEEPALIVE) X(BROADCAST) X(OOBINLINE)       \
 	X(DONTROUTE) X(LINGER) X(RCVTIMESTAMP) X(RCVTIMESTAMPNS) X(NO_CHECK)   \
@@ -44,7 +49,10 @@ enum ep_kind { EP_UDP, EP_TCP, EP_NUM_KINDS };
 	X(DONTFRAG6) X(AUTOFLOWLABEL) X(NODELAY) X(CORK) X(QUICKACK)           \
 	X(BIND_NO_PORT) X(RXQ_OVFL) X(ZEROCOPY) X(SNDBUF_LOCK) X(RCVBUF_LOCK)  \
 	X(REPAIR) X(NOSIGPIPE) X(UDP_CORK) X(BOUND_ADDR) X(BOUND_PORT)         \
-	X(ADDR_FORM4)
+	X(ADDR_FORM4) X(UDP_GRO) X(MCAST_ALL6) X(RECVERR_RFC4884)              \
+	X(TIMESTAMPING) X(CHECKSUM_ON) X(PREFER_BUSY) X(FLOWINFO_SEND)         \
+	X(RECVFRAGSIZE)
+/* clang-format on */
 
 enum ep_opt {
 #define X(n) EP_O_##n,
@@ -58,22 +66,26 @@ struct ep {
 	struct transport *tp;
 	uint32_t index, gen;
 	uint32_t refs;
-	uint8_t kind;	       /* enum ep_kind */
-	uint8_t family;	       /* AF_INET or AF_INET6, as created */
-	uint8_t type, proto;   /* SOCK_STREAM.., IPPROTO_.. */
-	uint8_t shut;	       /* EP_SHUT_* */
-	bool is_connected;     /* UDP: has a peer; TCP: past connect */
-	bool is_closed;	       /* the owner is gone */
-	bool is_child;	       /* waits in an accept queue */
-	bool is_bound;	       /* in the port table */
-	uint64_t opts;	       /* 1 << enum ep_opt */
+	uint8_t kind;	     /* enum ep_kind */
+	uint8_t family;	     /* AF_INET or AF_INET6, as created */
+	uint8_t type, proto; /* SOCK_STREAM.., IPPROTO_.. */
+	uint8_t shut;	     /* EP_SHUT_* */
+	bool is_connected;   /* UDP: has a peer; TCP: past connect */
+	bool is_closed;	     /* the owner is gone */
+	bool is_child;	     /* waits in an accept queue */
+	bool is_bound;	     /* in the port table */
+	bool is_auto;	     /* port picked by connect: others may share it */
+	uint8_t phase;	     /* enum ep_phase: connect(2) as Linux tells it */
+	uint64_t opts;	     /* 1 << enum ep_opt */
 
 	/* addresses; any until bound or connected */
 	struct ip_addr laddr, raddr;
 	uint16_t lport, rport;
 	uint32_t scope_id, flowinfo;
-	struct hnode bind_node;	 /* port table, by (kind, port) */
-	struct list port_link;	 /* port.c's own */
+	struct hnode bind_node; /* port table, by (kind, port) */
+	struct hnode conn_node; /* UDP: connected ones, by 4-tuple */
+	bool in_conn;		/* ->conn_node is in its table */
+	uint64_t bind_seq;	/* order of binding: the newest wins a tie */
 
 	/* errors */
 	int err;      /* SO_ERROR: positive errno, cleared when it is read */
@@ -83,9 +95,9 @@ struct ep {
 	 * triggering needs "again" and not only "still" */
 	uint32_t bits;
 	uint32_t in_seq, out_seq;
-	struct list ready_link; /* on transport->ready while something changed */
+	struct list ready_link; /* on transport->ready: something changed */
 	uint16_t slot;		/* participant that hears of it */
-	bool wants_ready;	/* somebody watches: else changes are not queued */
+	bool wants_ready;	/* watched: else changes are not queued */
 
 	/* SOL_SOCKET, IP, IPV6 values */
 	uint32_t rcvbuf, sndbuf; /* bytes, as SO_RCVBUF reads back (doubled) */
@@ -110,9 +122,11 @@ struct ep {
 	uint32_t tx_mem; /* bytes charged until the device has them (UDP) */
 
 	/* UDP */
-	struct list rxq;   /* struct udp_dgram */
+	struct list rxq; /* struct udp_dgram */
 	uint32_t num_rxq;
 	uint32_t rx_drops;
+	struct list groups;    /* struct udp_group: multicast joined */
+	struct udp_cork *cork; /* MSG_MORE, UDP_CORK: not yet complete */
 
 	/* TCP: one of them, or neither (CLOSED) */
 	struct tcp_conn *tcp;
@@ -120,7 +134,7 @@ struct ep {
 	/* TCP values set before there is a connection; children inherit them */
 	struct ep_tcp_opts {
 		uint16_t maxseg;
-		uint8_t cc;  /* enum of cc.h */
+		uint8_t cc; /* enum of cc.h */
 		uint8_t syncnt, keepcnt;
 		uint32_t keepidle, keepintvl; /* seconds, 0: sysctl */
 		uint32_t user_timeout;	      /* ms */
@@ -145,13 +159,28 @@ static inline void ep_opt_set(struct ep *e, enum ep_opt o, bool on)
 	e->opts = on ? e->opts | 1ull << o : e->opts & ~(1ull << o);
 }
 
-/* Table of endpoints: index to ep, grows, index reused with a new generation. */
-struct ep_table {
-	struct ep **v;
-	uint32_t *gens;
-	uint32_t room, num;
-	uint32_t free_hint;
+/* Table of endpoints: slots never move, an index is used again with a new
+ * generation. Segments keep every allocation small. */
+#define EP_SEG 1024
+#define EP_MAX_SEGS 2048
+
+struct ep_slot {
+	struct ep *e; /* NULL: free */
+	uint32_t gen; /* of @e, or of the last one */
+	uint32_t next_free;
 };
+
+struct ep_table {
+	struct ep_slot **segs; /* EP_MAX_SEGS, filled from the front */
+	uint32_t num_segs;
+	uint32_t num;	     /* live endpoints */
+	uint32_t first_free; /* index + 1, 0: none */
+};
+
+int ep_table_init(struct ep_table *t, struct core *c); /* 0 or -ENOMEM */
+void ep_table_fini(struct ep_table *t, struct core *c);
+/* The next live endpoint at or after index *@pos, which moves behind it. */
+struct ep *ep_table_walk(const struct ep_table *t, uint32_t *pos);
 
 struct ep *ep_new(struct transport *tp, enum ep_kind kind, int family,
 		  nsec now); /* refs 1; NULL: no memory */

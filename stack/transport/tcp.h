@@ -44,6 +44,12 @@ struct ep *tcp_accept(struct ep *e, int *err, nsec now);
 /* @how: SHUT_RD, SHUT_WR, SHUT_RDWR. 0 or -ENOTCONN. */
 int tcp_shutdown(struct ep *e, int how, nsec now);
 
+/* connect(2) to AF_UNSPEC, and exit's bound: RST if the peer knows of the
+ * connection, queued data of both directions dropped, TIME-WAIT none. The
+ * endpoint is CLOSED afterwards (->tcp and ->listen NULL) and, unless its owner
+ * is gone too, may connect or listen anew. Its port stays as it is. */
+void tcp_disconnect(struct ep *e, nsec now);
+
 /* Room for up to @want bytes in @sp; @flags: MSG_OOB, MSG_MORE. How many bytes
  * (> 0), -EAGAIN when the buffer is full, -EPIPE, -ENOTCONN, or the pending
  * error. Never fails for a second caller: each gets memory of its own, and

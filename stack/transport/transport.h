@@ -10,15 +10,21 @@
 
 struct tcp; /* tcp.h */
 
+#define PORT_NUM_NEXT 256 /* RFC 6056 3.3.4: TABLE_LENGTH */
+
 struct transport {
 	struct core *core;
 	struct ip *ip;
 	struct ep_table eps;
 	struct list ready;	/* eps whose readiness changed, in order */
 	struct htab ports;	/* struct ep by (kind, lport): bound or listening */
-	struct htab udp_conn;	/* connected UDP eps by 4-tuple (optional) */
+	struct htab udp_conn;	/* connected UDP eps by 4-tuple */
+	struct list groups;	/* struct udp_group: every membership */
 	struct tcp *tcp;
 	uint64_t cookie;	/* SO_COOKIE counter */
+	uint64_t bind_seq;	/* order of binding */
+	/* RFC 6056 3.3.4: one counter per bucket of remote ends */
+	uint32_t port_next[PORT_NUM_NEXT];
 };
 
 int transport_init(struct transport *tp, struct core *c, struct ip *ip);
@@ -39,13 +45,19 @@ void port_release(struct ep *e);
 int port_listen_check(struct ep *e);
 /* Child of a listener: shares its parent's port entry. */
 void port_inherit(struct ep *child, const struct ep *parent);
-/* Best match for a packet: connected over bound to an address over any, own
- * family over dual; among SO_REUSEPORT equals by @hash. TCP: only listeners.
- * The next one for broadcast and multicast UDP: pass the last as @after. */
+/* Best match for a packet: bound to an address over any, own family over dual;
+ * among SO_REUSEPORT equals by @hash. TCP: only listeners. UDP: connected ones
+ * of the 4-tuple first. */
 struct ep *port_lookup(struct transport *tp, enum ep_kind kind,
 		       const struct ip_addr *laddr, uint16_t lport,
 		       const struct ip_addr *raddr, uint16_t rport,
 		       uint32_t hash);
+
+/* Every endpoint on @lport, for broadcast and multicast; @after NULL: first. */
+struct ep *port_next(struct transport *tp, enum ep_kind kind, uint16_t lport,
+		     const struct ep *after);
+/* Would a datagram or SYN to @laddr reach @e by its local address alone? */
+bool port_addr_matches(const struct ep *e, const struct ip_addr *laddr);
 
 /* udp.c */
 struct udp_dgram { /* one queued datagram */
