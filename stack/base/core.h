@@ -25,12 +25,12 @@ struct core {
 	struct log log;
 };
 
-static inline void stat_inc(struct core *c, enum stat s)
+static inline void stat_inc(struct core *c, enum stat_id s)
 {
 	c->stats.v[s]++;
 }
 
-static inline void stat_add(struct core *c, enum stat s, uint64_t n)
+static inline void stat_add(struct core *c, enum stat_id s, uint64_t n)
 {
 	c->stats.v[s] += n;
 }

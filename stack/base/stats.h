@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-enum stat {
+enum stat_id {
 #define STAT(id, name, text) STAT_##id,
 #define DROP(id, text)
 #include "base/stats.def"
@@ -34,8 +34,8 @@ struct stats {
 	uint64_t drop[DROP_NUM];
 };
 
-const char *stat_name(enum stat s); /* "TcpRetransSegs" */
-const char *stat_text(enum stat s); /* a sentence */
+const char *stat_name(enum stat_id s); /* "TcpRetransSegs" */
+const char *stat_text(enum stat_id s); /* a sentence */
 const char *drop_name(enum drop d); /* "IP4_CSUM" */
 const char *drop_text(enum drop d);
 
