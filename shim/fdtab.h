@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fdtab.h - which file descriptors are ours, and what is behind them
+ *
+ * A flat per-process array from fd to struct file, read without a lock. The
+ * number that the program holds is a real kernel fd: for a socket the near end
+ * (see fdtab.c), for an epoll set that has one of our sockets in it the
+ * kernel's own epoll fd. Several numbers (dup) share one struct file.
+ *
+ * Lifetime: struct file is type-stable. It is recycled, never given back, so a
+ * pointer that was looked up without a lock may go stale, but not wild: whoever
+ * holds one passes ->s to the core, and a socket that is gone is -EBADF there.
+ * Whoever needs more (a watch) checks under the stack lock.
+ */
+#ifndef TCPSHIM_FDTAB_H
+#define TCPSHIM_FDTAB_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "stack.h"
+
+enum file_kind {
+	FILE_FREE,
+	FILE_SOCK,  /* a socket of the stack: ->s */
+	FILE_EPOLL, /* an epoll set with sockets of the stack in it: ->priv */
+};
+
+#define FILE_NONBLOCK 1u  /* O_NONBLOCK, as fcntl() would say */
+#define FILE_LISTENING 2u /* listen() succeeded */
+#define FILE_WATCHED 4u	  /* sock_watch() is in force; stack lock */
+#define FILE_SHARED 8u	  /* a copy may exist that we can't see (fork) */
+
+/* A socket option that was set, to be set again on a kernel socket. */
+#define FILE_MAX_OPTS 16
+struct file_opt {
+	int16_t level, name;
+	uint8_t len;
+	uint8_t val[19];
+};
+
+struct file {
+	_Atomic uint8_t kind; /* enum file_kind */
+	uint8_t type;	      /* SOCK_STREAM, SOCK_DGRAM */
+	uint8_t family;	      /* AF_INET, AF_INET6 */
+	uint8_t num_opts;
+	_Atomic uint32_t flags; /* FILE_* */
+	_Atomic uint32_t refs;	/* fd numbers that name it */
+	_Atomic sockid s;	/* FILE_SOCK */
+	void *priv;		/* FILE_EPOLL: the set, of call_epoll.c */
+	struct list watches;	/* struct watch ->node; stack lock */
+	struct file *next;	/* on the free list */
+	int proto;		/* as given to socket() */
+	uint32_t pair;		/* near end: its number + 1 (fdtab.c) */
+	uint32_t fork_epoch;	/* forks before it was made */
+	struct file_opt opts[FILE_MAX_OPTS];
+};
+
+extern _Atomic(struct file *) *fdtab_v; /* NULL until something is ours */
+extern unsigned fdtab_num;		/* 0 until something is ours */
+
+/* What @fd names, if it is ours, whatever its kind. */
+static inline struct file *fd_file(int fd)
+{
+	if (__builtin_expect((unsigned)fd >= fdtab_num, 1))
+		return NULL;
+	return atomic_load_explicit(&fdtab_v[fd], memory_order_acquire);
+}
+
+/* A socket of the stack, or NULL: pass the call on to real.NAME. */
+static inline struct file *fd_sock(int fd)
+{
+	struct file *f = fd_file(fd);
+
+	return f && f->kind == FILE_SOCK ? f : NULL;
+}
+
+/* An epoll set that has, or had, sockets of the stack in it; or NULL. */
+static inline struct file *fd_epoll(int fd)
+{
+	struct file *f = fd_file(fd);
+
+	return f && f->kind == FILE_EPOLL ? f : NULL;
+}
+
+static inline bool file_has(const struct file *f, uint32_t flag)
+{
+	return atomic_load_explicit(&f->flags, memory_order_relaxed) & flag;
+}
+
+/* A struct file with one reference, not yet in the table; or NULL. */
+struct file *file_new(enum file_kind kind);
+/* Makes @fd name @f (one reference moves into the table). What it named before
+ * by a stale entry is forgotten. 0 or -EMFILE when @fd is beyond the table. */
+int fd_install(int fd, struct file *f);
+/* The struct file of a socket of this process; NULL: not (any more) ours.
+ * Caller holds the stack lock. */
+struct file *file_of_sock(sockid s);
+/* Some number that names @f, or -1. Slow. */
+int file_some_fd(struct file *f);
+
+/* Is @fd one of the library's own? Such a number is not the program's to
+ * close, dup over or poll. */
+bool fd_is_internal(int fd);
+/* Moves @fd to a high number, CLOEXEC, and remembers it as internal. The new
+ * number; the old one is closed either way. Negative errno: none free. */
+int fd_make_internal(int fd);
+void fd_close_internal(int fd);
+void fd_note_internal(int fd); /* stays where it is (libuv's own) */
+
+/* Defined by call_epoll.c.
+ * The last number of an epoll set was closed: @f is FILE_EPOLL. */
+void epoll_file_free(struct file *f);
+/* @fd, a number of socket @f, now is a kernel socket: every registration of it
+ * in an epoll set is made anew with the kernel, before the program goes on. */
+void epoll_file_handed_over(struct file *f, int fd);
+/* In a forked child: sets made by the parent are the kernel's again. */
+void epoll_forked(void);
+
+#endif

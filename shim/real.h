@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * real.h - every interposed name, and the next one in the chain
+ *
+ * A row of calls.def is a name that we export. real.NAME is the definition
+ * that the program would have got without us (libc's, or another preloaded
+ * library's): found with dlsym(RTLD_NEXT) on first use. While it can't be
+ * looked up (before our constructor, or inside that very dlsym) the raw system
+ * call of the row is made instead.
+ *
+ * The body of a hook is written by hand in one of the call_*.c files:
+ *
+ *	EXPORT int listen(int fd, int backlog)
+ *	{
+ *		struct file *f = fd_sock(fd);
+ *
+ *		if (!f)
+ *			return real.listen(fd, backlog);
+ *		...
+ *		return (int)shim_ret(r);
+ *	}
+ */
+#ifndef TCPSHIM_REAL_H
+#define TCPSHIM_REAL_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/select.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#define EXPORT __attribute__((visibility("default"), used))
+
+struct real {
+#define CALL(ret, name, params, args, raw) ret(*name) params;
+#define CALL_VOID(name, params, args, raw) void(*name) params;
+#include "calls.def"
+#undef CALL
+#undef CALL_VOID
+};
+extern struct real real;
+
+/* From the constructor: dlsym may be used from now on. */
+void real_init(void);
+
+#endif
