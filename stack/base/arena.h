@@ -39,6 +39,8 @@ void arena_destroy_malloc(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_zalloc(struct arena *a, size_t size);
 void arena_free(struct arena *a, void *p); /* NULL is fine */
+/* What an object of @size costs: its slab class. The same in both modes. */
+size_t arena_charge(size_t size);
 
 /* Bytes in live objects, as charged (rounded up to their slab class). */
 size_t arena_used(const struct arena *a);

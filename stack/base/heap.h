@@ -30,20 +30,21 @@ enum timer_kind {
 
 struct timer {
 	nsec at;	/* wanted; TIME_NEVER when not armed */
+	uint64_t order; /* of arming, among equal deadlines */
 	uint32_t slot;	/* 1 + position in the heap, 0 when in none */
 	uint8_t kind;
 };
 
 struct timer_slot {
-	nsec at; /* may be earlier than timer->at */
+	nsec at; /* what it is sorted by; may be earlier than timer->at */
 	uint64_t order;
 	struct timer *t;
 };
 
 struct timers {
 	struct arena *arena;
-	struct timer_slot *v;
-	uint32_t num, room;
+	struct timer_slot **v; /* blocks: no object may be over a megabyte */
+	uint32_t num, num_blocks, room_blocks;
 	uint64_t order;
 	uint32_t num_armed;
 };
@@ -54,6 +55,7 @@ void timers_fini(struct timers *ts);
 static inline void timer_init(struct timer *t, enum timer_kind kind)
 {
 	t->at = TIME_NEVER;
+	t->order = 0;
 	t->slot = 0;
 	t->kind = (uint8_t)kind;
 }

@@ -2,8 +2,8 @@
  *
  * htab.h - intrusive hash table that grows a few buckets at a time
  *
- * Linear hashing: at most 8 buckets are split on one insert, so no insert is
- * ever slow. The caller computes the hash (base/siphash.h, keyed from the
+ * Linear hashing: at most 8 buckets are split on one insert (or joined on one
+ * removal), so none is ever slow. The caller computes the hash (base/siphash.h, keyed from the
  * stack's seed) and compares keys itself.
  *
  *	for (n = htab_first(t, hash); n; n = htab_next(n))
@@ -23,7 +23,7 @@ struct hnode {
 
 struct htab {
 	struct arena *arena;
-	struct hnode **segs[32]; /* segment k holds 2^k * HTAB_MIN buckets */
+	struct hnode **segs[32]; /* see htab.c */
 	uint32_t num;		 /* entries */
 	uint32_t level, split;	 /* linear hashing */
 };
@@ -36,8 +36,9 @@ void htab_remove(struct htab *t, struct hnode *n); /* must be in @t */
 /* First and next entry whose full hash equals @hash. */
 struct hnode *htab_first(const struct htab *t, uint32_t hash);
 struct hnode *htab_next(const struct hnode *n);
-/* Every entry, in bucket order: for counters, ss-like listings and teardown.
- * @pos starts at 0; removal of the returned entry is allowed. */
+/* Every entry, for counters, ss-like listings and teardown. @bucket starts at
+ * 0; @after is the entry returned last, or NULL when it has been removed. Don't
+ * insert meanwhile; after removals an entry that stays may come twice. */
 struct hnode *htab_walk(const struct htab *t, uint32_t *bucket,
 			const struct hnode *after);
 
