@@ -24,12 +24,12 @@ static const struct text drops[DROP_NUM] = {
 #undef DROP
 };
 
-const char *stat_name(enum stat s)
+const char *stat_name(enum stat_id s)
 {
 	return (unsigned)s < STAT_NUM ? stats[s].name : "?";
 }
 
-const char *stat_text(enum stat s)
+const char *stat_text(enum stat_id s)
 {
 	return (unsigned)s < STAT_NUM ? stats[s].text : "?";
 }
