@@ -30,7 +30,8 @@ struct ip6_chain {
 	uint16_t unfrag_off; /* of the fragment header, 0 when there is none */
 	uint16_t next_off; /* of the next-header field that named the fragment
 			      header: reassembly rewrites it */
-	bool is_frag, more;
+	uint16_t proto_off; /* of the next-header field that named ->proto */
+	bool is_frag, more; /* is_frag: there is a fragment header */
 	uint16_t frag_off; /* bytes */
 	uint32_t frag_id;
 	/* Set when the packet must be answered with a parameter problem. */
