@@ -67,6 +67,10 @@ void link_timer(struct link *l, nsec now);
 void link_deliver(struct ip *ip, struct frame *f, nsec now);
 /* Defined by transport/demux.c: the txq has room again after a refusal. */
 void link_tx_room_again(struct ip *ip, nsec now);
+/* Defined by transport/demux.c: a packet with a cookie has left, or was lost on
+ * the way (@res < 0): its socket is uncharged. Once a packet. */
+void link_tx_done(struct ip *ip, uint64_t cookie, uint32_t charge, int res,
+		  nsec now);
 
 /* The edge's side, called by stack_tx() and stack_tx_done(). */
 struct pkt *link_take(struct link *l, nsec now); /* NULL: nothing to write */

@@ -16,13 +16,13 @@ struct transport {
 	struct core *core;
 	struct ip *ip;
 	struct ep_table eps;
-	struct list ready;	/* eps whose readiness changed, in order */
-	struct htab ports;	/* struct ep by (kind, lport): bound or listening */
-	struct htab udp_conn;	/* connected UDP eps by 4-tuple */
-	struct list groups;	/* struct udp_group: every membership */
+	struct list ready; /* eps whose readiness changed, in order */
+	struct htab ports; /* struct ep by (kind, lport): bound or listening */
+	struct htab udp_conn; /* connected UDP eps by 4-tuple */
+	struct list groups;   /* struct udp_group: every membership */
 	struct tcp *tcp;
-	uint64_t cookie;	/* SO_COOKIE counter */
-	uint64_t bind_seq;	/* order of binding */
+	uint64_t cookie;   /* SO_COOKIE counter */
+	uint64_t bind_seq; /* order of binding */
 	/* RFC 6056 3.3.4: one counter per bucket of remote ends */
 	uint32_t port_next[PORT_NUM_NEXT];
 };
@@ -56,6 +56,10 @@ struct ep *port_lookup(struct transport *tp, enum ep_kind kind,
 /* Every endpoint on @lport, for broadcast and multicast; @after NULL: first. */
 struct ep *port_next(struct transport *tp, enum ep_kind kind, uint16_t lport,
 		     const struct ep *after);
+/* Hash of a connected UDP endpoint's 4-tuple, for ->udp_conn. */
+uint32_t port_conn_hash(const struct transport *tp, const struct ip_addr *laddr,
+			uint16_t lport, const struct ip_addr *raddr,
+			uint16_t rport);
 /* Would a datagram or SYN to @laddr reach @e by its local address alone? */
 bool port_addr_matches(const struct ep *e, const struct ip_addr *laddr);
 

@@ -1,0 +1,889 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * udp.c - datagrams (RFC 768; RFC 8085; RFC 1122 4.1)
+ *
+ * Sending: begin lends one chunk that holds the whole datagram, commit puts a
+ * header in front and gives it to ip. What a datagram needs to know (where to,
+ * from where) lies at the beginning of its chunk, before the bytes, so a send
+ * in progress is one allocation and other calls may come in between. The
+ * socket is charged for the chunk until the device has the packet.
+ *
+ * Receiving: a datagram stays in the frame that brought it, which the socket
+ * is charged for at its true size; a frame of many datagrams (GSO_UDP) is cut
+ * here, each part holding a reference.
+ */
+#include "transport/udp.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include "base/csum.h"
+#include "sysctl.h"
+#include "wire/icmp.h"
+#include "wire/udp.h"
+
+#define MAX_GROUPS 20 /* igmp_max_memberships of Linux */
+
+/* At the beginning of a lent chunk's data. */
+struct udp_tx {
+	struct ip_addr src, dst;
+	uint32_t charge;
+	uint32_t room; /* bytes lent */
+	uint32_t mtu;  /* a longer packet is refused; 0: no such limit */
+	uint16_t dport;
+	int16_t ttl;
+	uint8_t tos;
+	bool df, is_probe;
+};
+
+/* The chunk of a corked datagram: its bytes so far, and who holds its end. */
+struct udp_cork {
+	struct chunk *c;
+	uint32_t len;
+	bool is_lent;
+};
+
+static struct core *core_of(const struct ep *e)
+{
+	return e->tp->core;
+}
+
+static bool is_writable(const struct ep *e) /* sock_writeable() of Linux */
+{
+	return e->tx_mem < e->sndbuf / 2;
+}
+
+/* datagram_poll() of Linux */
+uint32_t udp_poll(const struct ep *e)
+{
+	uint32_t bits = 0;
+
+	if (e->err)
+		bits |= EPOLLERR;
+	if (e->shut & EP_SHUT_RD)
+		bits |= EPOLLRDHUP | EPOLLIN | EPOLLRDNORM;
+	if (e->shut == (EP_SHUT_RD | EP_SHUT_WR))
+		bits |= EPOLLHUP;
+	if (!list_empty(&e->rxq))
+		bits |= EPOLLIN | EPOLLRDNORM;
+	if (is_writable(e))
+		bits |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+	return bits;
+}
+
+static void update(struct ep *e, bool edge_in)
+{
+	ep_ready(e, udp_poll(e), edge_in, false);
+}
+
+static void charge_tx(struct ep *e, uint32_t n)
+{
+	e->tx_mem += n;
+	update(e, false);
+}
+
+void udp_tx_done(struct ep *e, uint32_t charge)
+{
+	e->tx_mem -= MIN(charge, e->tx_mem);
+	update(e, false);
+}
+
+static void dgram_free(struct ep *e, struct udp_dgram *d)
+{
+	struct arena *a = core_of(e)->arena;
+
+	buf_put(a, d->b);
+	arena_free(a, d);
+}
+
+static void conn_leave(struct ep *e)
+{
+	if (e->in_conn)
+		htab_remove(&e->tp->udp_conn, &e->conn_node);
+	e->in_conn = false;
+}
+
+void udp_ep_fini(struct ep *e)
+{
+	struct list *n;
+
+	conn_leave(e);
+	while ((n = list_pop(&e->rxq)))
+		dgram_free(e, list_entry(n, struct udp_dgram, node));
+	while ((n = list_pop(&e->groups))) {
+		struct udp_group *g = list_entry(n, struct udp_group, ep_link);
+
+		list_remove(&g->host_link);
+		arena_free(core_of(e)->arena, g);
+	}
+	if (e->cork) {
+		buf_put(core_of(e)->arena, &e->cork->c->b);
+		arena_free(core_of(e)->arena, e->cork);
+	}
+}
+
+/* --- where to --- */
+
+/* To no address means to this host, as Linux's routing has it. */
+static void resolve_any(const struct ep *e, struct ip_addr *dst)
+{
+	static const uint8_t lo4[4] = {127, 0, 0, 1};
+
+	if (!ip_addr_is_any(dst))
+		return;
+	if (!ip_addr_is_any(&e->laddr))
+		*dst = e->laddr;
+	else if (ip_addr_is4(dst))
+		*dst = ip_addr_v4(lo4);
+	else
+		*dst = (struct ip_addr){.b[15] = 1};
+}
+
+/* Route, permission and source address for a packet to @dst. */
+static int check_dst(struct ep *e, const struct ip_addr *dst,
+		     struct ip_addr *src)
+{
+	struct ip *ip = e->tp->ip;
+	enum ip_scope own = ip_scope(ip, &e->laddr);
+
+	if (!ip_route_lookup(ip, dst)) {
+		stat_inc(core_of(e), ip_addr_is4(dst) ? STAT_IpOutNoRoutes
+						      : STAT_Ip6OutNoRoutes);
+		return -ENETUNREACH;
+	}
+	if (ip_scope(ip, dst) == IP_SCOPE_BCAST && !ep_opt(e, EP_O_BROADCAST))
+		return -EACCES;
+	if (!ip_addr_is_any(src))
+		return ip_addr_is4(src) == ip_addr_is4(dst) ? 0 : -EINVAL;
+	if (ip_addr_is_any(&e->laddr) || own == IP_SCOPE_BCAST ||
+	    own == IP_SCOPE_MCAST)
+		return ip_source(ip, dst, src);
+	if (ip_addr_is4(&e->laddr) != ip_addr_is4(dst))
+		return -ENETUNREACH;
+	*src = e->laddr;
+	return 0;
+}
+
+int udp_connect(struct ep *e, const struct ip_addr *to, uint16_t dport)
+{
+	struct ip_addr dst = *to, src = {0};
+	int err;
+
+	if (!e->is_bound && port_bind(e, &e->laddr, 0))
+		return -EAGAIN;
+	resolve_any(e, &dst);
+	err = check_dst(e, &dst, &src);
+	if (err)
+		return err;
+	conn_leave(e);
+	if (ip_addr_is_any(&e->laddr))
+		e->laddr = src;
+	e->raddr = dst;
+	e->rport = dport;
+	e->is_connected = true;
+	htab_insert(&e->tp->udp_conn, &e->conn_node,
+		    port_conn_hash(e->tp, &e->laddr, e->lport, &dst, dport));
+	e->in_conn = true;
+	return 0;
+}
+
+void udp_disconnect(struct ep *e)
+{
+	static const uint8_t any4[4];
+	struct ip_addr any = {0};
+
+	if (e->family == AF_INET)
+		any = ip_addr_v4(any4);
+	conn_leave(e);
+	e->is_connected = false;
+	e->raddr = any;
+	e->rport = 0;
+	if (!ep_opt(e, EP_O_BOUND_ADDR))
+		e->laddr = any;
+	if (!ep_opt(e, EP_O_BOUND_PORT)) {
+		port_release(e);
+		e->lport = 0;
+	}
+}
+
+/* Even an unconnected socket is shut down, to wake who polls it: Linux's
+ * inet_shutdown() says so and then returns -ENOTCONN. */
+int udp_shutdown(struct ep *e, int how)
+{
+	e->shut |= (uint8_t)(how + 1);
+	update(e, true);
+	return e->is_connected ? 0 : -ENOTCONN;
+}
+
+/* --- sending --- */
+
+static uint32_t probe_mtu(struct ep *e, const struct ip_addr *dst, nsec now)
+{
+	const struct ip_route *r = ip_route_lookup(e->tp->ip, dst);
+
+	if (r && r->link == LINK_DEV)
+		return e->tp->ip->link->mtu;
+	return ip_mtu(e->tp->ip, dst, now);
+}
+
+/* What path MTU discovery allows: ip_sk_ignore_df() and ip_dont_fragment() of
+ * Linux, and the IPv6 ones, which use the same numbers. */
+static void set_mtu(struct ep *e, struct udp_tx *tx, nsec now)
+{
+	bool is4 = ip_addr_is4(&tx->dst);
+	unsigned disc = is4 ? e->pmtudisc : e->pmtudisc6;
+	bool own = disc == IP_PMTUDISC_PROBE || disc == IP_PMTUDISC_INTERFACE;
+	bool may_frag = disc < IP_PMTUDISC_DO || disc == IP_PMTUDISC_OMIT;
+
+	if (!is4 && ep_opt(e, EP_O_DONTFRAG6))
+		may_frag = false;
+	tx->is_probe = own;
+	tx->df = disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE ||
+		 disc == IP_PMTUDISC_WANT;
+	tx->mtu = may_frag ? 0
+		  : own	   ? probe_mtu(e, &tx->dst, now)
+			   : ip_mtu(e->tp->ip, &tx->dst, now);
+}
+
+static int16_t choose_ttl(const struct ep *e, const struct udp_to *to,
+			  bool is_mcast)
+{
+	bool is4 = ip_addr_is4(&to->dst);
+
+	if (to->ttl >= 0)
+		return (int16_t)to->ttl;
+	if (is_mcast && is4)
+		return e->mc_ttl;
+	if (is_mcast) /* RFC 3493 5.2: 1 unless set */
+		return e->mc_hops6 < 0 ? 1 : e->mc_hops6;
+	return is4 ? e->ttl : e->hops6;
+}
+
+/* Fills @tx, or says why there can be no such datagram. */
+static int prepare(struct ep *e, const struct udp_to *to, struct udp_tx *tx,
+		   nsec now)
+{
+	struct udp_to t = *to;
+	bool is_mcast;
+	int err;
+
+	*tx = (struct udp_tx){0};
+	if (t.has_dst) {
+		if (!t.dport)
+			return -EINVAL;
+	} else {
+		if (!e->is_connected)
+			return -EDESTADDRREQ;
+		t.dst = e->raddr;
+		t.dport = e->rport;
+	}
+	resolve_any(e, &t.dst);
+	if (t.has_src)
+		tx->src = t.src;
+	err = check_dst(e, &t.dst, &tx->src);
+	if (err)
+		return err;
+	tx->dst = t.dst;
+	tx->dport = t.dport;
+	is_mcast = ip_scope(e->tp->ip, &t.dst) == IP_SCOPE_MCAST;
+	tx->ttl = choose_ttl(e, &t, is_mcast);
+	tx->tos = (uint8_t)(t.tos >= 0		  ? t.tos
+			    : ip_addr_is4(&t.dst) ? e->tos
+						  : e->tclass);
+	set_mtu(e, tx, now);
+	return 0;
+}
+
+static int check_size(const struct udp_tx *tx, size_t len)
+{
+	bool is4 = ip_addr_is4(&tx->dst);
+	size_t headers = (is4 ? 20 : 40) + UDP_HLEN;
+
+	if (len > (is4 ? UDP_MAX4 : UDP_MAX6))
+		return -EMSGSIZE;
+	if (tx->mtu && len + headers > tx->mtu)
+		return -EMSGSIZE;
+	return 0;
+}
+
+static struct udp_tx *tx_of(struct chunk *c)
+{
+	return (struct udp_tx *)(void *)c->data;
+}
+
+static uint8_t *bytes_of(struct chunk *c)
+{
+	return c->data + sizeof(struct udp_tx);
+}
+
+static void lend(struct span *sp, uint8_t *p, size_t len, struct chunk *c)
+{
+	sp->v[0] = (struct iovec){.iov_base = p, .iov_len = len};
+	sp->num_v = 1;
+	sp->pin = (uintptr_t)c;
+}
+
+/* The next piece of a corked datagram: behind what is there. */
+static int lend_corked(struct ep *e, size_t want, struct span *sp)
+{
+	struct udp_cork *k = e->cork;
+
+	if (k->is_lent)
+		return -EAGAIN;
+	if (check_size(tx_of(k->c), k->len + want))
+		return -EMSGSIZE;
+	k->is_lent = true;
+	lend(sp, bytes_of(k->c) + k->len, want, k->c);
+	return (int)want;
+}
+
+static bool is_corking(const struct ep *e, int flags)
+{
+	return flags & MSG_MORE || ep_opt(e, EP_O_UDP_CORK);
+}
+
+static int lend_new(struct ep *e, const struct udp_tx *tx, size_t want,
+		    int flags, struct span *sp)
+{
+	struct arena *a = core_of(e)->arena;
+	size_t room = is_corking(e, flags) ? UDP_MAX6 : want;
+	struct chunk *c = chunk_new(a, (uint32_t)(sizeof(*tx) + room));
+
+	if (!c)
+		return -ENOBUFS;
+	if (is_corking(e, flags)) {
+		e->cork = arena_zalloc(a, sizeof(*e->cork));
+		if (!e->cork) {
+			buf_put(a, &c->b);
+			return -ENOBUFS;
+		}
+		e->cork->c = c;
+		e->cork->is_lent = true;
+	}
+	*tx_of(c) = *tx;
+	tx_of(c)->charge = c->b.size;
+	tx_of(c)->room = (uint32_t)want;
+	charge_tx(e, c->b.size);
+	lend(sp, bytes_of(c), want, c);
+	return (int)want;
+}
+
+int udp_send_begin(struct ep *e, size_t want, int flags,
+		   const struct udp_to *to, struct span *sp, nsec now)
+{
+	struct udp_tx tx;
+	int err;
+
+	*sp = (struct span){0};
+	if (!e->is_bound && port_bind(e, &e->laddr, 0))
+		return -EAGAIN;
+	if (want > 0xffff)
+		return -EMSGSIZE;
+	if (flags & MSG_OOB) /* as BSD; udp_sendmsg() of Linux */
+		return -EOPNOTSUPP;
+	if (e->cork)
+		return lend_corked(e, want, sp);
+	err = prepare(e, to, &tx, now);
+	if (!err)
+		err = check_size(&tx, want);
+	if (err)
+		return err;
+	if (e->err) {
+		err = -e->err;
+		e->err = 0;
+		update(e, false);
+		return err;
+	}
+	if (e->shut & EP_SHUT_WR)
+		return -EPIPE;
+	if (e->tx_mem >= e->sndbuf)
+		return -EAGAIN;
+	return lend_new(e, &tx, want, flags, sp);
+}
+
+static void set_header(struct ep *e, struct pkt *p, const struct udp_tx *tx,
+		       uint32_t len)
+{
+	struct udp_repr r = {
+		.src_port = e->lport,
+		.dst_port = tx->dport,
+		.len = (uint16_t)(UDP_HLEN + len),
+	};
+
+	if (ip_addr_is4(&tx->dst) && ep_opt(e, EP_O_NO_CHECK)) {
+		p->csum = CSUM_NONE;
+	} else {
+		p->csum = CSUM_PARTIAL;
+		r.csum = csum_fold_raw(
+			csum_pseudo(&tx->src, &tx->dst, IPPROTO_UDP, r.len));
+	}
+	udp_emit(&r, pkt_push(p, UDP_HLEN));
+	p->hdr_len = UDP_HLEN;
+}
+
+static int give_to_ip(struct ep *e, const struct udp_tx *tx, struct pkt *p,
+		      nsec now)
+{
+	bool is4 = ip_addr_is4(&tx->dst);
+	uint32_t total = p->len + (is4 ? 20 : 40);
+	struct ip_tx ip = {
+		.src = tx->src,
+		.dst = tx->dst,
+		.flow = e->flowinfo,
+		.proto = IPPROTO_UDP,
+		.ttl = (uint8_t)MAX(tx->ttl, 0),
+		.tos = tx->tos,
+		.dont_fragment_local = tx->is_probe,
+	};
+
+	/* IP_PMTUDISC_WANT: DF on what fits, the rest is fragmented */
+	ip.df = tx->df &&
+		total <= (tx->mtu ? tx->mtu : ip_mtu(e->tp->ip, &tx->dst, now));
+	return ip_out(e->tp->ip, p, &ip, now);
+}
+
+/* The datagram of @len bytes in @c goes down; takes @c. */
+static int send_chunk(struct ep *e, struct chunk *c, uint32_t len, nsec now)
+{
+	struct core *core = core_of(e);
+	struct udp_tx *tx = tx_of(c);
+	uint32_t charge = tx->charge;
+	struct pkt *p = pkt_new(core->arena);
+	int err = -ENOBUFS;
+
+	/* IP_MULTICAST_TTL 0: it must not leave the host */
+	if (tx->ttl == 0) {
+		if (p)
+			pkt_free(core->arena, p);
+		udp_tx_done(e, charge);
+		buf_put(core->arena, &c->b);
+		return (int)len;
+	}
+	if (p && (!len || !pkt_add(p, &c->b, bytes_of(c), len))) {
+		set_header(e, p, tx, len);
+		p->cookie = ep_id(e);
+		p->charge = charge;
+		err = give_to_ip(e, tx, p, now);
+	} else if (p) {
+		pkt_free(core->arena, p);
+	}
+	buf_put(core->arena, &c->b);
+	if (!err) {
+		stat_inc(core, STAT_UdpOutDatagrams);
+		return (int)len;
+	}
+	udp_tx_done(e, charge);
+	if (err != -ENOBUFS)
+		return err;
+	stat_inc(core, STAT_UdpSndbufErrors);
+	return ep_opt(e, EP_O_RECVERR) ? err : (int)len;
+}
+
+int udp_push(struct ep *e, nsec now)
+{
+	struct udp_cork *k = e->cork;
+	int res;
+
+	if (!k || k->is_lent)
+		return 0;
+	e->cork = NULL;
+	res = send_chunk(e, k->c, k->len, now);
+	arena_free(core_of(e)->arena, k);
+	return MIN(res, 0);
+}
+
+static void cork_drop(struct ep *e)
+{
+	struct udp_cork *k = e->cork;
+
+	e->cork = NULL;
+	udp_tx_done(e, tx_of(k->c)->charge);
+	buf_put(core_of(e)->arena, &k->c->b);
+	arena_free(core_of(e)->arena, k);
+}
+
+static int commit_corked(struct ep *e, ssize_t len, int flags, nsec now)
+{
+	struct udp_cork *k = e->cork;
+	int err = 0;
+
+	k->is_lent = false;
+	if (len > 0)
+		k->len += (uint32_t)len;
+	if (len < 0 && !k->len)
+		cork_drop(e);
+	else if (!is_corking(e, flags))
+		err = udp_push(e, now);
+	if (err)
+		return err;
+	return (int)MAX(len, 0);
+}
+
+int udp_send_commit(struct ep *e, struct span *sp, ssize_t len, int flags,
+		    nsec now)
+{
+	struct chunk *c = (struct chunk *)(uintptr_t)sp->pin;
+
+	sp->pin = 0;
+	if (!c)
+		return 0;
+	if (e->cork && e->cork->c == c)
+		return commit_corked(e, len, flags, now);
+	if (len >= 0) {
+		ASSERT((uint32_t)len <= tx_of(c)->room);
+		return send_chunk(e, c, (uint32_t)len, now);
+	}
+	udp_tx_done(e, tx_of(c)->charge);
+	buf_put(core_of(e)->arena, &c->b);
+	return 0;
+}
+
+/* --- receiving --- */
+
+/* The first datagram, or why there is none. */
+static int first(struct ep *e, int flags, struct udp_dgram **out)
+{
+	int err = -e->err;
+
+	*out = NULL;
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
+	if (err) {
+		e->err = 0;
+		update(e, false);
+		return err;
+	}
+	if (list_empty(&e->rxq)) {
+		/* Linux: end of file for who would wait, EAGAIN for others */
+		if (e->shut & EP_SHUT_RD && !(flags & MSG_DONTWAIT))
+			return 0;
+		return -EAGAIN;
+	}
+	*out = list_first(&e->rxq, struct udp_dgram, node);
+	return 0;
+}
+
+int udp_recv_begin(struct ep *e, size_t want, int flags, struct udp_from *from,
+		   struct span *sp, nsec now)
+{
+	struct udp_dgram *d;
+	int err = first(e, flags, &d);
+	size_t len;
+
+	*sp = (struct span){0};
+	*from = (struct udp_from){0};
+	if (!d)
+		return err;
+	*from = (struct udp_from){
+		.src = d->src,
+		.dst = d->dst,
+		.sport = d->sport,
+		.ttl = d->ttl,
+		.tos = d->tos,
+		.len = d->len,
+		.at = d->at,
+	};
+	len = MIN(want, d->len);
+	sp->v[0].iov_base = (void *)(uintptr_t)d->data;
+	sp->v[0].iov_len = len;
+	sp->num_v = len > 0;
+	if (flags & MSG_PEEK) {
+		sp->pin = (uintptr_t)buf_get(d->b);
+		return (int)len;
+	}
+	sp->pin = (uintptr_t)buf_get(d->b);
+	list_remove(&d->node);
+	e->num_rxq--;
+	e->rx_mem -= d->charge;
+	dgram_free(e, d);
+	update(e, false);
+	return (int)len;
+}
+
+void udp_recv_commit(struct ep *e, struct span *sp)
+{
+	if (sp->pin)
+		buf_put(core_of(e)->arena, (struct buf *)(uintptr_t)sp->pin);
+	sp->pin = 0;
+}
+
+int udp_ioctl(struct ep *e, unsigned long req)
+{
+	struct udp_dgram *d = list_first(&e->rxq, struct udp_dgram, node);
+
+	switch (req) {
+	case FIONREAD:
+		return d ? (int)d->len : 0;
+	case TIOCOUTQ:
+		return (int)e->tx_mem;
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* --- from ip --- */
+
+/* Is there room? An empty queue takes anything, as Linux's does. */
+static bool has_room(const struct ep *e, uint32_t charge)
+{
+	return e->rx_mem == 0 || e->rx_mem + charge <= e->rcvbuf;
+}
+
+static void enqueue(struct ep *e, const struct ip_rx *rx, struct frame *f,
+		    const uint8_t *data, uint32_t len, uint32_t charge,
+		    uint16_t sport)
+{
+	struct core *c = core_of(e);
+	struct udp_dgram *d;
+
+	if (!has_room(e, charge)) {
+		e->rx_drops++;
+		stat_inc(c, STAT_UdpRcvbufErrors);
+		stat_inc(c, STAT_UdpInErrors);
+		drop(c, DROP_UDP_RCVBUF);
+		return;
+	}
+	d = arena_alloc(c->arena, sizeof(*d));
+	if (!d) {
+		e->rx_drops++;
+		stat_inc(c, STAT_UdpInErrors);
+		drop(c, DROP_NO_MEM);
+		return;
+	}
+	*d = (struct udp_dgram){
+		.b = buf_get(&f->b),
+		.data = data,
+		.len = len,
+		.charge = charge,
+		.src = rx->src,
+		.dst = rx->dst,
+		.sport = sport,
+		.ttl = rx->ttl,
+		.tos = rx->tos,
+		.at = f->at,
+	};
+	list_push(&e->rxq, &d->node);
+	e->num_rxq++;
+	e->rx_mem += charge;
+	stat_inc(c, STAT_UdpInDatagrams);
+	update(e, true);
+}
+
+/* A datagram in a frame much larger than itself moves to one of its size, or
+ * a few would fill the receive buffer. NULL: stays where it is. */
+static struct frame *shrink(struct core *c, const struct ip_rx *rx,
+			    const uint8_t *data, uint32_t len)
+{
+	struct frame *f;
+
+	if (rx->f->b.size <= 2 * len + FRAME_SMALL)
+		return NULL;
+	f = frame_new(c->arena, MAX(len, 1u));
+	if (!f)
+		return NULL;
+	memcpy(f->data, data, len);
+	f->at = rx->f->at;
+	return f;
+}
+
+static void deliver(struct ep *e, const struct ip_rx *rx,
+		    const struct udp_repr *r)
+{
+	const uint8_t *data = rx->l4 + UDP_HLEN;
+	uint32_t len = r->len - UDP_HLEN;
+	uint32_t seg = rx->f->gso == GSO_UDP ? rx->f->gso_size : 0;
+	uint32_t charge = rx->f->b.size + sizeof(struct udp_dgram);
+	struct core *c = core_of(e);
+	struct frame *f;
+
+	if (seg && seg < len) {
+		uint32_t num = DIV_ROUND_UP(len, seg);
+
+		charge = rx->f->b.size / num + sizeof(struct udp_dgram);
+		for (uint32_t off = 0; off < len; off += seg)
+			enqueue(e, rx, rx->f, data + off, MIN(seg, len - off),
+				charge, r->src_port);
+		return;
+	}
+	f = shrink(c, rx, data, len);
+	if (f) {
+		charge = f->b.size + sizeof(struct udp_dgram);
+		enqueue(e, rx, f, f->data, len, charge, r->src_port);
+		frame_put(c->arena, f);
+	} else {
+		enqueue(e, rx, rx->f, data, len, charge, r->src_port);
+	}
+}
+
+/* The all-nodes groups, which every host is in (RFC 1112 7.2, RFC 4291 2.7.1)
+ */
+static bool is_all_hosts(const struct ip_addr *a)
+{
+	static const struct ip_addr all6[] = {
+		{.b = {0xff, 0x01, [15] = 1}},
+		{.b = {0xff, 0x02, [15] = 1}},
+	};
+
+	if (ip_addr_is4(a))
+		return ip_addr_be32(a) == INADDR_ALLHOSTS_GROUP;
+	return ip_addr_eq(a, &all6[0]) || ip_addr_eq(a, &all6[1]);
+}
+
+static bool host_has_group(const struct transport *tp, const struct ip_addr *a)
+{
+	struct list *n;
+
+	list_for_each (n, &tp->groups) {
+		if (ip_addr_eq(
+			    &list_entry(n, struct udp_group, host_link)->group,
+			    a))
+			return true;
+	}
+	return is_all_hosts(a);
+}
+
+static struct udp_group *group_find(const struct ep *e, const struct ip_addr *a)
+{
+	struct list *n;
+
+	list_for_each (n, &e->groups) {
+		struct udp_group *g = list_entry(n, struct udp_group, ep_link);
+
+		if (ip_addr_eq(&g->group, a))
+			return g;
+	}
+	return NULL;
+}
+
+/* ip_mc_sf_allow() of Linux: a socket hears every group of the host unless it
+ * asked not to (IP_MULTICAST_ALL 0). */
+static bool hears_group(const struct ep *e, const struct ip_addr *a)
+{
+	enum ep_opt all = ip_addr_is4(a) ? EP_O_MCAST_ALL : EP_O_MCAST_ALL6;
+
+	return ep_opt(e, all) || group_find(e, a);
+}
+
+/* Broadcast and multicast: to all who match, and no complaint if none does. */
+static void deliver_all(struct transport *tp, const struct ip_rx *rx,
+			const struct udp_repr *r)
+{
+	bool is_mcast = rx->scope == IP_SCOPE_MCAST;
+	struct ep *e = NULL;
+	unsigned num = 0;
+
+	if (is_mcast && !host_has_group(tp, &rx->dst)) {
+		drop(tp->core, DROP_IP_NOT_OURS);
+		return;
+	}
+	while ((e = port_next(tp, EP_UDP, r->dst_port, e))) {
+		/* a connected one has a source address, not the group's */
+		if (!port_addr_matches(e, &rx->dst))
+			continue;
+		if (e->is_connected && (e->rport != r->src_port ||
+					!ip_addr_eq(&e->raddr, &rx->src)))
+			continue;
+		if (is_mcast && !hears_group(e, &rx->dst))
+			continue;
+		deliver(e, rx, r);
+		num++;
+	}
+	if (!num)
+		drop(tp->core, DROP_UDP_NO_PORT);
+}
+
+enum ip_verdict udp_in(struct transport *tp, const struct ip_rx *rx, nsec now)
+{
+	struct udp_repr r;
+	struct ep *e;
+	enum drop d = udp_parse(&r, &rx->src, &rx->dst, rx->l4, rx->l4_len,
+				(enum csum_state)rx->csum);
+
+	if (d) {
+		stat_inc(tp->core, STAT_UdpInErrors);
+		if (d == DROP_UDP_CSUM)
+			stat_inc(tp->core, STAT_UdpInCsumErrors);
+		drop(tp->core, d);
+		return IP_TAKEN;
+	}
+	if (rx->scope == IP_SCOPE_MCAST || rx->scope == IP_SCOPE_BCAST) {
+		deliver_all(tp, rx, &r);
+		return IP_TAKEN;
+	}
+	e = port_lookup(
+		tp, EP_UDP, &rx->dst, r.dst_port, &rx->src, r.src_port,
+		port_conn_hash(tp, &rx->dst, r.dst_port, &rx->src, r.src_port));
+	if (!e) {
+		stat_inc(tp->core, STAT_UdpNoPorts);
+		drop(tp->core, DROP_UDP_NO_PORT);
+		return IP_NO_PORT;
+	}
+	deliver(e, rx, &r);
+	return IP_TAKEN;
+}
+
+/* __udp4_lib_err() of Linux: only a connected socket, or one that asked for
+ * IP_RECVERR, hears of errors; of soft ones only the latter. */
+void udp_error(struct transport *tp, const struct ip_error *err, nsec now)
+{
+	uint16_t lport = get_be16(err->l4), rport = get_be16(err->l4 + 2);
+	struct ep *e = port_lookup(tp, EP_UDP, &err->local, lport, &err->remote,
+				   rport, 0);
+	bool wants, hard = err->fatal;
+
+	if (!e) {
+		drop(tp->core, DROP_ICMP_NO_SOCK);
+		return;
+	}
+	wants = ep_opt(e, err->is4 ? EP_O_RECVERR : EP_O_RECVERR6);
+	if (err->err == EMSGSIZE) {
+		unsigned disc = err->is4 ? e->pmtudisc : e->pmtudisc6;
+
+		if (disc == IP_PMTUDISC_DONT)
+			return;
+		hard = true;
+	}
+	if (wants || (hard && e->is_connected))
+		ep_error(e, err->err);
+}
+
+/* --- groups --- */
+
+int udp_group_join(struct ep *e, const struct ip_addr *group, uint32_t ifindex)
+{
+	struct udp_group *g;
+	struct list *n;
+	unsigned num = 0;
+
+	if (!ip_addr_is_multicast(group))
+		return -EINVAL;
+	if (group_find(e, group))
+		return -EADDRINUSE;
+	list_for_each (n, &e->groups)
+		num++;
+	if (num >= MAX_GROUPS)
+		return -ENOBUFS;
+	g = arena_zalloc(core_of(e)->arena, sizeof(*g));
+	if (!g)
+		return -ENOBUFS;
+	g->group = *group;
+	g->ifindex = ifindex;
+	list_push(&e->groups, &g->ep_link);
+	list_push(&e->tp->groups, &g->host_link);
+	return 0;
+}
+
+int udp_group_leave(struct ep *e, const struct ip_addr *group)
+{
+	struct udp_group *g = group_find(e, group);
+
+	if (!ip_addr_is_multicast(group))
+		return -EINVAL;
+	if (!g)
+		return -EADDRNOTAVAIL;
+	list_remove(&g->ep_link);
+	list_remove(&g->host_link);
+	arena_free(core_of(e)->arena, g);
+	return 0;
+}
