@@ -16,6 +16,8 @@ struct pmtu;	  /* route.c */
 
 #define IP_MAX_ADDRS 16
 #define IP_MAX_ROUTES 64
+#define IP_NUM_IDS 64 /* counters of packet identifiers, RFC 7739 5.3 */
+#define ICMP_NUM_HOSTS 64
 
 struct ip_ifaddr {
 	struct ip_addr addr;
@@ -36,8 +38,8 @@ struct icmp_limit {
 	uint32_t tokens;
 	struct {
 		uint32_t hash;
-		nsec next_at;
-	} host[64];
+		nsec next_at; /* when its bucket is full again */
+	} host[ICMP_NUM_HOSTS];
 };
 
 struct ip {
@@ -48,13 +50,16 @@ struct ip {
 	unsigned num_addrs;
 	struct ip_route routes[IP_MAX_ROUTES]; /* longest prefix first */
 	unsigned num_routes;
+	struct ip_route to_self;  /* what a lookup of a local address gives */
+	struct ip_route to_group; /* broadcast and multicast without a route */
 	struct reass *reass;
-	struct htab pmtu; /* destination -> struct pmtu */
+	struct htab pmtu;     /* destination -> struct pmtu */
+	struct list pmtu_age; /* the same, first to expire first */
 	uint32_t num_pmtu;
 	struct timer timer; /* TIMER_IP: reassembly and path MTU expiry */
 	struct icmp_limit icmp_limit[2]; /* v4, v6 */
 	struct sip_key id_key;
-	uint32_t id_counter;
+	uint32_t ids[IP_NUM_IDS];
 };
 
 int ip_init(struct ip *ip, struct core *c, struct link *l,
@@ -62,16 +67,18 @@ int ip_init(struct ip *ip, struct core *c, struct link *l,
 void ip_fini(struct ip *ip);
 void ip_timer(struct ip *ip, nsec now);
 
-/* Adds an address and its on-link route. 0, -EEXIST, -ENOSPC. */
+/* Adds an address and its on-link route. 0, -EEXIST, -ENOSPC, -EINVAL when no
+ * host can have it. The loopback addresses are always there: nothing to add. */
 int ip_addr_add(struct ip *ip, const struct ip_addr *a, unsigned plen);
+/* 0, -EEXIST, -ENOSPC, -EINVAL: the families differ, @plen is too long. */
 int ip_route_add(struct ip *ip, const struct ip_addr *dst, unsigned plen,
 		 const struct ip_addr *gw);
 
-enum ip_scope { /* what an address is to this host */
-	IP_SCOPE_NONE,	/* somebody else's unicast */
-	IP_SCOPE_LOCAL, /* ours, loopback included */
-	IP_SCOPE_BCAST, /* limited or directed broadcast */
-	IP_SCOPE_MCAST,
+enum ip_scope {			/* what an address is to this host */
+		IP_SCOPE_NONE,	/* somebody else's unicast */
+		IP_SCOPE_LOCAL, /* ours, loopback included */
+		IP_SCOPE_BCAST, /* limited or directed broadcast */
+		IP_SCOPE_MCAST,
 };
 enum ip_scope ip_scope(const struct ip *ip, const struct ip_addr *a);
 
@@ -90,9 +97,9 @@ struct ip_tx {
 	struct ip_addr src, dst;
 	uint32_t flow; /* IPv6 flow label */
 	uint8_t proto;
-	uint8_t ttl;   /* 0: the default */
-	uint8_t tos;   /* or traffic class */
-	bool df;       /* -EMSGSIZE rather than fragment; sets DF on IPv4 */
+	uint8_t ttl; /* 0: the default */
+	uint8_t tos; /* or traffic class */
+	bool df;     /* -EMSGSIZE rather than fragment; sets DF on IPv4 */
 	bool dont_fragment_local; /* IP_PMTUDISC_PROBE: ignore learned MTU */
 };
 
@@ -129,20 +136,22 @@ struct ip_error {
 	struct ip_addr local, remote; /* as in the packet that we sent */
 	struct ip_addr offender;      /* who complained */
 	uint8_t proto;
-	uint8_t type, code;	      /* as on the wire */
+	uint8_t type, code; /* as on the wire */
 	uint8_t is4;
-	int err;	  /* errno that Linux maps it to: ECONNREFUSED, ... */
-	bool fatal;	  /* Linux's icmp_err_convert[].fatal */
-	uint32_t mtu;	  /* EMSGSIZE: the new path MTU, already noted */
+	int err;	   /* errno that Linux maps it to: ECONNREFUSED, ... */
+	bool fatal;	   /* Linux's icmp_err_convert[].fatal */
+	uint32_t mtu;	   /* EMSGSIZE: the new path MTU, already noted */
 	const uint8_t *l4; /* quoted L4 bytes, at least 8 */
 	uint32_t l4_len;
 };
 /* Defined by transport/demux.c. */
 void ip_deliver_error(struct transport *tp, const struct ip_error *e, nsec now);
 
-/* icmp.c: an error about @rx (the packet as received), gated and rate limited
- * per RFC 1122 3.2.2 and RFC 4443 2.4(e). @rest: MTU or pointer. */
-void icmp_send_error(struct ip *ip, const struct frame *f, uint8_t type,
-		     uint8_t code, uint32_t rest, nsec now);
+/* icmp.c: an error about @f (the packet as received, trimmed to its length),
+ * gated and rate limited per RFC 1122 3.2.2 and RFC 4443 2.4(e). @rest: bytes 4
+ * to 7 of the message, host order: MTU, or pointer (IPv4: pointer << 24). The
+ * quote refers to @f, which is kept until the error has left. */
+void icmp_send_error(struct ip *ip, struct frame *f, uint8_t type, uint8_t code,
+		     uint32_t rest, nsec now);
 
 #endif
