@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ip_in.c - check a packet, decide whether it is for us, deliver it
+ *
+ * The weak host model (RFC 1122 3.3.4.2): any address of ours is accepted on
+ * any link. What a device may not send, since no other host can have sent it,
+ * is refused: a loopback address at either end, and a source that is a group
+ * or one of ours. (Linux accepts its own IPv6 source from outside; nothing good
+ * comes from there.) Frames that the stack looped back are not questioned.
+ *
+ * A datagram made whole by reass.c passes through here a second time, as if it
+ * had come in one piece.
+ */
+#include "ip/ip_priv.h"
+
+#include "wire/icmp.h"
+#include "wire/ip4.h"
+#include "wire/ip6.h"
+
+/* RFC 791 3.1 */
+#define OPT_END 0
+#define OPT_NOP 1
+#define OPT_LSRR 131
+#define OPT_SSRR 137
+
+#define ICMP6_HEADER_INCOMPLETE 3 /* parameter problem, RFC 7112 5 */
+
+/* Source routes are refused, as Linux's accept_source_route of 0 and RFC 7126
+ * 4.3 ask; what else there may be is stepped over. @bad: offset of what is
+ * malformed, 0 if nothing is. */
+static bool check_options(const struct ip4_repr *r, uint32_t *bad)
+{
+	uint32_t len = r->hdr_len - IP4_HLEN, at = 0;
+
+	*bad = 0;
+	while (at < len && r->opts[at] != OPT_END) {
+		uint32_t n = 1;
+
+		if (r->opts[at] != OPT_NOP) {
+			n = at + 1 < len ? r->opts[at + 1] : 0;
+			if (n < 2 || n > len - at) {
+				*bad = IP4_HLEN + at;
+				return false;
+			}
+		}
+		if (r->opts[at] == OPT_LSRR || r->opts[at] == OPT_SSRR)
+			return false;
+		at += n;
+	}
+	return true;
+}
+
+static bool is_source_ok(const struct ip *ip, const struct ip_addr *src,
+			 const struct ip_addr *dst, bool is_looped)
+{
+	enum ip_scope scope = ip_scope(ip, src);
+
+	if (scope == IP_SCOPE_MCAST || scope == IP_SCOPE_BCAST)
+		return false;
+	if (!ip_addr_is4(src)) {
+		if (ip_addr_is_any(src)) /* only asks for its address */
+			return false;
+	} else if (get_be32(src->b + 12) >> 24 == 0) {
+		/* "this host on this network", RFC 1122 3.2.1.3 */
+		return ip_addr_is_any(src) && ip_addr_is_limited_bcast(dst);
+	}
+	return is_looped || scope != IP_SCOPE_LOCAL;
+}
+
+/* Multicast groups that every host is in: RFC 1112 4, RFC 4291 2.8. */
+static bool is_our_group(const struct ip *ip, const struct ip_addr *dst)
+{
+	static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
+	static const uint8_t solicited[13] = {0xff, 2, [11] = 1, [12] = 0xff};
+
+	if (ip_addr_is4(dst))
+		return ip_addr_be32(dst) == 0xe0000001; /* 224.0.0.1 */
+	if (memcmp(dst->b, all_nodes, sizeof(all_nodes)) == 0)
+		return true;
+	if (memcmp(dst->b, solicited, sizeof(solicited)) != 0)
+		return false;
+	for (unsigned i = 0; i < ip->num_addrs; i++)
+		if (!ip_addr_is4(&ip->addrs[i].addr) &&
+		    memcmp(ip->addrs[i].addr.b + 13, dst->b + 13, 3) == 0)
+			return true;
+	return false;
+}
+
+/* Is a packet to @dst for us? Tells its scope. */
+static bool is_for_us(const struct ip *ip, const struct ip_addr *dst,
+		      bool is_looped, enum ip_scope *scope)
+{
+	*scope = ip_scope(ip, dst);
+	switch (*scope) {
+	case IP_SCOPE_LOCAL: /* RFC 1122 3.2.1.3(g), RFC 4291 2.5.3 */
+		return is_looped || !ip_addr_is_loopback(dst);
+	case IP_SCOPE_BCAST:
+		return true;
+	case IP_SCOPE_MCAST:
+		return is_our_group(ip, dst);
+	case IP_SCOPE_NONE:
+		break;
+	}
+	return false;
+}
+
+/* Where the value is that names the header at @c->off. */
+static uint32_t proto_field(const uint8_t *p, const struct ip6_chain *c)
+{
+	uint32_t field = 6, at = IP6_HLEN;
+	uint8_t type = p[field];
+
+	while (at < c->off) {
+		field = at;
+		if (type == IPPROTO_FRAGMENT)
+			at += IP6_FRAG_HLEN;
+		else if (type == IPPROTO_AH) /* RFC 4302 2.2 */
+			at += (p[at + 1] + 2u) * 4;
+		else
+			at += (p[at + 1] + 1u) * 8;
+		type = p[field];
+	}
+	return field;
+}
+
+/* Nobody wants the protocol or the port: say so (RFC 1122 3.2.2.1, RFC 8200 4,
+ * RFC 4443 3.1). */
+static void refuse(struct ip *ip, const struct ip_rx *rx,
+		   const struct ip6_chain *c, enum ip_verdict v, nsec now)
+{
+	bool is4 = ip_addr_is4(&rx->dst);
+
+	if (v == IP_NO_PORT) {
+		if (is4)
+			icmp_send_error(ip, rx->f, ICMP4_UNREACH,
+					ICMP4_UNREACH_PORT, 0, now);
+		else
+			icmp_send_error(ip, rx->f, ICMP6_UNREACH,
+					ICMP6_UNREACH_PORT, 0, now);
+		return;
+	}
+	IP_STAT(ip, is4, InUnknownProtos);
+	drop(ip->core, DROP_IP_NO_PROTO);
+	if (is4)
+		icmp_send_error(ip, rx->f, ICMP4_UNREACH, ICMP4_UNREACH_PROTO,
+				0, now);
+	else
+		icmp_send_error(ip, rx->f, ICMP6_PARAM_PROBLEM, 1,
+				proto_field(rx->f->data, c), now);
+}
+
+static void deliver(struct ip *ip, struct ip_rx *rx, const struct ip6_chain *c,
+		    nsec now)
+{
+	bool is4 = ip_addr_is4(&rx->dst);
+	enum ip_verdict v = IP_TAKEN;
+
+	rx->csum = rx->f->csum;
+	rx->link = rx->f->link;
+	if (rx->proto == (is4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		icmp_in(ip, rx, now);
+	else if (rx->proto == IPPROTO_ICMP || rx->proto == IPPROTO_ICMPV6)
+		v = IP_NO_PROTO;
+	else
+		v = ip_deliver(ip->tp, rx, now);
+	if (v != IP_NO_PROTO)
+		IP_STAT(ip, is4, InDelivers);
+	if (v != IP_TAKEN)
+		refuse(ip, rx, c, v, now);
+}
+
+static struct frame *fragment4(struct ip *ip, struct frame *f,
+			       const struct ip4_repr *r, nsec now)
+{
+	struct frag fr = {
+		.src = r->src,
+		.dst = r->dst,
+		.id = r->id,
+		.off = r->frag_off,
+		.len = r->total_len - r->hdr_len,
+		.data = f->data + r->hdr_len,
+		.hdr = f->data,
+		.hdr_len = r->hdr_len,
+		.proto = r->proto,
+		.ecn = r->tos & IP_ECN_MASK,
+		.is4 = true,
+		.more = r->mf,
+	};
+
+	if (fr.more) /* as Linux: what can't be addressed is not there */
+		fr.len &= ~7u;
+	return reass_add(ip->reass, &fr, f, now);
+}
+
+/* Not for us, or from nobody: DROP_NONE if neither. */
+static enum drop check_ends(struct ip *ip, const struct ip_addr *src,
+			    const struct ip_addr *dst, const struct frame *f,
+			    enum ip_scope *scope)
+{
+	bool is_looped = f->flags & FRAME_F_LOOP;
+
+	if (!is_for_us(ip, dst, is_looped, scope))
+		return DROP_IP_NOT_OURS;
+	if (!is_source_ok(ip, src, dst, is_looped))
+		return DROP_IP_SRC_ADDR;
+	return DROP_NONE;
+}
+
+static void header_error(struct ip *ip, bool is4, enum drop d)
+{
+	if (d == DROP_IP_NOT_OURS || d == DROP_IP_SRC_ADDR)
+		IP_STAT(ip, is4, InAddrErrors);
+	else
+		IP_STAT(ip, is4, InHdrErrors);
+	drop(ip->core, d);
+}
+
+/* Each of the two returns a datagram that became whole, or NULL. */
+static struct frame *in4(struct ip *ip, struct frame *f, bool was_fragmented,
+			 nsec now)
+{
+	struct ip4_repr r;
+	struct ip_rx rx;
+	enum ip_scope scope;
+	uint32_t bad;
+	enum drop d = ip4_parse(&r, f->data, f->len);
+
+	if (!d)
+		d = check_ends(ip, &r.src, &r.dst, f, &scope);
+	if (d) {
+		header_error(ip, true, d);
+		return NULL;
+	}
+	f->len = r.total_len; /* short frames are padded on some links */
+	f->l4_off = r.hdr_len;
+	if (r.hdr_len > IP4_HLEN && !check_options(&r, &bad)) {
+		header_error(ip, true, DROP_IP4_OPTION);
+		if (bad)
+			icmp_send_error(ip, f, ICMP4_PARAM_PROBLEM, 0,
+					bad << 24, now);
+		return NULL;
+	}
+	if (r.mf || r.frag_off)
+		return fragment4(ip, f, &r, now);
+	rx = (struct ip_rx){
+		.f = f,
+		.l4 = f->data + r.hdr_len,
+		.l4_len = r.total_len - r.hdr_len,
+		.src = r.src,
+		.dst = r.dst,
+		.proto = r.proto,
+		.ttl = r.ttl,
+		.tos = r.tos,
+		.scope = (uint8_t)scope,
+		.was_fragmented = was_fragmented,
+	};
+	deliver(ip, &rx, NULL, now);
+	return NULL;
+}
+
+/* RFC 8200 4.5 and RFC 7112: fragment zero must hold all headers, the upper
+ * layer's too. As much as Linux asks for. */
+static bool has_upper_header(const struct ip6_chain *c, uint32_t len)
+{
+	uint32_t need = 1;
+
+	if (c->proto == IPPROTO_TCP)
+		need = 20;
+	else if (c->proto == IPPROTO_UDP || c->proto == IPPROTO_ICMPV6)
+		need = 8;
+	else if (c->proto == IPPROTO_NONE)
+		need = 0;
+	return c->off + need <= len;
+}
+
+static void problem6(struct ip *ip, struct frame *f, uint8_t code, uint32_t at,
+		     enum drop d, nsec now)
+{
+	header_error(ip, false, d);
+	icmp_send_error(ip, f, ICMP6_PARAM_PROBLEM, code, at, now);
+}
+
+static struct frame *fragment6(struct ip *ip, struct frame *f,
+			       const struct ip6_repr *r,
+			       const struct ip6_chain *c, nsec now)
+{
+	uint32_t data_off = c->unfrag_off + IP6_FRAG_HLEN;
+	struct frag fr = {
+		.src = r->src,
+		.dst = r->dst,
+		.id = c->frag_id,
+		.off = c->frag_off,
+		.len = f->len - data_off,
+		.data = f->data + data_off,
+		.hdr = f->data,
+		.hdr_len = (uint16_t)data_off,
+		.next_off = c->next_off,
+		.proto = f->data[c->unfrag_off],
+		.ecn = r->tclass & IP_ECN_MASK,
+		.more = c->more,
+	};
+
+	/* RFC 8200 4.5: the three that are answered */
+	if (fr.more && fr.len & 7) {
+		problem6(ip, f, 0, 4 /* payload length */, DROP_FRAG_MALFORMED,
+			 now);
+		return NULL;
+	}
+	if (data_off - IP6_FRAG_HLEN - IP6_HLEN + fr.off + fr.len >
+	    IP6_MAX_PAYLOAD) {
+		problem6(ip, f, 0, c->unfrag_off + 2u /* offset */,
+			 DROP_FRAG_MALFORMED, now);
+		return NULL;
+	}
+	if (fr.off == 0 && !has_upper_header(c, f->len)) {
+		problem6(ip, f, ICMP6_HEADER_INCOMPLETE, 0, DROP_FRAG_MALFORMED,
+			 now);
+		return NULL;
+	}
+	return reass_add(ip->reass, &fr, f, now);
+}
+
+/* An IPv4 address in IPv6 dress on the wire: our own form of IPv4 addresses
+ * must not come from outside. Linux refuses such a source too. */
+static bool is_disguised(const struct ip6_repr *r)
+{
+	return ip_addr_is4(&r->src) || ip_addr_is4(&r->dst);
+}
+
+static struct frame *in6(struct ip *ip, struct frame *f, bool was_fragmented,
+			 nsec now)
+{
+	struct ip6_repr r;
+	struct ip6_chain c;
+	struct ip_rx rx;
+	enum ip_scope scope;
+	enum drop d = ip6_parse(&r, f->data, f->len);
+
+	if (!d)
+		d = is_disguised(&r)
+			    ? DROP_IP_SRC_ADDR
+			    : check_ends(ip, &r.src, &r.dst, f, &scope);
+	if (d) {
+		header_error(ip, false, d);
+		return NULL;
+	}
+	f->len = IP6_HLEN + r.payload_len;
+	d = ip6_walk(&c, f->data, f->len);
+	if (d) {
+		header_error(ip, false, d);
+		if (c.problem_at)
+			icmp_send_error(ip, f, ICMP6_PARAM_PROBLEM,
+					c.problem_code, c.problem_at, now);
+		return NULL;
+	}
+	f->l4_off = c.off;
+	if (c.is_frag && (c.more || c.frag_off)) {
+		if (!was_fragmented) /* RFC 6946: an atomic one is whole */
+			return fragment6(ip, f, &r, &c, now);
+		problem6(ip, f, 0, c.unfrag_off, DROP_FRAG_MALFORMED, now);
+		return NULL;
+	}
+	if (c.proto == IPPROTO_NONE) /* RFC 8200 4.7 */
+		return NULL;
+	rx = (struct ip_rx){
+		.f = f,
+		.l4 = f->data + c.off,
+		.l4_len = f->len - c.off,
+		.src = r.src,
+		.dst = r.dst,
+		.flow = r.flow,
+		.proto = c.proto,
+		.ttl = r.hop_limit,
+		.tos = r.tclass,
+		.scope = (uint8_t)scope,
+		.was_fragmented = was_fragmented,
+	};
+	deliver(ip, &rx, &c, now);
+	return NULL;
+}
+
+void link_deliver(struct ip *ip, struct frame *f, nsec now)
+{
+	struct frame *whole;
+	uint8_t version = f->len ? f->data[0] >> 4 : 0;
+
+	if (version == 4)
+		stat_inc(ip->core, STAT_IpInReceives);
+	else if (version == 6)
+		stat_inc(ip->core, STAT_Ip6InReceives);
+	else
+		drop(ip->core, DROP_IP_VERSION);
+	for (int pass = 0; f; pass++, f = whole) {
+		whole = NULL;
+		if (version == 4)
+			whole = in4(ip, f, pass > 0, now);
+		else if (version == 6)
+			whole = in6(ip, f, pass > 0, now);
+		frame_put(ip->core->arena, f);
+	}
+}
