@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * uv.c - libuv turns the crank: a loop on a thread of its own
+ *
+ * libuv is opened privately (RTLD_LOCAL), and deep-bound so that its close()
+ * and write() are libc's and not our hooks; sanitizers interpose libc
+ * themselves and can't have that.
+ */
+#include "edge/uv.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+#undef MIN /* of sys/param.h */
+#undef MAX
+
+#include "base/log.h"
+#include "edge/sys.h"
+
+#define UV_CALLS(X)       \
+	X(uv_loop_init)   \
+	X(uv_run)         \
+	X(uv_async_init)  \
+	X(uv_async_send)  \
+	X(uv_poll_init)   \
+	X(uv_poll_start)  \
+	X(uv_poll_stop)   \
+	X(uv_timer_init)  \
+	X(uv_timer_start) \
+	X(uv_timer_stop)  \
+	X(uv_update_time)
+
+static struct {
+#define X(name) __typeof__(&name) name;
+	UV_CALLS(X)
+#undef X
+} lib;
+
+static struct {
+	struct uv_loop_cfg cfg;
+	uv_loop_t loop;
+	uv_async_t async;
+	uv_poll_t poll;
+	uv_timer_t timer;
+	pthread_t thread;
+} me;
+
+static int open_lib(char *why, size_t len)
+{
+	int flags = RTLD_NOW | RTLD_LOCAL;
+	void *so, *p;
+
+#ifndef TCPSHIM_SANITIZED
+	flags |= RTLD_DEEPBIND;
+#endif
+	so = dlopen("libuv.so.1", flags);
+	if (!so) {
+		log_snprintf(why, len, "libuv.so.1 not found; install libuv1");
+		return -ENOENT;
+	}
+#define X(name)                                                     \
+	p = dlsym(so, #name);                                       \
+	if (!p) {                                                   \
+		log_snprintf(why, len, "libuv.so.1 has no " #name); \
+		return -ENOENT;                                     \
+	}                                                           \
+	memcpy(&lib.name, &p, sizeof(p));
+	UV_CALLS(X)
+#undef X
+	return 0;
+}
+
+static void on_async(uv_async_t *h)
+{
+	me.cfg.turn(me.cfg.arg, UV_LOOP_KICK);
+}
+
+static void on_fd(uv_poll_t *h, int status, int events)
+{
+	lib.uv_poll_stop(h);
+	me.cfg.turn(me.cfg.arg, UV_LOOP_FD);
+}
+
+static void on_timer(uv_timer_t *h)
+{
+	me.cfg.turn(me.cfg.arg, UV_LOOP_DEADLINE);
+}
+
+static void *run(void *arg)
+{
+	pthread_setname_np(pthread_self(), "tcpshim");
+	me.cfg.turn(me.cfg.arg, UV_LOOP_KICK);
+	for (;;) /* the async handle keeps the loop alive for ever */
+		lib.uv_run(&me.loop, UV_RUN_DEFAULT);
+	return NULL;
+}
+
+static int start_thread(void)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	int r;
+
+	sigfillset(&all);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&me.thread, &attr, run, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return -r;
+}
+
+int uv_loop_start(const struct uv_loop_cfg *cfg, char *why, size_t len)
+{
+	int r = open_lib(why, len);
+
+	if (r < 0)
+		return r;
+	me.cfg = *cfg;
+	r = lib.uv_loop_init(&me.loop);
+	if (!r)
+		r = lib.uv_async_init(&me.loop, &me.async, on_async);
+	if (!r)
+		r = lib.uv_poll_init(&me.loop, &me.poll, cfg->fd);
+	if (!r)
+		r = lib.uv_timer_init(&me.loop, &me.timer);
+	if (!r)
+		r = start_thread();
+	if (r < 0)
+		log_snprintf(why, len,
+			     "the stack's thread cannot be started: error %d; "
+			     "look at the limits on files and processes",
+			     -r);
+	return r;
+}
+
+void uv_loop_kick(void)
+{
+	lib.uv_async_send(&me.async);
+}
+
+void uv_loop_arm_fd(bool on)
+{
+	if (on)
+		lib.uv_poll_start(&me.poll, UV_READABLE, on_fd);
+	else
+		lib.uv_poll_stop(&me.poll);
+}
+
+void uv_loop_arm_deadline(nsec at)
+{
+	nsec left = at - sys_now();
+
+	if (at == TIME_NEVER) {
+		lib.uv_timer_stop(&me.timer);
+		return;
+	}
+	lib.uv_update_time(&me.loop);
+	lib.uv_timer_start(&me.timer, on_timer,
+			   left <= 0 ? 0 : (uint64_t)DIV_ROUND_UP(left, MSEC),
+			   0);
+}
