@@ -1,11 +1,23 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * sysctl.c - tunables by name: numbers, groups of numbers, words
+ *
+ * Linux writes some rows together: "net.ipv4.tcp_rmem" is three of ours, in
+ * one string. Either all of a group is set or none.
+ */
 #include "sysctl.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/util.h"
+#include "transport/tcp.h"
+
+#define MAX_GROUP 3
+#define MAX_NAME 80
 
 const struct sysctl_values sysctl_defaults = {
 #define SYSCTL(id, name, def, lo, hi, text) .id = def,
@@ -18,10 +30,28 @@ static const struct row {
 	size_t off;
 	int64_t lo, hi;
 } rows[] = {
-#define SYSCTL(id, name, def, lo, hi, text)                                    \
+#define SYSCTL(id, name, def, lo, hi, text) \
 	{name, offsetof(struct sysctl_values, id), lo, hi},
 #include "sysctl.def"
 #undef SYSCTL
+};
+
+/* What Linux writes as one line, and our rows for its numbers. */
+static const struct group {
+	const char *name;
+	const char *members[MAX_GROUP];
+} groups[] = {
+	{"net.ipv4.tcp_rmem", {"min", "default", "max"}},
+	{"net.ipv4.tcp_wmem", {"min", "default", "max"}},
+	{"net.ipv4.ip_local_port_range", {"low", "high"}},
+};
+
+/* Values that are words: the row, and what a word stands for. */
+static const struct words {
+	const char *name;
+	int (*find)(const char *word); /* or -ENOENT */
+} words[] = {
+	{"net.ipv4.tcp_congestion_control", tcp_cc_find},
 };
 
 static const struct row *find(const char *name)
@@ -32,19 +62,99 @@ static const struct row *find(const char *name)
 	return NULL;
 }
 
+static const struct group *find_group(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+		if (strcmp(groups[i].name, name) == 0)
+			return &groups[i];
+	return NULL;
+}
+
+static void store(struct sysctl_values *v, const struct row *r, int64_t n)
+{
+	memcpy((char *)v + r->off, &n, sizeof(n));
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n';
+}
+
+/* One number at *@s, which moves behind it and the space that follows. */
+static int number(const char **s, const struct row *r, int64_t *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoll(*s, &end, 10);
+	if (end == *s || errno || (*end && !is_space(*end)))
+		return -EINVAL;
+	while (is_space(*end))
+		end++;
+	*s = end;
+	return *out < r->lo || *out > r->hi ? -EINVAL : 0;
+}
+
+static int set_group(struct sysctl_values *v, const struct group *g,
+		     const char *value)
+{
+	struct sysctl_values next = *v;
+	char name[MAX_NAME];
+	int64_t n, last = INT64_MIN;
+
+	for (unsigned i = 0; i < MAX_GROUP && g->members[i]; i++) {
+		const struct row *r;
+
+		log_snprintf(name, sizeof(name), "%s.%s", g->name,
+			     g->members[i]);
+		r = find(name);
+		ASSERT(r);
+		if (number(&value, r, &n) || n < last)
+			return -EINVAL;
+		store(&next, r, n);
+		last = n;
+	}
+	if (*value)
+		return -EINVAL;
+	*v = next;
+	return 0;
+}
+
+static int set_word(struct sysctl_values *v, const char *name,
+		    const char *value, bool *done)
+{
+	int n;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strcmp(words[i].name, name) != 0)
+			continue;
+		*done = true;
+		n = words[i].find(value);
+		if (n >= 0)
+			store(v, find(name), n);
+		return MIN(n, 0);
+	}
+	return 0;
+}
+
 int sysctl_set(struct sysctl_values *v, const char *name, const char *value)
 {
+	const struct group *g = find_group(name);
 	const struct row *r = find(name);
-	char *end;
+	bool done = false;
 	int64_t n;
+	int err;
 
+	if (g)
+		return set_group(v, g, value);
 	if (!r)
 		return -ENOENT;
-	errno = 0;
-	n = strtoll(value, &end, 10);
-	if (end == value || *end || errno || n < r->lo || n > r->hi)
+	err = set_word(v, name, value, &done);
+	if (done)
+		return err == -ENOENT ? -EINVAL : err;
+	if (number(&value, r, &n) || *value)
 		return -EINVAL;
-	memcpy((char *)v + r->off, &n, sizeof(n));
+	store(v, r, n);
 	return 0;
 }
 

@@ -16,7 +16,9 @@ struct sysctl_values {
 extern const struct sysctl_values sysctl_defaults;
 
 /* Sets by Linux's dotted name ("net.ipv4.tcp_retries2"). 0, -ENOENT for an
- * unknown name, -EINVAL for a value that is no number or out of bounds. */
+ * unknown name, -EINVAL for a value that is no number or out of bounds. Takes
+ * what Linux writes: "4096 131072 6291456" for tcp_rmem, "cubic" for
+ * tcp_congestion_control. */
 int sysctl_set(struct sysctl_values *v, const char *name, const char *value);
 int sysctl_get(const struct sysctl_values *v, const char *name, int64_t *out);
 

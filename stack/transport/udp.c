@@ -104,6 +104,13 @@ static void conn_leave(struct ep *e)
 	e->in_conn = false;
 }
 
+/* The owner is gone; who still copies keeps the memory, not the port. */
+void udp_close(struct ep *e)
+{
+	conn_leave(e);
+	port_release(e);
+}
+
 void udp_ep_fini(struct ep *e)
 {
 	struct list *n;

@@ -42,6 +42,7 @@ struct udp_from {
 };
 
 void udp_ep_fini(struct ep *e);
+void udp_close(struct ep *e);
 /* raddr and rport as given; chooses laddr if none is bound. 0, -EACCES for a
  * broadcast address without SO_BROADCAST, -ENETUNREACH, ... */
 int udp_connect(struct ep *e, const struct ip_addr *dst, uint16_t dport);

@@ -1,0 +1,728 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sock.c - what an fd names: the calls of socket(2) and its relatives
+ *
+ * Here sockaddrs become addresses, with the errors and in the order in which
+ * Linux finds them (net/ipv4/af_inet.c, net/ipv6/af_inet6.c, datagram.c);
+ * from here down there is one address type and no family. No call waits.
+ *
+ * A begin holds a reference on its endpoint until the commit, so that a close
+ * in between pulls nothing from under the one who copies.
+ */
+#include "sock/sock.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+
+#define SIN6_LEN_RFC2133 24 /* without sin6_scope_id, which Linux still takes \
+			     */
+
+struct ep *sock_find(struct stack *st, sockid s)
+{
+	struct ep *e = ep_find(&st->tp, s);
+
+	return e && !e->is_closed ? e : NULL;
+}
+
+int sock_take_error(struct ep *e)
+{
+	int err = e->err ? e->err : e->err_soft;
+
+	e->err = 0;
+	e->err_soft = 0;
+	ep_ready(e, sock_bits(e), false, false);
+	return err;
+}
+
+/* --- addresses --- */
+
+struct target {
+	struct ip_addr a;
+	uint16_t port;
+	uint32_t scope, flowinfo;
+	int family; /* as written in the sockaddr */
+};
+
+static int parse4(const struct sockaddr *sa, socklen_t len, struct target *t)
+{
+	struct sockaddr_in in;
+
+	if (len < sizeof(in))
+		return -EINVAL;
+	memcpy(&in, sa, sizeof(in));
+	*t = (struct target){
+		.a = ip_addr_v4(&in.sin_addr),
+		.port = get_be16(&in.sin_port),
+		.family = in.sin_family,
+	};
+	return 0;
+}
+
+static int parse6(const struct sockaddr *sa, socklen_t len, struct target *t)
+{
+	struct sockaddr_in6 in = {0};
+
+	if (len < SIN6_LEN_RFC2133)
+		return -EINVAL;
+	memcpy(&in, sa, MIN(len, sizeof(in)));
+	*t = (struct target){
+		.a = ip_addr_v6(&in.sin6_addr),
+		.port = get_be16(&in.sin6_port),
+		.scope = in.sin6_scope_id,
+		.flowinfo = get_be32(&in.sin6_flowinfo) & 0xfffff,
+		.family = in.sin6_family,
+	};
+	return 0;
+}
+
+static int parse(const struct ep *e, const struct sockaddr *sa, socklen_t len,
+		 struct target *t)
+{
+	return e->family == AF_INET ? parse4(sa, len, t) : parse6(sa, len, t);
+}
+
+void sock_put_addr(const struct ep *e, const struct ip_addr *a, uint16_t port,
+		   struct sockaddr_storage *ss, socklen_t *len)
+{
+	memset(ss, 0, sizeof(*ss));
+	if (e->family == AF_INET) {
+		struct sockaddr_in in = {.sin_family = AF_INET};
+
+		put_be16(&in.sin_port, port);
+		memcpy(&in.sin_addr, a->b + 12, 4);
+		memcpy(ss, &in, sizeof(in));
+		*len = sizeof(in);
+	} else {
+		struct sockaddr_in6 in = {.sin6_family = AF_INET6};
+
+		put_be16(&in.sin6_port, port);
+		memcpy(&in.sin6_addr, a->b, 16);
+		if (ip_addr_is_linklocal(a) && !ip_addr_is4(a))
+			in.sin6_scope_id = e->scope_id;
+		memcpy(ss, &in, sizeof(in));
+		*len = sizeof(in);
+	}
+}
+
+static bool is_linklocal6(const struct ip_addr *a)
+{
+	return !ip_addr_is4(a) && ip_addr_is_linklocal(a);
+}
+
+static struct ip_addr any_of(const struct ep *e)
+{
+	static const uint8_t zero[16];
+
+	return e->family == AF_INET ? ip_addr_v4(zero) : ip_addr_v6(zero);
+}
+
+/* --- making and closing --- */
+
+int sock_new(struct stack *st, int family, int type, int proto, sockid *out,
+	     nsec now)
+{
+	enum ep_kind kind;
+	struct ep *e;
+	int err;
+
+	if (family != AF_INET && family != AF_INET6)
+		return -EAFNOSUPPORT;
+	if (proto < 0 || proto >= IPPROTO_MAX)
+		return -EINVAL;
+	if (type == SOCK_STREAM)
+		kind = EP_TCP;
+	else if (type == SOCK_DGRAM)
+		kind = EP_UDP;
+	else
+		return -ESOCKTNOSUPPORT;
+	if (proto && proto != (kind == EP_TCP ? IPPROTO_TCP : IPPROTO_UDP))
+		return -EPROTONOSUPPORT;
+	e = ep_new(&st->tp, kind, family, now);
+	if (!e)
+		return -ENOBUFS;
+	err = kind == EP_TCP ? tcp_ep_init(e) : 0;
+	if (err) {
+		ep_put(e);
+		return err;
+	}
+	e->bits = sock_bits(e);
+	*out = ep_id(e);
+	return 0;
+}
+
+void sock_close(struct stack *st, sockid s, nsec now)
+{
+	struct ep *e = sock_find(st, s);
+
+	if (!e)
+		return;
+	e->is_closed = true;
+	e->wants_ready = false;
+	list_remove(&e->ready_link);
+	if (e->kind == EP_TCP)
+		tcp_close(e, now);
+	else
+		udp_close(e);
+	ep_put(e);
+}
+
+/* --- bind --- */
+
+/* May a socket be bound to @a? inet_addr_valid_or_nonlocal() of Linux. */
+static bool can_bind_to(struct stack *st, const struct ep *e,
+			const struct ip_addr *a)
+{
+	if (ip_addr_is_any(a) || ep_opt(e, EP_O_FREEBIND) ||
+	    ep_opt(e, EP_O_TRANSPARENT))
+		return true;
+	return ip_scope(&st->ip, a) != IP_SCOPE_NONE;
+}
+
+static int check_bind4(const struct target *t)
+{
+	/* a v4 socket takes AF_UNSPEC for INADDR_ANY: old programs do that */
+	if (t->family == AF_INET ||
+	    (t->family == AF_UNSPEC && ip_addr_is_any(&t->a)))
+		return 0;
+	return -EAFNOSUPPORT;
+}
+
+static int check_bind6(const struct ep *e, const struct target *t)
+{
+	if (t->family != AF_INET6)
+		return -EAFNOSUPPORT;
+	if (ip_addr_is4(&t->a))
+		return ep_opt(e, EP_O_V6ONLY) ? -EINVAL : 0;
+	if (ip_addr_is_multicast(&t->a) && e->kind == EP_TCP)
+		return -EINVAL;
+	if (is_linklocal6(&t->a) && !t->scope && !e->scope_id)
+		return -EINVAL;
+	return 0;
+}
+
+int sock_bind(struct stack *st, sockid s, const struct sockaddr *sa,
+	      socklen_t len, nsec now)
+{
+	struct ep *e = sock_find(st, s);
+	struct target t;
+	int err;
+
+	if (!e)
+		return -EBADF;
+	err = parse(e, sa, len, &t);
+	if (!err)
+		err = e->family == AF_INET ? check_bind4(&t)
+					   : check_bind6(e, &t);
+	if (err)
+		return err;
+	if (!can_bind_to(st, e, &t.a))
+		return -EADDRNOTAVAIL;
+	if (e->is_bound || e->is_connected || e->phase != EP_UNCONNECTED ||
+	    (e->kind == EP_TCP && tcp_state(e) != TCP_CLOSE))
+		return -EINVAL;
+	if (!t.port && ep_opt(e, EP_O_BIND_NO_PORT))
+		e->laddr = t.a;
+	else
+		err = port_bind(e, &t.a, t.port);
+	if (err)
+		return err;
+	if (t.scope)
+		e->scope_id = t.scope;
+	ep_opt_set(e, EP_O_BOUND_ADDR, !ip_addr_is_any(&t.a));
+	ep_opt_set(e, EP_O_BOUND_PORT, t.port != 0);
+	return 0;
+}
+
+/* --- connect --- */
+
+/* What both transports refuse in an address to send to. */
+static int check_target(const struct ep *e, const struct target *t)
+{
+	if (ip_addr_is4(&t->a) && e->family == AF_INET6 &&
+	    ep_opt(e, EP_O_V6ONLY))
+		return -ENETUNREACH;
+	if (is_linklocal6(&t->a) && !t->scope && !e->scope_id)
+		return -EINVAL;
+	return 0;
+}
+
+/* To no address: this host. A socket bound to a v4-mapped address means v4. */
+static void resolve_any(const struct ep *e, struct ip_addr *a)
+{
+	static const uint8_t lo4[4] = {127, 0, 0, 1};
+
+	if (!ip_addr_is_any(a))
+		return;
+	if (e->family == AF_INET && !ip_addr_is_any(&e->laddr))
+		*a = e->laddr;
+	else if (ip_addr_is4(a) || ip_addr_is4(&e->laddr))
+		*a = ip_addr_v4(lo4);
+	else
+		*a = (struct ip_addr){.b[15] = 1};
+}
+
+/* Undoes what connect chose; what bind(2) fixed stays (__inet_unhash()). */
+static void forget_peer(struct ep *e)
+{
+	e->phase = EP_UNCONNECTED;
+	e->is_connected = false;
+	e->raddr = any_of(e);
+	e->rport = 0;
+	if (!ep_opt(e, EP_O_BOUND_ADDR))
+		e->laddr = any_of(e);
+	if (!ep_opt(e, EP_O_BOUND_PORT)) {
+		port_release(e);
+		e->lport = 0;
+	}
+}
+
+static int disconnect(struct ep *e, nsec now)
+{
+	if (e->kind == EP_UDP) {
+		udp_disconnect(e);
+		return 0;
+	}
+	tcp_disconnect(e, now);
+	e->shut = 0;
+	forget_peer(e);
+	return 0;
+}
+
+/* A connect(2) is under way, or was: its outcome is told once. */
+static int connect_again(struct ep *e, nsec now)
+{
+	int err;
+
+	switch (tcp_state(e)) {
+	case TCP_SYN_SENT:
+	case TCP_SYN_RECV:
+		return -EALREADY;
+	case TCP_CLOSE:
+		err = sock_take_error(e);
+		disconnect(e, now);
+		return err ? -err : -ECONNABORTED;
+	default:
+		e->phase = EP_CONNECTED;
+		return 0;
+	}
+}
+
+static int choose_local(struct stack *st, struct ep *e, const struct ip_addr *a)
+{
+	enum ip_scope scope = ip_scope(&st->ip, a);
+
+	if (scope == IP_SCOPE_BCAST || scope == IP_SCOPE_MCAST)
+		return -ENETUNREACH;
+	if (!ip_route_lookup(&st->ip, a)) {
+		stat_inc(&st->core, ip_addr_is4(a) ? STAT_IpOutNoRoutes
+						   : STAT_Ip6OutNoRoutes);
+		return -ENETUNREACH;
+	}
+	if (ip_addr_is_any(&e->laddr))
+		return ip_source(&st->ip, a, &e->laddr);
+	return ip_addr_is4(&e->laddr) == ip_addr_is4(a) ? 0 : -EINVAL;
+}
+
+static int connect_tcp(struct stack *st, struct ep *e, struct target *t,
+		       nsec now)
+{
+	int err;
+
+	resolve_any(e, &t->a);
+	err = choose_local(st, e, &t->a);
+	if (err)
+		return err;
+	e->raddr = t->a;
+	e->rport = t->port;
+	if (!e->is_bound)
+		err = port_bind_connect(e, now);
+	if (!err)
+		err = tcp_connect(e, now);
+	if (err == -EINPROGRESS)
+		e->phase = EP_CONNECTING;
+	else if (err)
+		forget_peer(e);
+	else
+		e->phase = EP_CONNECTED;
+	return err;
+}
+
+static int connect_parsed(struct stack *st, struct ep *e, struct target *t,
+			  nsec now)
+{
+	int err;
+
+	if (t->family != e->family) {
+		/* udp6 hands an AF_INET name to udp4; tcp6 does not */
+		return -EAFNOSUPPORT;
+	}
+	err = check_target(e, t);
+	if (err)
+		return err;
+	if (t->scope)
+		e->scope_id = t->scope;
+	if (e->kind == EP_TCP)
+		return connect_tcp(st, e, t, now);
+	resolve_any(e, &t->a);
+	return udp_connect(e, &t->a, t->port);
+}
+
+int sock_connect(struct stack *st, sockid s, const struct sockaddr *sa,
+		 socklen_t len, nsec now)
+{
+	struct ep *e = sock_find(st, s);
+	sa_family_t family;
+	struct target t;
+	int err;
+
+	if (!e)
+		return -EBADF;
+	if (len < sizeof(family))
+		return -EINVAL;
+	memcpy(&family, sa, sizeof(family));
+	if (family == AF_UNSPEC)
+		return disconnect(e, now);
+	if (e->phase == EP_CONNECTED)
+		return -EISCONN;
+	if (e->phase == EP_CONNECTING)
+		return connect_again(e, now);
+	if (e->kind == EP_TCP && tcp_state(e) != TCP_CLOSE)
+		return -EISCONN;
+	if (e->kind == EP_UDP && family == AF_INET && e->family == AF_INET6) {
+		err = parse4(sa, len, &t);
+		t.family = AF_INET6;
+	} else {
+		err = parse(e, sa, len, &t);
+	}
+	return err ? err : connect_parsed(st, e, &t, now);
+}
+
+/* --- listen, accept, shutdown, names --- */
+
+int sock_listen(struct stack *st, sockid s, int backlog, nsec now)
+{
+	struct ep *e = sock_find(st, s);
+	unsigned max = (unsigned)st->sysctl.somaxconn;
+	int err = 0;
+	uint8_t state;
+
+	if (!e)
+		return -EBADF;
+	if (e->kind != EP_TCP)
+		return -EOPNOTSUPP;
+	state = tcp_state(e);
+	if (e->phase != EP_UNCONNECTED ||
+	    (state != TCP_CLOSE && state != TCP_LISTEN))
+		return -EINVAL;
+	if ((unsigned)backlog > max)
+		backlog = (int)max;
+	if (state == TCP_CLOSE) {
+		if (e->is_bound)
+			err = port_listen_check(e);
+		else
+			err = port_bind(e, &e->laddr, 0);
+	}
+	return err ? err : tcp_listen(e, backlog, now);
+}
+
+int sock_accept(struct stack *st, sockid s, sockid *out, nsec now)
+{
+	struct ep *e = sock_find(st, s), *child;
+	int err = 0;
+
+	if (!e)
+		return -EBADF;
+	if (e->kind != EP_TCP)
+		return -EOPNOTSUPP;
+	child = tcp_accept(e, &err, now);
+	if (!child)
+		return err;
+	child->phase = EP_CONNECTED;
+	*out = ep_id(child);
+	return 0;
+}
+
+int sock_shutdown(struct stack *st, sockid s, int how, nsec now)
+{
+	struct ep *e = sock_find(st, s);
+	int err;
+
+	if (!e)
+		return -EBADF;
+	if (how < SHUT_RD || how > SHUT_RDWR)
+		return -EINVAL;
+	if (e->kind == EP_UDP)
+		return udp_shutdown(e, how);
+	err = tcp_shutdown(e, how, now);
+	if (e->phase == EP_CONNECTING && tcp_state(e) == TCP_CLOSE)
+		e->phase = EP_UNCONNECTED;
+	return err;
+}
+
+static bool has_peer(const struct ep *e)
+{
+	if (!e->rport)
+		return false;
+	if (e->kind == EP_UDP)
+		return e->is_connected;
+	switch (tcp_state(e)) {
+	case TCP_CLOSE:
+	case TCP_SYN_SENT:
+	case TCP_LISTEN:
+		return false;
+	default:
+		return true;
+	}
+}
+
+int sock_name(struct stack *st, sockid s, bool peer,
+	      struct sockaddr_storage *sa, socklen_t *len)
+{
+	struct ep *e = sock_find(st, s);
+
+	if (!e)
+		return -EBADF;
+	if (peer && !has_peer(e))
+		return -ENOTCONN;
+	if (peer)
+		sock_put_addr(e, &e->raddr, e->rport, sa, len);
+	else
+		sock_put_addr(e, &e->laddr, e->lport, sa, len);
+	return 0;
+}
+
+/* --- sending --- */
+
+/* The name a datagram is sent to; udpv6_sendmsg() also takes an AF_INET one,
+ * and AF_UNSPEC as none at all. */
+static int parse_name(const struct ep *e, const struct sock_msg *m,
+		      struct udp_to *to)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&m->name;
+	bool is6 = e->family == AF_INET6;
+	struct target t;
+	int err;
+
+	if (is6 && m->name_len < sizeof(sa->sa_family))
+		return -EINVAL;
+	if (is6 && sa->sa_family == AF_UNSPEC)
+		return 0;
+	if (is6 && sa->sa_family == AF_INET)
+		err = parse4(sa, m->name_len, &t);
+	else if (is6 && sa->sa_family != AF_INET6)
+		return -EINVAL;
+	else
+		err = parse(e, sa, m->name_len, &t);
+	if (err)
+		return err;
+	if (!is6 && t.family != AF_INET && t.family != AF_UNSPEC)
+		return -EAFNOSUPPORT;
+	if (t.port) {
+		err = check_target(e, &t);
+		if (err)
+			return err;
+	}
+	to->dst = t.a;
+	to->dport = t.port;
+	to->has_dst = true;
+	return 0;
+}
+
+static int udp_begin(struct ep *e, size_t want, int flags,
+		     const struct sock_msg *m, struct span *sp, nsec now)
+{
+	struct udp_to to = {.ttl = -1, .tos = -1};
+	int err;
+
+	if (m && m->name_len) {
+		err = parse_name(e, m, &to);
+		if (err)
+			return err;
+	}
+	if (m && m->ctl & SOCK_CTL_PKTINFO && !ip_addr_is_any(&m->local)) {
+		to.src = m->local;
+		to.has_src = true;
+		if (ip_scope(e->tp->ip, &m->local) != IP_SCOPE_LOCAL &&
+		    !ep_opt(e, EP_O_FREEBIND) && !ep_opt(e, EP_O_TRANSPARENT))
+			return -EINVAL;
+	}
+	if (m && m->ctl & SOCK_CTL_TTL)
+		to.ttl = m->ttl;
+	if (m && m->ctl & SOCK_CTL_TOS)
+		to.tos = m->tos;
+	return udp_send_begin(e, want, flags, &to, sp, now);
+}
+
+static bool is_lent(const struct span *sp)
+{
+	return sp->pin || sp->num_v;
+}
+
+/* Nothing to send is still a question: may this socket send at all? */
+static int tcp_send_nothing(struct ep *e, int flags, struct span *sp, nsec now)
+{
+	int res = tcp_send_begin(e, 1, flags, sp, now);
+
+	if (res > 0)
+		tcp_send_commit(e, sp, 0, flags, now);
+	*sp = (struct span){0};
+	return res == -EAGAIN ? 0 : MIN(res, 0);
+}
+
+int sock_send_begin(struct stack *st, sockid s, size_t want, int flags,
+		    const struct sock_msg *m, struct span *sp, nsec now)
+{
+	struct ep *e = sock_find(st, s);
+	int res;
+
+	*sp = (struct span){0};
+	if (!e)
+		return -EBADF;
+	if (e->kind == EP_UDP)
+		res = udp_begin(e, want, flags, m, sp, now);
+	else if (want == 0)
+		return tcp_send_nothing(e, flags, sp, now);
+	else
+		res = tcp_send_begin(e, want, flags, sp, now);
+	if (res >= 0 && is_lent(sp))
+		ep_get(e);
+	return res;
+}
+
+int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
+		     int flags, nsec now)
+{
+	struct ep *e = ep_find(&st->tp, s);
+	int res;
+
+	if (!is_lent(sp))
+		return 0;
+	ASSERT(e); /* the begin holds a reference */
+	if (e->kind == EP_UDP) {
+		/* no byte of many is "give back", of none a datagram */
+		bool back = len == 0 && sp->v[0].iov_len > 0;
+
+		res = udp_send_commit(e, sp, back ? -1 : (ssize_t)len, flags,
+				      now);
+	} else {
+		res = tcp_send_commit(e, sp, len, flags, now);
+	}
+	*sp = (struct span){0};
+	ep_put(e);
+	return res;
+}
+
+/* --- receiving --- */
+
+static void fill_msg(const struct ep *e, const struct udp_from *f, size_t want,
+		     struct sock_msg *m)
+{
+	bool is4 = e->family == AF_INET;
+
+	sock_put_addr(e, &f->src, f->sport, &m->name, &m->name_len);
+	m->real_len = f->len;
+	if (f->len > want)
+		m->flags |= MSG_TRUNC;
+	m->local = f->dst;
+	m->ttl = f->ttl;
+	m->tos = f->tos;
+	m->at = f->at;
+	if (ep_opt(e, is4 ? EP_O_PKTINFO : EP_O_RECVPKTINFO6))
+		m->ctl |= SOCK_CTL_PKTINFO;
+	if (ep_opt(e, is4 ? EP_O_RECVTTL : EP_O_RECVHOPLIMIT6))
+		m->ctl |= SOCK_CTL_TTL;
+	if (ep_opt(e, is4 ? EP_O_RECVTOS : EP_O_RECVTCLASS6))
+		m->ctl |= SOCK_CTL_TOS;
+	if (ep_opt(e, EP_O_RCVTIMESTAMP) || ep_opt(e, EP_O_RCVTIMESTAMPNS))
+		m->ctl |= SOCK_CTL_STAMP;
+}
+
+int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
+		    struct sock_msg *m, struct span *sp, nsec now)
+{
+	struct ep *e = sock_find(st, s);
+	struct udp_from from;
+	int res;
+
+	*sp = (struct span){0};
+	if (!e)
+		return -EBADF;
+	if (m) {
+		m->name_len = 0;
+		m->flags = 0;
+		m->real_len = 0;
+		m->ctl = 0;
+	}
+	if (e->kind == EP_UDP) {
+		res = udp_recv_begin(e, want, flags, &from, sp, now);
+		if (m && res >= 0 && is_lent(sp))
+			fill_msg(e, &from, want, m);
+	} else if (flags & MSG_ERRQUEUE) {
+		res = -EAGAIN;
+	} else {
+		res = tcp_recv_begin(e, want, flags, sp, now);
+		if (m && res >= 0)
+			m->real_len = (uint32_t)res;
+		if (m && res > 0 && flags & MSG_OOB)
+			m->flags |= MSG_OOB;
+	}
+	if (res >= 0 && is_lent(sp))
+		ep_get(e);
+	return res;
+}
+
+int sock_recv_commit(struct stack *st, sockid s, struct span *sp, size_t used,
+		     int flags, nsec now)
+{
+	struct ep *e = ep_find(&st->tp, s);
+	int res = 0;
+
+	if (!is_lent(sp))
+		return 0;
+	ASSERT(e); /* the begin holds a reference */
+	if (e->kind == EP_UDP)
+		udp_recv_commit(e, sp);
+	else
+		res = tcp_recv_commit(e, sp, used, flags, now);
+	*sp = (struct span){0};
+	ep_put(e);
+	return res;
+}
+
+/* --- the rest --- */
+
+int sock_ioctl(struct stack *st, sockid s, unsigned long req, int *val)
+{
+	struct ep *e = sock_find(st, s);
+	int res;
+
+	if (!e)
+		return -EBADF;
+	res = e->kind == EP_TCP ? tcp_ioctl(e, req) : udp_ioctl(e, req);
+	if (res < 0)
+		return res;
+	*val = res;
+	return 0;
+}
+
+int sock_facts(struct stack *st, sockid s, struct sock_facts *out)
+{
+	struct ep *e = sock_find(st, s);
+
+	if (!e)
+		return -EBADF;
+	*out = (struct sock_facts){
+		.family = e->family,
+		.type = e->type,
+		.proto = e->proto,
+		.rcvtimeo = e->rcvtimeo,
+		.sndtimeo = e->sndtimeo,
+		.linger = ep_opt(e, EP_O_LINGER) ? e->linger : -1,
+		.rcvlowat = e->rcvlowat,
+		.listening = e->listen != NULL,
+		.state = e->kind == EP_TCP ? tcp_state(e) : 0,
+	};
+	return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sock.h - what the socket layer's files share, and the root of the arena
+ *
+ * Private to stack/: everybody else sees stack.h. The struct is the one place
+ * where all layers meet, so it lives in the rightmost of them.
+ */
+#ifndef TCPSHIM_SOCK_H
+#define TCPSHIM_SOCK_H
+
+#include "stack.h"
+#include "transport/udp.h"
+
+#define STACK_RX_CACHE 64 /* large frames kept for the next read */
+
+struct stack {
+	struct core core;
+	struct sysctl_values sysctl;
+	struct link link;
+	struct ip ip;
+	struct transport tp;
+	struct frame *rx_cache[STACK_RX_CACHE]; /* last in, first out */
+	unsigned num_rx_cache;
+};
+
+/* The endpoint that an fd names, or NULL: none, or its owner is gone. */
+struct ep *sock_find(struct stack *st, sockid s);
+/* EPOLL* bits that hold now, whatever the kind. */
+uint32_t sock_bits(const struct ep *e);
+/* Takes SO_ERROR, as reading it does: positive errno or 0. */
+int sock_take_error(struct ep *e);
+/* @a and @port as the socket's family writes them. */
+void sock_put_addr(const struct ep *e, const struct ip_addr *a, uint16_t port,
+		   struct sockaddr_storage *ss, socklen_t *len);
+
+#endif
