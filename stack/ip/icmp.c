@@ -197,19 +197,46 @@ static bool gate4(struct ip *ip, const struct frame *f, struct ip_tx *tx)
 	return true;
 }
 
+/* Looks past extension headers without judging them: one of them may be what
+ * the error is about. Offset of the ICMPv6 message, or 0 if none is in sight.
+ */
+static uint32_t find_icmp6(const uint8_t *p, uint32_t len)
+{
+	uint8_t next = p[6];
+	uint32_t at = IP6_HLEN;
+
+	while (at + 8 <= len) {
+		uint32_t hdr = 8 + p[at + 1] * 8u;
+
+		switch (next) {
+		case IPPROTO_FRAGMENT:
+			if (get_be16(p + at + 2) & 0xfff8)
+				return 0; /* RFC 4443 doesn't ask to guess */
+			hdr = IP6_FRAG_HLEN;
+			break;
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+			break;
+		default:
+			return next == IPPROTO_ICMPV6 ? at : 0;
+		}
+		next = p[at];
+		at += hdr;
+	}
+	return next == IPPROTO_ICMPV6 ? at : 0;
+}
+
 static bool is_icmp6_error(const struct frame *f)
 {
-	struct ip6_chain c;
+	uint32_t at = find_icmp6(f->data, f->len);
 	uint8_t type;
 
-	ip6_walk(&c, f->data, f->len);
-	if (c.proto != IPPROTO_ICMPV6)
+	if (!at)
 		return false;
-	if (c.is_frag && c.frag_off)
-		return false; /* can't be seen, RFC 4443 doesn't ask */
-	if (c.off >= f->len)
+	if (at >= f->len) /* cut off: it could be one */
 		return true;
-	type = f->data[c.off];
+	type = f->data[at];
 	return type < ICMP6_INFO || type == ICMP6_REDIRECT;
 }
 

@@ -104,25 +104,6 @@ static bool is_for_us(const struct ip *ip, const struct ip_addr *dst,
 	return false;
 }
 
-/* Where the value is that names the header at @c->off. */
-static uint32_t proto_field(const uint8_t *p, const struct ip6_chain *c)
-{
-	uint32_t field = 6, at = IP6_HLEN;
-	uint8_t type = p[field];
-
-	while (at < c->off) {
-		field = at;
-		if (type == IPPROTO_FRAGMENT)
-			at += IP6_FRAG_HLEN;
-		else if (type == IPPROTO_AH) /* RFC 4302 2.2 */
-			at += (p[at + 1] + 2u) * 4;
-		else
-			at += (p[at + 1] + 1u) * 8;
-		type = p[field];
-	}
-	return field;
-}
-
 /* Nobody wants the protocol or the port: say so (RFC 1122 3.2.2.1, RFC 8200 4,
  * RFC 4443 3.1). */
 static void refuse(struct ip *ip, const struct ip_rx *rx,
@@ -145,8 +126,8 @@ static void refuse(struct ip *ip, const struct ip_rx *rx,
 		icmp_send_error(ip, rx->f, ICMP4_UNREACH, ICMP4_UNREACH_PROTO,
 				0, now);
 	else
-		icmp_send_error(ip, rx->f, ICMP6_PARAM_PROBLEM, 1,
-				proto_field(rx->f->data, c), now);
+		icmp_send_error(ip, rx->f, ICMP6_PARAM_PROBLEM, 1, c->proto_off,
+				now);
 }
 
 static void deliver(struct ip *ip, struct ip_rx *rx, const struct ip6_chain *c,
@@ -320,13 +301,6 @@ static struct frame *fragment6(struct ip *ip, struct frame *f,
 	return reass_add(ip->reass, &fr, f, now);
 }
 
-/* An IPv4 address in IPv6 dress on the wire: our own form of IPv4 addresses
- * must not come from outside. Linux refuses such a source too. */
-static bool is_disguised(const struct ip6_repr *r)
-{
-	return ip_addr_is4(&r->src) || ip_addr_is4(&r->dst);
-}
-
 static struct frame *in6(struct ip *ip, struct frame *f, bool was_fragmented,
 			 nsec now)
 {
@@ -337,9 +311,7 @@ static struct frame *in6(struct ip *ip, struct frame *f, bool was_fragmented,
 	enum drop d = ip6_parse(&r, f->data, f->len);
 
 	if (!d)
-		d = is_disguised(&r)
-			    ? DROP_IP_SRC_ADDR
-			    : check_ends(ip, &r.src, &r.dst, f, &scope);
+		d = check_ends(ip, &r.src, &r.dst, f, &scope);
 	if (d) {
 		header_error(ip, false, d);
 		return NULL;
