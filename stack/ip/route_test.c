@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "ip/ip_world.h"
+
+TestSuite(route, .init = world_init, .fini = world_fini);
+
+static int add(const char *dst, unsigned plen, const char *gw)
+{
+	struct ip_addr d = addr(dst), g = addr(gw);
+
+	return ip_route_add(&w.ip, &d, plen, &g);
+}
+
+/* The gateway of the route to @dst, "" when there is no route. */
+static const char *via(const char *dst)
+{
+	static char text[IP_ADDR_STRLEN];
+	struct ip_addr d = addr(dst);
+	const struct ip_route *r = ip_route_lookup(&w.ip, &d);
+
+	if (!r)
+		return "";
+	return r->link == LINK_LO ? "lo" : ip_addr_str(&r->gw, text);
+}
+
+static const char *source(const char *dst)
+{
+	static char text[IP_ADDR_STRLEN];
+	struct ip_addr d = addr(dst), s;
+
+	return ip_source(&w.ip, &d, &s) ? "" : ip_addr_str(&s, text);
+}
+
+Test(route, longest_prefix)
+{
+	cr_assert_eq(add("10.8.0.0", 16, "10.77.0.5"), 0);
+	cr_assert_eq(add("10.8.1.0", 24, "10.77.0.6"), 0);
+	cr_assert_eq(add("10.8.1.9", 32, "10.77.0.7"), 0);
+	cr_assert_eq(add("10.0.0.0", 8, "10.77.0.8"), 0);
+	cr_assert_eq(add("fd80::", 32, "fd77::5"), 0);
+	cr_assert_eq(add("fd80:0:1::", 48, "fd77::6"), 0);
+	cr_assert_str_eq(via("10.8.2.2"), "10.77.0.5");
+	cr_assert_str_eq(via("10.8.1.2"), "10.77.0.6");
+	cr_assert_str_eq(via("10.8.1.9"), "10.77.0.7");
+	cr_assert_str_eq(via("10.9.1.9"), "10.77.0.8");
+	cr_assert_str_eq(via("11.9.1.9"), "10.77.0.1");
+	cr_assert_str_eq(via("10.77.0.9"), "0.0.0.0");
+	cr_assert_str_eq(via("fd80::1"), "fd77::5");
+	cr_assert_str_eq(via("fd80:0:1::1"), "fd77::6");
+	cr_assert_str_eq(via("2001:db8::1"), "fd77::1");
+	cr_assert_str_eq(via("fd77::9"), "::");
+	cr_assert_str_eq(via("10.77.0.2"), "lo");
+	cr_assert_str_eq(via("127.3.2.1"), "lo");
+	cr_assert_str_eq(via("::1"), "lo");
+}
+
+Test(route, what_can_not_be_added)
+{
+	struct ip_addr a = addr("10.77.0.2"), mc = addr("224.0.0.5");
+	struct ip_addr lo = addr("127.0.0.1"), next = addr("10.77.0.3");
+
+	cr_assert_eq(add("0.0.0.0", 0, "10.77.0.9"), -EEXIST);
+	cr_assert_eq(add("10.77.0.9", 24, "10.77.0.9"), -EEXIST);
+	cr_assert_eq(add("10.1.0.0", 33, "10.77.0.9"), -EINVAL);
+	cr_assert_eq(add("10.1.0.0", 16, "fd77::1"), -EINVAL);
+	cr_assert_eq(ip_addr_add(&w.ip, &a, 24), -EEXIST);
+	cr_assert_eq(ip_addr_add(&w.ip, &mc, 24), -EINVAL);
+	cr_assert_eq(ip_addr_add(&w.ip, &a, 33), -EINVAL);
+	cr_assert_eq(ip_addr_add(&w.ip, &lo, 8), 0);
+	cr_assert_eq(ip_addr_add(&w.ip, &next, 24), 0);
+	for (int i = 0; i < IP_MAX_ROUTES; i++) {
+		char dst[32];
+
+		log_snprintf(dst, sizeof(dst), "10.5.%d.0", i);
+		if (add(dst, 24, "10.77.0.1"))
+			break;
+	}
+	cr_assert_eq(add("10.6.0.0", 24, "10.77.0.1"), -ENOSPC);
+}
+
+Test(route, nowhere_to_go)
+{
+	struct ip_addr d = addr("10.1.1.1"), s;
+
+	w.ip.num_routes = 0;
+	cr_assert_str_eq(via("10.1.1.1"), "");
+	cr_assert_eq(ip_source(&w.ip, &d, &s), -ENETUNREACH);
+	cr_assert_str_eq(via("255.255.255.255"), "::", "the one device");
+	cr_assert_str_eq(via("ff02::1"), "::");
+	add("0.0.0.0", 0, "10.77.0.1");
+	w.ip.num_addrs = 0;
+	cr_assert_eq(ip_source(&w.ip, &d, &s), -EADDRNOTAVAIL);
+}
+
+Test(route, scope)
+{
+	static const struct {
+		const char *a;
+		enum ip_scope s;
+	} rows[] = {
+		{"10.77.0.2", IP_SCOPE_LOCAL},
+		{"127.9.9.9", IP_SCOPE_LOCAL},
+		{"10.77.0.255", IP_SCOPE_BCAST},
+		{"255.255.255.255", IP_SCOPE_BCAST},
+		{"10.77.0.0", IP_SCOPE_NONE},
+		{"10.77.1.255", IP_SCOPE_NONE},
+		{"10.77.0.3", IP_SCOPE_NONE},
+		{"224.0.0.251", IP_SCOPE_MCAST},
+		{"fd77::2", IP_SCOPE_LOCAL},
+		{"::1", IP_SCOPE_LOCAL},
+		{"ff02::fb", IP_SCOPE_MCAST},
+		{"fd77::3", IP_SCOPE_NONE},
+		{"::", IP_SCOPE_NONE},
+		{"0.0.0.0", IP_SCOPE_NONE},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct ip_addr a = addr(rows[i].a);
+
+		cr_assert_eq(ip_scope(&w.ip, &a), rows[i].s, "%s", rows[i].a);
+	}
+}
+
+Test(route, source_v4)
+{
+	struct ip_addr a = addr("192.168.5.1"), b = addr("192.168.5.130");
+
+	cr_assert_eq(ip_addr_add(&w.ip, &a, 24), 0);
+	cr_assert_eq(ip_addr_add(&w.ip, &b, 25), 0);
+	cr_assert_eq(add("172.16.0.0", 12, "192.168.5.9"), 0);
+	cr_assert_str_eq(source("10.77.0.1"), "10.77.0.2");
+	cr_assert_str_eq(source("8.8.8.8"), "10.77.0.2");
+	cr_assert_str_eq(source("172.16.1.1"), "192.168.5.1");
+	cr_assert_str_eq(source("192.168.5.200"), "192.168.5.130");
+	cr_assert_str_eq(source("192.168.5.1"), "192.168.5.1");
+	cr_assert_str_eq(source("127.0.0.1"), "127.0.0.1");
+	cr_assert_str_eq(source("127.0.0.9"), "127.0.0.1");
+	cr_assert_str_eq(source("255.255.255.255"), "10.77.0.2");
+}
+
+Test(route, source_v6)
+{
+	struct ip_addr ll = addr("fe80::2"), g1 = addr("2001:db8:1::2");
+	struct ip_addr g2 = addr("2001:db8:2::2");
+
+	cr_assert_eq(ip_addr_add(&w.ip, &ll, 64), 0);
+	cr_assert_eq(ip_addr_add(&w.ip, &g1, 64), 0);
+	cr_assert_eq(ip_addr_add(&w.ip, &g2, 64), 0);
+	cr_assert_str_eq(source("fd77::1"), "fd77::2");
+	cr_assert_str_eq(source("fd00::1"), "fd77::2", "same label");
+	cr_assert_str_eq(source("2001:db8:2:9::9"), "2001:db8:2::2");
+	cr_assert_str_eq(source("2001:db8:1:9::9"), "2001:db8:1::2");
+	cr_assert_str_eq(source("fe80::1"), "fe80::2");
+	cr_assert_str_eq(source("ff02::1"), "fe80::2");
+	cr_assert_str_eq(source("::1"), "::1");
+	cr_assert_str_eq(source("fd77::2"), "fd77::2");
+}
+
+Test(route, path_mtu_expires)
+{
+	struct ip_addr d = addr("10.9.9.9"), d2 = addr("10.9.9.8");
+
+	pmtu_note(&w.ip, &d, 1400, w.now);
+	cr_assert_eq(w.ip.timer.at, w.now + 600 * SEC);
+	w.now += 100 * SEC;
+	pmtu_note(&w.ip, &d2, 1300, w.now);
+	cr_assert_eq(ip_mtu(&w.ip, &d, w.now), 1400);
+	w.now += 500 * SEC;
+	/* also before its timer has run */
+	cr_assert_eq(ip_mtu(&w.ip, &d, w.now), 1500);
+	cr_assert_eq(ip_mtu(&w.ip, &d2, w.now), 1300);
+	ip_timer(&w.ip, w.now);
+	cr_assert_eq(w.ip.num_pmtu, 1);
+	w.now += 100 * SEC;
+	ip_timer(&w.ip, w.now);
+	cr_assert_eq(w.ip.num_pmtu, 0);
+	cr_assert_eq(w.ip.timer.at, TIME_NEVER);
+}
+
+Test(route, path_mtu_bounds)
+{
+	struct ip_addr d4 = addr("10.9.9.9"), d6 = addr("fd99::9");
+	struct ip_addr lo = addr("127.0.0.1"), lo6 = addr("::1");
+	bool locked = false;
+
+	pmtu_note(&w.ip, &d4, 1500, w.now); /* nothing new */
+	pmtu_note(&w.ip, &d4, 9000, w.now);
+	cr_assert_eq(w.ip.num_pmtu, 0);
+	pmtu_note(&w.ip, &d4, 1000, w.now);
+	pmtu_note(&w.ip, &d4, 1200, w.now); /* never raised */
+	cr_assert_eq(ip_mtu(&w.ip, &d4, w.now), 1000);
+	cr_assert_eq(pmtu_get(&w.ip, &d4, &locked, w.now), 1000);
+	cr_assert(!locked);
+	pmtu_note(&w.ip, &d4, 68, w.now);
+	cr_assert_eq(pmtu_get(&w.ip, &d4, &locked, w.now), 552);
+	cr_assert(locked);
+	pmtu_note(&w.ip, &d6, 0, w.now);
+	cr_assert_eq(ip_mtu(&w.ip, &d6, w.now), 1280);
+	cr_assert_eq(ip_mtu(&w.ip, &lo, w.now), 65535);
+	cr_assert_eq(ip_mtu(&w.ip, &lo6, w.now), 65536);
+}
+
+Test(route, path_mtu_cache_is_bounded)
+{
+	for (int i = 0; i < 3000; i++) {
+		uint8_t b[4] = {11, 0, (uint8_t)(i >> 8), (uint8_t)i};
+		struct ip_addr d = ip_addr_v4(b);
+
+		w.now += MSEC;
+		pmtu_note(&w.ip, &d, 1400, w.now);
+		cr_assert_leq(w.ip.num_pmtu, 1024);
+		cr_assert_eq(ip_mtu(&w.ip, &d, w.now), 1400);
+	}
+}
+
+Test(route, plateaus)
+{
+	cr_assert_eq(pmtu_plateau(1500), 1492);
+	cr_assert_eq(pmtu_plateau(1492), 1006);
+	cr_assert_eq(pmtu_plateau(65535), 32000);
+	cr_assert_eq(pmtu_plateau(60), 68);
+}
