@@ -16,14 +16,14 @@
 #include "base/pkt.h"
 
 struct impair_cfg {
-	double loss, loss_corr;	      /* 0..1 */
+	double loss, loss_corr; /* 0..1 */
 	double duplicate, dup_corr;
 	double corrupt, corrupt_corr;
 	double reorder, reorder_corr; /* share sent at once, past the delay */
 	uint32_t gap;		      /* reorder every gap-th; 0: 1 */
 	nsec delay, jitter;
 	double delay_corr;
-	bool normal; /* jitter is normally distributed, else uniform */
+	bool normal;	/* jitter is normally distributed, else uniform */
 	uint64_t rate;	/* bits a second, 0: no limit */
 	uint32_t limit; /* packets held, default 1000 */
 };
@@ -40,6 +40,9 @@ void impair_free(struct impair *im);
 /* Takes @p, which must be a whole wire packet with a complete checksum. */
 void impair_put(struct impair *im, struct pkt *p, nsec now);
 struct pkt *impair_take(struct impair *im, nsec now); /* one that is due */
+/* One that was lost, for the caller to free: whom its cookie names must hear
+ * of it. NULL: no more. */
+struct pkt *impair_take_lost(struct impair *im);
 nsec impair_next_at(const struct impair *im);
 
 #endif

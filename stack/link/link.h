@@ -26,18 +26,18 @@ enum link_id { LINK_DEV, LINK_LO, LINK_NUM };
 
 struct link {
 	struct core *core;
-	struct ip *ip; /* whom to deliver to */
-	struct list txq;	/* struct pkt, in order, ready to be written */
+	struct ip *ip;	 /* whom to deliver to */
+	struct list txq; /* struct pkt, in order, ready to be written */
 	uint32_t num_txq;
-	uint32_t num_inflight;  /* taken by stack_tx(), not yet done */
-	struct list loq;	/* struct frame holders, looped back, bounded */
+	uint32_t num_inflight; /* taken by stack_tx(), not yet done */
+	struct list loq;       /* frames looped back, bounded */
 	uint32_t num_loq;
-	uint32_t mtu;		/* of the device */
+	uint32_t mtu;			   /* of the device */
 	bool can_tso4, can_tso6, can_csum; /* what the device cuts for us */
 	struct impair *impair[2];	   /* in, out; NULL: none */
 	struct capture *capture;	   /* NULL: none */
-	struct timer timer;		   /* TIMER_LINK: impair's next release */
-	bool tx_starved; /* somebody was refused: tell when there is room */
+	struct timer timer; /* TIMER_LINK: impair's next release */
+	bool tx_starved;    /* somebody was refused: tell when there is room */
 };
 
 struct link_cfg {
@@ -62,6 +62,8 @@ void link_rx(struct link *l, struct frame *f, nsec now);
 /* Looped back packets and impaired ones that are due: at most @budget. */
 unsigned link_tick(struct link *l, unsigned budget, nsec now);
 void link_timer(struct link *l, nsec now);
+/* When link_tick() has something to do: 0 for at once. */
+nsec link_next_at(const struct link *l);
 
 /* Defined by ip/ip_in.c: the one way up. Takes @f. */
 void link_deliver(struct ip *ip, struct frame *f, nsec now);

@@ -37,4 +37,11 @@ struct offload_view {
 unsigned offload_segment(const struct offload_view *w, unsigned i,
 			 uint8_t *hdr_out, struct iovec *v_out, unsigned room);
 
+/* The same for a received gso frame: how many segments it stands for, 0 when
+ * its headers can't be found; one of them as a frame of its own, or NULL. */
+unsigned offload_frame_view(const struct frame *f, struct offload_view *w,
+			    struct iovec *payload);
+struct frame *offload_frame_segment(struct arena *a, const struct frame *f,
+				    const struct offload_view *w, unsigned i);
+
 #endif
