@@ -64,6 +64,7 @@ struct stack *stack_new(struct arena *a, const struct stack_cfg *cfg,
 	if (!st)
 		return NULL;
 	init_core(st, a, cfg, seed);
+	memcpy(st->dev_name, cfg->dev_name, sizeof(st->dev_name));
 	if (link_init(&st->link, &st->core, &st->ip, &cfg->link))
 		goto no_link;
 	if (ip_init(&st->ip, &st->core, &st->link, &st->tp))

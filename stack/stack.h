@@ -47,6 +47,7 @@ struct stack_cfg {
 	} routes[IP_MAX_ROUTES]; /* default routes and further ones */
 	unsigned num_routes;
 	const struct sysctl_values *sysctl; /* NULL: defaults */
+	char dev_name[16]; /* interface 2; "lo" is 1 (SO_BINDTODEVICE) */
 	enum log_level log;
 };
 
@@ -69,7 +70,8 @@ struct txv {
 
 /* Empty frames to read into, outside the lock: ->data has ->room bytes. The
  * caller owns them until it passes them to stack_rx() or stack_rx_free(). Last
- * freed, first handed out (a cold buffer costs four times a hot one). How many. */
+ * freed, first handed out (a cold buffer costs four times a hot one). How many.
+ */
 unsigned stack_rx_alloc(struct stack *st, uint32_t room, struct frame *v[],
 			unsigned n);
 void stack_rx_free(struct stack *st, struct frame *const v[], unsigned n);
@@ -109,16 +111,28 @@ int sock_bind(struct stack *st, sockid s, const struct sockaddr *sa,
 int sock_connect(struct stack *st, sockid s, const struct sockaddr *sa,
 		 socklen_t len, nsec now); /* 0, -EINPROGRESS, -EALREADY, ... */
 int sock_listen(struct stack *st, sockid s, int backlog, nsec now);
-int sock_accept(struct stack *st, sockid s, sockid *out, nsec now); /* -EAGAIN */
+int sock_accept(struct stack *st, sockid s, sockid *out,
+		nsec now); /* -EAGAIN */
 int sock_shutdown(struct stack *st, sockid s, int how, nsec now);
 int sock_name(struct stack *st, sockid s, bool peer,
 	      struct sockaddr_storage *sa, socklen_t *len);
 
-/* What travels beside the bytes. In: where to and with what; out: where from. */
-#define SOCK_CTL_PKTINFO 1u	/* local address of a datagram */
+/* connect: after -EINPROGRESS wait for EPOLLOUT, then ask SO_ERROR; or call
+ * sock_connect() again: -EALREADY while it goes on, 0 once when it is made and
+ * -EISCONN from then on, or the error that ended it (-ECONNABORTED if SO_ERROR
+ * was read meanwhile), after which it may be tried anew.
+ *
+ * Every begin that lends something (sp->num_v or sp->pin not 0) is followed by
+ * one commit, also when the socket was closed in between. A datagram of no
+ * bytes lends a pin. Who does not want to wait says so with MSG_DONTWAIT: it
+ * matters for a datagram socket after shutdown(SHUT_RD).
+ *
+ * What travels beside the bytes. In: where to and with what; out: where from.
+ */
+#define SOCK_CTL_PKTINFO 1u /* local address of a datagram */
 #define SOCK_CTL_TTL 2u
 #define SOCK_CTL_TOS 4u
-#define SOCK_CTL_STAMP 8u	/* arrival, on the stack's clock */
+#define SOCK_CTL_STAMP 8u /* arrival, on the stack's clock */
 struct sock_msg {
 	struct sockaddr_storage name;
 	socklen_t name_len; /* 0: none */

@@ -19,6 +19,7 @@ struct stack {
 	struct link link;
 	struct ip ip;
 	struct transport tp;
+	char dev_name[16];
 	struct frame *rx_cache[STACK_RX_CACHE]; /* last in, first out */
 	unsigned num_rx_cache;
 };

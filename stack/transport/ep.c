@@ -65,12 +65,14 @@ static void set_defaults(struct ep *e, const struct sysctl_values *v)
 {
 	static const uint8_t any4[4];
 
-	e->laddr = e->family == AF_INET ? ip_addr_v4(any4) : (struct ip_addr){0};
+	e->laddr =
+		e->family == AF_INET ? ip_addr_v4(any4) : (struct ip_addr){0};
 	e->raddr = e->laddr;
 	e->rcvbuf = (uint32_t)v->rmem_default;
 	e->sndbuf = (uint32_t)v->wmem_default;
 	e->rcvlowat = 1;
 	e->max_pacing = ~0ull;
+	e->incoming_cpu = ~0u;
 	e->linger = -1;
 	e->ttl = e->hops6 = e->mc_hops6 = -1;
 	e->mc_ttl = 1;
@@ -78,10 +80,11 @@ static void set_defaults(struct ep *e, const struct sysctl_values *v)
 	e->pmtudisc6 = IPV6_PMTUDISC_WANT;
 	ep_opt_set(e, EP_O_MCAST_LOOP, true);
 	ep_opt_set(e, EP_O_MCAST_LOOP6, true);
-	ep_opt_set(e, EP_O_MCAST_ALL, true);
+	ep_opt_set(e, EP_O_MCAST_ALL, e->family == AF_INET);
 	ep_opt_set(e, EP_O_MCAST_ALL6, true);
 	ep_opt_set(e, EP_O_QUICKACK, true);
 	ep_opt_set(e, EP_O_AUTOFLOWLABEL, true);
+	ep_opt_set(e, EP_O_TXREHASH, true);
 }
 
 struct ep *ep_new(struct transport *tp, enum ep_kind kind, int family, nsec now)

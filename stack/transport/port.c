@@ -124,13 +124,20 @@ static void enter(struct ep *e, uint16_t port, bool is_auto)
 	htab_insert(&tp->ports, &e->bind_node, port_hash(tp, e->kind, port));
 }
 
-static void port_range(const struct transport *tp, uint32_t *lo, uint32_t *num)
+/* The ephemeral range: sysctl's, narrowed by IP_LOCAL_PORT_RANGE. */
+static void port_range(const struct ep *e, uint32_t *lo, uint32_t *num)
 {
-	const struct sysctl_values *v = tp->core->sysctl;
-	int64_t hi = MAX(v->ip_local_port_hi, v->ip_local_port_lo);
+	const struct sysctl_values *v = e->tp->core->sysctl;
+	uint32_t first = (uint32_t)v->ip_local_port_lo;
+	uint32_t last = (uint32_t)MAX(v->ip_local_port_hi, first);
 
-	*lo = (uint32_t)v->ip_local_port_lo;
-	*num = (uint32_t)(hi - *lo + 1);
+	/* as Linux: an end outside the host's range is not honoured */
+	if (e->port_lo >= first && e->port_lo <= last)
+		first = e->port_lo;
+	if (e->port_hi >= first && e->port_hi <= last)
+		last = e->port_hi;
+	*lo = first;
+	*num = last - first + 1;
 }
 
 /* RFC 6056 3.3.1: a random start, then one after the other. Linux looks at the
@@ -139,7 +146,7 @@ static int pick_for_bind(struct ep *e, const struct ip_addr *addr)
 {
 	uint32_t lo, num, start;
 
-	port_range(e->tp, &lo, &num);
+	port_range(e, &lo, &num);
 	start = rng_below(&e->tp->core->rng, num);
 	for (unsigned half = 0; half < 2; half++) {
 		for (uint32_t i = 0; i < num; i++) {
@@ -205,7 +212,7 @@ int port_bind_connect(struct ep *e, nsec now)
 
 		return port_bind(e, &laddr, 0);
 	}
-	port_range(tp, &lo, &num);
+	port_range(e, &lo, &num);
 	start = ((uint32_t)h + *next) & ~1u;
 	for (unsigned half = 0; half < 2; half++) {
 		for (uint32_t i = 0; i < num; i += 2) {
