@@ -377,6 +377,23 @@ Test(icmp, no_error_about_an_error)
 	frame_put(w.arena, f);
 }
 
+Test(icmp, no_error_about_a_later_fragment)
+{
+	struct build b = {
+		.proto = IPPROTO_UDP, .frag_off = 8, .body = msg, .len = 20};
+	struct frame *f = frame_new(w.arena, 100);
+
+	f->len = build(&b, f->data);
+	icmp_send_error(&w.ip, f, ICMP4_PARAM_PROBLEM, 0, 0, w.now);
+	cr_assert_eq(world_num_out(), 0);
+	b.frag_off = 0;
+	b.more = true;
+	f->len = build(&b, f->data);
+	icmp_send_error(&w.ip, f, ICMP4_PARAM_PROBLEM, 0, 0, w.now);
+	cr_assert_eq(world_num_out(), 1);
+	frame_put(w.arena, f);
+}
+
 Test(icmp, host_limit)
 {
 	w.verdict = IP_NO_PORT;
