@@ -251,10 +251,14 @@ static int cut_and_fragment(struct ip *ip, struct pkt *p, struct l3 *h,
 	while ((n = list_pop(&cuts))) {
 		struct pkt *q = list_entry(n, struct pkt, node);
 
-		if (!err)
-			err = fragment(ip, q, h, now);
+		if (!err && q->len <= h->mtu) { /* the last is often shorter */
+			err = link_tx(ip->link, q, now);
+		} else {
+			if (!err)
+				err = fragment(ip, q, h, now);
+			pkt_free(ip->core->arena, q);
+		}
 		h->id++;
-		pkt_free(ip->core->arena, q);
 	}
 	return err;
 }

@@ -262,6 +262,43 @@ Test(ip_out, gso_counts_identifiers)
 		     -EMSGSIZE);
 }
 
+/* Cuts that don't fit the path are fragmented, each with its own identifier. */
+Test(ip_out, gso_over_a_narrow_path)
+{
+	for (int is4 = 0; is4 < 2; is4++) {
+		struct ip_tx tx = to(is4 ? "10.9.9.9" : "fd99::9");
+		uint32_t hdr = is4 ? 20 : 40, ids[4] = {0};
+
+		pmtu_note(&w.ip, &tx.dst, 1280, w.now);
+		cr_assert_eq(ip_out(&w.ip, gso(&tx, 4000, 1400), &tx, w.now),
+			     0);
+		cr_assert_eq(world_num_out(), 5);
+		for (uint32_t i = 0; i < 3; i++) {
+			uint32_t n = i < 2 ? 1400 : 1200, len;
+			uint64_t sum;
+
+			if (i == 2) { /* no fragment header if it fits */
+				cr_assert_eq(world_num_out(), 1);
+				cr_assert_eq(world_out(out), hdr + 8 + n);
+				cr_assert_eq(out[is4 ? 9 : 6], IPPROTO_UDP);
+				len = hdr + 8 + n;
+			} else {
+				len = world_out_whole(out);
+			}
+			cr_assert_eq(len, hdr + 8 + n);
+			cr_assert_eq(memcmp(out + hdr + 8, bytes + i * 1400, n),
+				     0);
+			ids[i] = get_be16(out + 4);
+			sum = csum_pseudo(&tx.src, &tx.dst, IPPROTO_UDP, 8 + n);
+			sum = csum_add(sum, out + hdr, 8 + n);
+			cr_assert_eq(csum_fold(sum), 0);
+			if (is4 && i)
+				cr_assert_eq((uint16_t)(ids[i] - ids[i - 1]),
+					     1);
+		}
+	}
+}
+
 Test(ip_out, the_cookie_travels_with_the_last_fragment)
 {
 	struct ip_tx tx = to("fd99::9");

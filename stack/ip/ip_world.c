@@ -5,7 +5,6 @@
 #include <errno.h>
 
 #include "base/csum.h"
-#include "link/offload.h"
 #include "wire/icmp.h"
 #include "wire/ip4.h"
 #include "wire/ip6.h"
@@ -29,26 +28,6 @@ int link_tx(struct link *l, struct pkt *p, nsec now)
 unsigned link_tx_room(const struct link *l)
 {
 	return LINK_TXQ_MAX - l->num_txq;
-}
-
-void offload_csum(struct pkt *p)
-{
-	uint8_t *l3 = pkt_head(p), *l4 = l3 + p->l4_off;
-	uint8_t proto = l3[0] >> 4 == 4 ? l3[9] : l3[6];
-	uint8_t *field = l4 + (proto == IPPROTO_TCP ? 16 : 6);
-	uint64_t sum = csum_add(0, l4, pkt_head_len(p) - p->l4_off);
-	uint16_t csum = csum_fold(pkt_payload_csum(p, sum));
-
-	memcpy(field, &csum, sizeof(csum));
-	p->csum = CSUM_NONE;
-}
-
-/* Cuts nothing: its tests are link/'s. The packet comes out as it went in. */
-int offload_cut(struct arena *a, struct pkt *p, struct list *out)
-{
-	p->gso = GSO_NONE;
-	list_push(out, &p->node);
-	return 0;
 }
 
 enum ip_verdict ip_deliver(struct transport *tp, const struct ip_rx *rx,
