@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""nearend.py TRACE - system calls on near ends, from `strace -f -o TRACE`
+
+A near end is an AF_UNIX stream or seqpacket socket with a number below 1000
+(what the shim keeps for itself sits above). From its making until its first
+call that is not setting up, connect and the like are the shim's; the set of
+calls that remains must be small. Exits with a message about every other one.
+"""
+import re
+import sys
+
+INTERNAL = 1000
+LIFE = {"close", "close_range", "fcntl", "dup", "dup2", "dup3", "fstat",
+        "newfstatat", "fstatat64"}
+SETUP = {"connect", "bind", "listen", "accept", "accept4", "getsockname"}
+MULTI = {"poll", "ppoll", "select", "pselect6"}
+
+line_re = re.compile(r"^(\d+)\s+(\w+)\((.*)$")
+result_re = re.compile(r"\)\s+=\s+(-?\d+)")
+
+
+def first_fd(args):
+    m = re.match(r"\s*(\d+)", args)
+    return int(m.group(1)) if m else None
+
+
+def is_setup(call, args):
+    if call in SETUP:
+        return True
+    if call == "getsockopt":
+        return "SO_COOKIE" in args or "0x39" in args
+    if call in ("write", "sendto"):  # the id, 8 bytes
+        return re.search(r", 8(\)|, )", args) is not None
+    return False
+
+
+def main():
+    near, bad, seen = {}, [], 0
+    with open(sys.argv[1], encoding="latin-1") as trace:
+        for number, line in enumerate(trace, 1):
+            m = line_re.match(line)
+            if not m:
+                continue
+            call, args = m.group(2), m.group(3)
+            res = result_re.search(args)
+            res = int(res.group(1)) if res else None
+            if call in ("socket", "socketpair") and "AF_UNIX" in args:
+                made = [res] if call == "socket" else \
+                    [int(n) for n in re.findall(r"\[(\d+), (\d+)\]", args)[0]] \
+                    if re.search(r"\[\d+, \d+\]", args) else []
+                # libc's own (syslog, nscd) are DGRAM or are named paths
+                for fd in made:
+                    if fd is not None and 0 <= fd < INTERNAL:
+                        near[fd] = number
+                        seen += 1
+                continue
+            if call in ("fcntl", "dup", "dup2", "dup3") and res is not None \
+                    and first_fd(args) in near and res >= 0:
+                if call != "fcntl" or "F_DUPFD" in args:
+                    if res < INTERNAL:
+                        near[res] = number
+            fd = first_fd(args)
+            if call in MULTI or call == "epoll_ctl":
+                if call == "epoll_ctl":
+                    named = [int(n) for n in re.findall(r"EPOLL_CTL_\w+, (\d+)",
+                                                        args)]
+                else:
+                    named = [int(n) for n in re.findall(r"fd=(\d+)", args)]
+                if any(n in near for n in named):
+                    bad.append(f"{number}: {line.strip()[:120]}")
+                continue
+            if fd not in near:
+                continue
+            if call == "connect" and "sun_path=\"/" in args:
+                del near[fd]  # a named socket: the program's, or libc's
+                continue
+            if call == "close":
+                del near[fd]
+            elif call not in LIFE and not is_setup(call, args):
+                bad.append(f"{number}: {line.strip()[:120]}")
+    if not seen:
+        sys.exit("no near end was ever made")
+    if bad:
+        sys.exit("\n".join(bad[:10]) + f"\n{len(bad)} calls on near ends")
+
+
+main()
