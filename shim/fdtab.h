@@ -114,7 +114,8 @@ void fd_note_internal(int fd); /* stays where it is (libuv's own) */
  * The last number of an epoll set was closed: @f is FILE_EPOLL. */
 void epoll_file_free(struct file *f);
 /* @fd, a number of socket @f, now is a kernel socket: every registration of it
- * in an epoll set is made anew with the kernel, before the program goes on. */
+ * in an epoll set is made anew with the kernel, before the program goes on.
+ * Called before the socket's watches hear of WATCH_GONE; no lock held. */
 void epoll_file_handed_over(struct file *f, int fd);
 /* In a forked child: sets made by the parent are the kernel's again. */
 void epoll_forked(void);

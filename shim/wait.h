@@ -59,6 +59,9 @@ struct watch {
 
 /* Lock not needed. */
 void waiter_init(struct waiter *w);
+/* A waiter that no thread sleeps on: when it is marked and was not before, 1 is
+ * written to @fd, an eventfd, once the lock is released. */
+void waiter_init_fd(struct waiter *w, int fd);
 /* Caller holds the stack lock; the last thing done with @w. */
 void waiter_fini(struct waiter *w);
 /* Caller holds the stack lock: @w's condition may hold now. */
