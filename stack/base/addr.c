@@ -122,10 +122,12 @@ static int parse4(const char *s, uint8_t four[4])
 	return 0;
 }
 
+#define NO_GAP 17
+
 /* RFC 4291 2.2: groups, at most one "::", the last four bytes also dotted. */
 static int parse6(const char *s, uint8_t out[16])
 {
-	unsigned n = 0, gap = 16;
+	unsigned n = 0, gap = NO_GAP;
 	uint8_t b[16];
 
 	if (s[0] == ':' && s[1] != ':')
@@ -135,7 +137,7 @@ static int parse6(const char *s, uint8_t out[16])
 		unsigned v = 0, digits = 0;
 
 		if (s[0] == ':' && s[1] == ':') {
-			if (gap != 16)
+			if (gap != NO_GAP)
 				return -EINVAL;
 			gap = n;
 			s += 2;
@@ -156,7 +158,7 @@ static int parse6(const char *s, uint8_t out[16])
 		put_be16(b + n, (uint16_t)v);
 		n += 2;
 	}
-	if (gap == 16 ? n != 16 : n > 14)
+	if (gap == NO_GAP ? n != 16 : n > 14)
 		return -EINVAL;
 	memset(out, 0, 16);
 	gap = MIN(gap, n);
