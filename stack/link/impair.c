@@ -48,6 +48,11 @@ struct impair *impair_new(struct core *c, const struct impair_cfg *cfg,
 	if (!im->cfg.gap)
 		im->cfg.gap = 1;
 	rng_init(&im->rng, seed, purpose);
+	im->last_loss = rng_unit(&im->rng);
+	im->last_dup = rng_unit(&im->rng);
+	im->last_corrupt = rng_unit(&im->rng);
+	im->last_reorder = rng_unit(&im->rng);
+	im->last_delay = cfg->normal ? 0 : rng_unit(&im->rng);
 	list_init(&im->queue);
 	list_init(&im->lost);
 	return im;
