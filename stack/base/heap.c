@@ -123,19 +123,24 @@ void timers_fini(struct timers *ts)
 
 int timer_arm(struct timers *ts, struct timer *t, nsec at)
 {
-	if (at == TIME_NEVER)
-		timer_disarm(ts, t);
-	if (at == t->at)
+	nsec was = t->at;
+
+	if (at == was)
 		return 0;
+	if (at == TIME_NEVER) {
+		timer_disarm(ts, t);
+		return 0;
+	}
 	if (!t->slot && ts->num == ts->num_blocks * BLOCK && add_block(ts))
 		return -ENOMEM;
-	if (t->at == TIME_NEVER)
+	if (was == TIME_NEVER)
 		ts->num_armed++;
 	t->at = at;
 	t->order = ts->order++;
+	/* one that moves later stays; its slot need not even be looked at */
 	if (!t->slot)
 		sift_up(ts, ts->num++, (struct timer_slot){at, t->order, t});
-	else if (at < slot(ts, t->slot - 1)->at)
+	else if (at < was && at < slot(ts, t->slot - 1)->at)
 		sift_up(ts, t->slot - 1, (struct timer_slot){at, t->order, t});
 	return 0;
 }
