@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * aliases.h - names that libc exports without declaring them
+ *
+ * A program can bind to them all the same: the fortified forms that the
+ * compiler puts in, and the old double underscore names.
+ */
+#ifndef TCPSHIM_ALIASES_H
+#define TCPSHIM_ALIASES_H
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+int __connect(int fd, const struct sockaddr *sa, socklen_t len);
+ssize_t __read(int fd, void *buf, size_t len);
+ssize_t __write(int fd, const void *buf, size_t len);
+ssize_t __send(int fd, const void *buf, size_t len, int flags);
+ssize_t __read_chk(int fd, void *buf, size_t len, size_t room);
+ssize_t __recv_chk(int fd, void *buf, size_t len, size_t room, int flags);
+ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t room, int flags,
+		       struct sockaddr *sa, socklen_t *sa_len);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * block.h - one call that may have to sleep
+ *
+ *	block_begin(&b, f, false, flags);
+ *	do
+ *		r = try(...);
+ *	while (r == -EAGAIN && (r = block_again(&b, EPOLLIN)) == 1);
+ *
+ * A non-blocking call that finds nothing looks at the device once before it
+ * says so, or a program that polls with recv() would not see its packet until
+ * the stack thread's grace has passed.
+ */
+#ifndef TCPSHIM_BLOCK_H
+#define TCPSHIM_BLOCK_H
+
+#include <errno.h>
+
+#include "call_priv.h"
+
+struct block {
+	struct file *f;
+	nsec deadline;
+	bool is_send, nonblock, has_looked, has_deadline, has_timeout;
+};
+
+/* @flags: MSG_DONTWAIT counts as O_NONBLOCK. */
+static inline void block_begin(struct block *b, struct file *f, bool send,
+			       int flags)
+{
+	*b = (struct block){.f = f, .is_send = send};
+	b->nonblock = file_has(f, FILE_NONBLOCK) || flags & MSG_DONTWAIT;
+}
+
+/* 1: try again. -EAGAIN: non-blocking, or SO_RCVTIMEO (SO_SNDTIMEO) is over.
+ * -EINTR. No lock held. */
+static inline int block_again(struct block *b, uint32_t want)
+{
+	int r;
+
+	if (b->nonblock) {
+		if (b->has_looked)
+			return -EAGAIN;
+		b->has_looked = true;
+		return host_drive_once() ? 1 : -EAGAIN;
+	}
+	if (!b->has_deadline) {
+		b->deadline =
+			block_deadline(b->f->s, b->is_send, &b->has_timeout);
+		b->has_deadline = true;
+	}
+	r = block_on(b->f, want, b->deadline, b->has_timeout);
+	return r == 0 ? -EAGAIN : r;
+}
+
+/* call_socket.c: is this address the kernel's to serve (loopback, bypass)? */
+bool addr_is_kernels(struct file *f, const struct sockaddr_storage *ss,
+		     socklen_t len, bool is_dest);
+
+#endif

@@ -1,0 +1,759 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * call_io.c - read, write, send, recv and their v, msg, mmsg and _chk forms
+ *
+ * Two shapes carry everything. recv: the core lends the queued bytes, they are
+ * copied to the program without the lock, and given back. send: the core lends
+ * send-buffer memory, it is filled without the lock, and committed. A fault, a
+ * signal that jumps away or a kill in the middle of a copy hurts nobody else.
+ */
+#include <limits.h>
+
+#include "aliases.h"
+#include "block.h"
+#include "real.h"
+#include "sys.h"
+
+#define MAX_IO 0x7ffff000u /* most that one call moves, read(2) */
+
+/* --- vectors of the program --- */
+
+struct cursor { /* where we are in the program's memory */
+	const struct iovec *v;
+	size_t num, off;
+};
+
+static ssize_t vec_len(const struct iovec *v, size_t n)
+{
+	size_t sum = 0;
+
+	if (n > IOV_MAX)
+		return -EMSGSIZE;
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].iov_len > SSIZE_MAX - sum)
+			return -EINVAL;
+		sum += v[i].iov_len;
+	}
+	return (ssize_t)MIN(sum, MAX_IO);
+}
+
+static size_t cursor_copy(struct cursor *c, char *p, size_t len, bool to_prog)
+{
+	size_t done = 0;
+
+	ASSERT(!sys_forbidden); /* no byte of the program's under the lock */
+	while (done < len && c->num) {
+		size_t n = MIN(c->v->iov_len - c->off, len - done);
+		char *q = (char *)c->v->iov_base + c->off;
+
+		if (n)
+			memcpy(to_prog ? q : p + done, to_prog ? p + done : q,
+			       n);
+		done += n;
+		c->off += n;
+		if (c->off == c->v->iov_len) {
+			c->v++;
+			c->num--;
+			c->off = 0;
+		}
+	}
+	return done;
+}
+
+/* --- receiving --- */
+
+struct recv {
+	struct file *f;
+	struct cursor to;
+	size_t want;
+	int flags;
+	struct sock_msg *m;
+};
+
+/* Takes what is there, at most one loan. > 0, 0 at end of file, -errno. */
+static int recv_once(struct recv *r, size_t want)
+{
+	struct span sp;
+	size_t used = 0;
+	int res;
+	struct stack *st = host_lock(OP_RECV, r->f->s);
+
+	res = sock_recv_begin(st, r->f->s, want, r->flags, r->m, &sp,
+			      host_now());
+	host_unlock();
+	if (res < 0 || (sp.num_v == 0 && !sp.pin))
+		return res;
+	for (unsigned i = 0; i < sp.num_v; i++)
+		used += cursor_copy(&r->to, sp.v[i].iov_base, sp.v[i].iov_len,
+				    true);
+	if (!sp.num_v)
+		used = (size_t)res; /* thrown away: MSG_TRUNC on a stream */
+	st = host_lock(OP_RECV, r->f->s);
+	sock_recv_commit(st, r->f->s, &sp, used, r->flags, host_now());
+	host_unlock();
+	return res;
+}
+
+/* A stream goes on as long as there is something: the lent vectors are few. */
+static ssize_t recv_stream(struct recv *r, struct block *b)
+{
+	bool all = r->flags & MSG_WAITALL;
+	ssize_t done = 0;
+	int res;
+
+	if (r->flags & MSG_PEEK)
+		all = false;
+	for (;;) {
+		res = recv_once(r, r->want - (size_t)done);
+		if (res > 0) {
+			done += res;
+			if ((size_t)done >= r->want ||
+			    r->flags & (MSG_PEEK | MSG_OOB))
+				return done;
+			continue;
+		}
+		if (res != -EAGAIN || (done && !all))
+			break;
+		res = block_again(b, r->flags & MSG_OOB ? EPOLLPRI : EPOLLIN);
+		if (res != 1)
+			break;
+	}
+	return done ? done : res;
+}
+
+static ssize_t do_recv(struct file *f, const struct iovec *v, size_t n,
+		       int flags, struct sock_msg *m)
+{
+	ssize_t want = vec_len(v, n);
+	struct recv r = {f, {v, n, 0}, 0, flags, m};
+	struct block b;
+	int res;
+
+	if (want < 0)
+		return want;
+	r.want = (size_t)want;
+	block_begin(&b, f, false, flags);
+	if (f->type == SOCK_STREAM) {
+		if (!want && !(flags & MSG_OOB))
+			return 0;
+		return recv_stream(&r, &b);
+	}
+	do
+		res = recv_once(&r, r.want);
+	while (res == -EAGAIN && (res = block_again(&b, EPOLLIN)) == 1);
+	return res;
+}
+
+/* --- sending --- */
+
+static int send_once(struct file *f, struct cursor *from, size_t want,
+		     int flags, const struct sock_msg *m)
+{
+	struct span sp;
+	size_t len = 0;
+	int res;
+	struct stack *st = host_lock(OP_SEND, f->s);
+
+	res = sock_send_begin(st, f->s, want, flags, m, &sp, host_now());
+	host_unlock();
+	if (res < 0 || (sp.num_v == 0 && !sp.pin))
+		return res;
+	for (unsigned i = 0; i < sp.num_v && len < want; i++)
+		len += cursor_copy(from, sp.v[i].iov_base,
+				   MIN(sp.v[i].iov_len, want - len), false);
+	st = host_lock(OP_SEND, f->s);
+	res = sock_send_commit(st, f->s, &sp, len, flags, host_now());
+	host_unlock();
+	return res < 0 ? res : (int)len;
+}
+
+/* To this thread, as the kernel does it. */
+static void raise_pipe(void)
+{
+	long pid = sys(getpid), tid = sys(gettid);
+
+	sys(tgkill, pid, tid, SIGPIPE);
+}
+
+static ssize_t send_result(struct file *f, ssize_t done, int res, int flags)
+{
+	if (done)
+		return done;
+	if (res == -EPIPE && f->type == SOCK_STREAM && !(flags & MSG_NOSIGNAL))
+		raise_pipe();
+	return res;
+}
+
+static ssize_t send_stream(struct file *f, struct cursor *from, size_t want,
+			   int flags)
+{
+	struct block b;
+	size_t done = 0;
+	int res;
+
+	block_begin(&b, f, true, flags);
+	do {
+		/* PSH and Nagle see that more of the same call follows */
+		res = send_once(f, from, want - done, flags, NULL);
+		if (res > 0)
+			done += (size_t)res;
+		else if (res == -EAGAIN)
+			res = block_again(&b, EPOLLOUT);
+	} while (res > 0 && done < want);
+	return send_result(f, (ssize_t)done, res, flags);
+}
+
+static bool is_unnamed(struct file *f)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct stack *st = host_lock(OP_NAME, f->s);
+	int r = sock_name(st, f->s, false, &ss, &len);
+	uint16_t port;
+
+	host_unlock();
+	memcpy(&port, (char *)&ss + 2, sizeof(port));
+	return !r && !port;
+}
+
+/* -EXDEV: the socket is the kernel's now, make the call again there. */
+static ssize_t do_send(struct file *f, const struct iovec *v, size_t n,
+		       int flags, const struct sock_msg *m)
+{
+	ssize_t want = vec_len(v, n);
+	struct cursor from = {v, n, 0};
+	struct block b;
+	int res;
+
+	if (want < 0)
+		return want;
+	if (f->type == SOCK_STREAM && want > 0)
+		return send_stream(f, &from, (size_t)want, flags);
+	if (f->type == SOCK_DGRAM && m && m->name_len &&
+	    addr_is_kernels(f, &m->name, m->name_len, true) && is_unnamed(f)) {
+		res = file_hand_over(f);
+		return res < 0 ? res : -EXDEV;
+	}
+	block_begin(&b, f, true, flags);
+	do
+		res = send_once(f, &from, (size_t)want, flags, m);
+	while (res == -EAGAIN && (res = block_again(&b, EPOLLOUT)) == 1);
+	return send_result(f, 0, res, flags);
+}
+
+static int msg_to(struct sock_msg *m, const struct sockaddr *sa, socklen_t len)
+{
+	if (len > sizeof(m->name))
+		return -EINVAL;
+	m->name_len = len;
+	if (len)
+		memcpy(&m->name, sa, len);
+	return 0;
+}
+
+/* --- control data --- */
+
+static void put_cmsg(struct msghdr *h, size_t *at, int level, int type,
+		     const void *data, size_t len)
+{
+	struct cmsghdr c = {.cmsg_level = level, .cmsg_type = type};
+	size_t room = h->msg_controllen - MIN(*at, h->msg_controllen);
+
+	if (room < sizeof(c)) {
+		h->msg_flags |= MSG_CTRUNC;
+		return;
+	}
+	c.cmsg_len = CMSG_LEN(len);
+	if (c.cmsg_len > room) {
+		h->msg_flags |= MSG_CTRUNC;
+		c.cmsg_len = room;
+	}
+	memcpy((char *)h->msg_control + *at, &c, sizeof(c));
+	memcpy((char *)h->msg_control + *at + sizeof(c), data,
+	       c.cmsg_len - sizeof(c));
+	*at += MIN(CMSG_SPACE(len), room);
+}
+
+static void put_pktinfo(struct file *f, struct msghdr *h, size_t *at,
+			const struct sock_msg *m)
+{
+	struct in_pktinfo in = {.ipi_ifindex = 1};
+	struct in6_pktinfo in6 = {.ipi6_ifindex = 1};
+
+	if (ip_addr_is4(&m->local) && f->family == AF_INET) {
+		memcpy(&in.ipi_addr, m->local.b + 12, 4);
+		in.ipi_spec_dst = in.ipi_addr;
+		put_cmsg(h, at, IPPROTO_IP, IP_PKTINFO, &in, sizeof(in));
+	} else {
+		memcpy(&in6.ipi6_addr, m->local.b, 16);
+		put_cmsg(h, at, IPPROTO_IPV6, IPV6_PKTINFO, &in6, sizeof(in6));
+	}
+}
+
+/* The stack's clock is monotonic; the stamp is wanted in real time. */
+static void put_stamp(struct file *f, struct msghdr *h, size_t *at,
+		      const struct sock_msg *m)
+{
+	struct timespec mono, real_now, t;
+	nsec ns;
+	int ns_wanted = 0;
+	socklen_t len = sizeof(ns_wanted);
+	struct stack *st = host_lock(OP_OPTION, f->s);
+
+	sock_getopt(st, f->s, SOL_SOCKET, SO_TIMESTAMPNS, &ns_wanted, &len,
+		    host_now());
+	host_unlock();
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_gettime(CLOCK_REALTIME, &real_now);
+	ns = real_now.tv_sec * SEC + real_now.tv_nsec -
+	     (mono.tv_sec * SEC + mono.tv_nsec - m->at);
+	t = (struct timespec){ns / SEC, ns % SEC};
+	if (ns_wanted) {
+		put_cmsg(h, at, SOL_SOCKET, SCM_TIMESTAMPNS, &t, sizeof(t));
+	} else {
+		struct timeval tv = {t.tv_sec, t.tv_nsec / 1000};
+
+		put_cmsg(h, at, SOL_SOCKET, SCM_TIMESTAMP, &tv, sizeof(tv));
+	}
+}
+
+static void put_control(struct file *f, struct msghdr *h,
+			const struct sock_msg *m)
+{
+	bool is4 = f->family == AF_INET;
+	size_t at = 0;
+
+	if (m->ctl & SOCK_CTL_STAMP)
+		put_stamp(f, h, &at, m);
+	if (m->ctl & SOCK_CTL_PKTINFO)
+		put_pktinfo(f, h, &at, m);
+	if (m->ctl & SOCK_CTL_TTL)
+		put_cmsg(h, &at, is4 ? IPPROTO_IP : IPPROTO_IPV6,
+			 is4 ? IP_TTL : IPV6_HOPLIMIT, &m->ttl, sizeof(int));
+	if (m->ctl & SOCK_CTL_TOS) {
+		uint8_t tos = (uint8_t)m->tos;
+
+		if (is4)
+			put_cmsg(h, &at, IPPROTO_IP, IP_TOS, &tos, 1);
+		else
+			put_cmsg(h, &at, IPPROTO_IPV6, IPV6_TCLASS, &m->tos,
+				 sizeof(int));
+	}
+	h->msg_controllen = at;
+}
+
+static int get_cmsg(const struct cmsghdr *c, struct sock_msg *m)
+{
+	size_t len = c->cmsg_len - CMSG_LEN(0);
+	const void *p = CMSG_DATA(c);
+	int val = 0;
+
+	memcpy(&val, p, MIN(len, sizeof(val)));
+	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO &&
+	    len >= sizeof(struct in_pktinfo)) {
+		m->local = ip_addr_v4(
+			&((const struct in_pktinfo *)p)->ipi_spec_dst);
+		if (!ip_addr_is_any(&m->local))
+			m->ctl |= SOCK_CTL_PKTINFO;
+	} else if (c->cmsg_level == IPPROTO_IPV6 &&
+		   c->cmsg_type == IPV6_PKTINFO &&
+		   len >= sizeof(struct in6_pktinfo)) {
+		m->local = ip_addr_v6(p);
+		if (!ip_addr_is_any(&m->local))
+			m->ctl |= SOCK_CTL_PKTINFO;
+	} else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+		   (c->cmsg_level == IPPROTO_IPV6 &&
+		    c->cmsg_type == IPV6_HOPLIMIT)) {
+		m->ttl = val;
+		m->ctl |= SOCK_CTL_TTL;
+	} else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) ||
+		   (c->cmsg_level == IPPROTO_IPV6 &&
+		    c->cmsg_type == IPV6_TCLASS)) {
+		m->tos = val & 0xff;
+		m->ctl |= SOCK_CTL_TOS;
+	} else if (c->cmsg_level == SOL_SOCKET) {
+		return c->cmsg_type == SCM_RIGHTS ? -EINVAL : 0;
+	} else if (c->cmsg_level == IPPROTO_IP ||
+		   c->cmsg_level == IPPROTO_IPV6) {
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int get_control(const struct msghdr *h, struct sock_msg *m)
+{
+	/* CMSG_NXTHDR wants a non-const header */
+	struct msghdr copy = *h;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c;
+	     c = CMSG_NXTHDR(&copy, c)) {
+		int r = c->cmsg_len < sizeof(*c) ? -EINVAL : get_cmsg(c, m);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* --- the names: receiving --- */
+
+EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
+{
+	struct file *f = fd_sock(fd);
+	struct iovec v = {buf, len};
+	struct sock_msg m;
+	ssize_t r;
+
+	if (!f)
+		return real.recv(fd, buf, len, flags);
+	r = do_recv(f, &v, 1, flags, &m);
+	if (r >= 0 && flags & MSG_TRUNC && f->type == SOCK_DGRAM)
+		r = m.real_len;
+	return shim_ret(r);
+}
+
+EXPORT ssize_t __recv_chk(int fd, void *buf, size_t len, size_t room, int flags)
+{
+	if (!fd_sock(fd))
+		return real.__recv_chk(fd, buf, len, room, flags);
+	if (len > room)
+		__builtin_trap();
+	return recv(fd, buf, len, flags);
+}
+
+EXPORT ssize_t read(int fd, void *buf, size_t len)
+{
+	if (!fd_sock(fd))
+		return real.read(fd, buf, len);
+	return recv(fd, buf, len, 0);
+}
+
+EXPORT ssize_t __read(int fd, void *buf, size_t len)
+{
+	return read(fd, buf, len);
+}
+
+EXPORT ssize_t __read_chk(int fd, void *buf, size_t len, size_t room)
+{
+	if (!fd_sock(fd))
+		return real.__read_chk(fd, buf, len, room);
+	return __recv_chk(fd, buf, len, room, 0);
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *v, int n)
+{
+	struct file *f = fd_sock(fd);
+
+	if (!f)
+		return real.readv(fd, v, n);
+	if (n < 0 || n > IOV_MAX)
+		return shim_ret(-EINVAL);
+	return shim_ret(do_recv(f, v, (size_t)n, 0, NULL));
+}
+
+EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
+			struct sockaddr *restrict sa,
+			socklen_t *restrict sa_len)
+{
+	struct file *f = fd_sock(fd);
+	struct iovec v = {buf, len};
+	struct sock_msg m;
+	ssize_t r;
+
+	if (!f)
+		return real.recvfrom(fd, buf, len, flags, sa, sa_len);
+	r = do_recv(f, &v, 1, flags, &m);
+	if (r >= 0 && flags & MSG_TRUNC && f->type == SOCK_DGRAM)
+		r = m.real_len;
+	if (r >= 0 && sa && sa_len) {
+		memcpy(sa, &m.name, MIN(*sa_len, m.name_len));
+		*sa_len = m.name_len;
+	}
+	return shim_ret(r);
+}
+
+EXPORT ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t len,
+			      size_t room, int flags,
+			      struct sockaddr *restrict sa,
+			      socklen_t *restrict sa_len)
+{
+	if (!fd_sock(fd))
+		return real.__recvfrom_chk(fd, buf, len, room, flags, sa,
+					   sa_len);
+	if (len > room)
+		__builtin_trap();
+	return recvfrom(fd, buf, len, flags, sa, sa_len);
+}
+
+static ssize_t do_recvmsg(struct file *f, struct msghdr *h, int flags)
+{
+	struct sock_msg m;
+	ssize_t r = do_recv(f, h->msg_iov, h->msg_iovlen, flags, &m);
+
+	if (r < 0)
+		return r;
+	h->msg_flags = m.flags & (MSG_TRUNC | MSG_OOB);
+	if (h->msg_name) {
+		memcpy(h->msg_name, &m.name, MIN(h->msg_namelen, m.name_len));
+		h->msg_namelen = m.name_len;
+	}
+	put_control(f, h, &m);
+	if (flags & MSG_TRUNC && f->type == SOCK_DGRAM)
+		r = m.real_len;
+	return r;
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *h, int flags)
+{
+	struct file *f = fd_sock(fd);
+
+	if (!f)
+		return real.recvmsg(fd, h, flags);
+	return shim_ret(do_recvmsg(f, h, flags));
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags,
+		    struct timespec *t)
+{
+	struct file *f = fd_sock(fd);
+	struct timespec now;
+	nsec until = TIME_NEVER;
+	unsigned i;
+	ssize_t r = 0;
+
+	if (!f)
+		return real.recvmmsg(fd, v, n, flags, t);
+	if (t) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		until = now.tv_sec * SEC + now.tv_nsec + t->tv_sec * SEC +
+			t->tv_nsec;
+	}
+	for (i = 0; i < n; i++) {
+		r = do_recvmsg(f, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
+		if (r < 0)
+			break;
+		v[i].msg_len = (unsigned)r;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
+		if (t) { /* looked at only between datagrams, recvmmsg(2) */
+			clock_gettime(CLOCK_MONOTONIC, &now);
+			if (now.tv_sec * SEC + now.tv_nsec >= until) {
+				i++;
+				break;
+			}
+		}
+	}
+	return (int)shim_ret(i ? (ssize_t)i : r);
+}
+
+/* --- the names: sending --- */
+
+EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+	struct file *f = fd_sock(fd);
+	struct iovec v = {(void *)(uintptr_t)buf, len};
+
+	if (!f)
+		return real.send(fd, buf, len, flags);
+	return shim_ret(do_send(f, &v, 1, flags, NULL));
+}
+
+EXPORT ssize_t __send(int fd, const void *buf, size_t len, int flags)
+{
+	return send(fd, buf, len, flags);
+}
+
+EXPORT ssize_t write(int fd, const void *buf, size_t len)
+{
+	if (!fd_sock(fd))
+		return real.write(fd, buf, len);
+	return send(fd, buf, len, 0);
+}
+
+EXPORT ssize_t __write(int fd, const void *buf, size_t len)
+{
+	return write(fd, buf, len);
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *v, int n)
+{
+	struct file *f = fd_sock(fd);
+
+	if (!f)
+		return real.writev(fd, v, n);
+	if (n < 0 || n > IOV_MAX)
+		return shim_ret(-EINVAL);
+	return shim_ret(do_send(f, v, (size_t)n, 0, NULL));
+}
+
+EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
+		      const struct sockaddr *sa, socklen_t sa_len)
+{
+	struct file *f = fd_sock(fd);
+	struct iovec v = {(void *)(uintptr_t)buf, len};
+	struct sock_msg m = {0};
+	ssize_t r;
+
+	if (!f)
+		return real.sendto(fd, buf, len, flags, sa, sa_len);
+	r = sa ? msg_to(&m, sa, sa_len) : 0;
+	if (!r)
+		r = do_send(f, &v, 1, flags, &m);
+	if (r == -EXDEV)
+		return real.sendto(fd, buf, len, flags, sa, sa_len);
+	return shim_ret(r);
+}
+
+static ssize_t do_sendmsg(struct file *f, const struct msghdr *h, int flags)
+{
+	struct sock_msg m = {0};
+	ssize_t r = 0;
+
+	if (h->msg_name)
+		r = msg_to(&m, h->msg_name, h->msg_namelen);
+	if (!r && h->msg_control && h->msg_controllen)
+		r = get_control(h, &m);
+	return r ? r : do_send(f, h->msg_iov, h->msg_iovlen, flags, &m);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *h, int flags)
+{
+	struct file *f = fd_sock(fd);
+	ssize_t r;
+
+	if (!f)
+		return real.sendmsg(fd, h, flags);
+	r = do_sendmsg(f, h, flags);
+	if (r == -EXDEV)
+		return real.sendmsg(fd, h, flags);
+	return shim_ret(r);
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
+{
+	struct file *f = fd_sock(fd);
+	unsigned i;
+	ssize_t r = 0;
+
+	if (!f)
+		return real.sendmmsg(fd, v, n, flags);
+	for (i = 0; i < n; i++) {
+		r = do_sendmsg(f, &v[i].msg_hdr, flags);
+		if (r == -EXDEV && i == 0)
+			return real.sendmmsg(fd, v, n, flags);
+		if (r < 0)
+			break;
+		v[i].msg_len = (unsigned)r;
+	}
+	return (int)shim_ret(i ? (ssize_t)i : r);
+}
+
+/* --- files into sockets --- */
+
+#define FILE_STEP 65536
+
+/* What was read and could not be sent is not lost: the offset says how far. A
+ * file without an offset argument is put back with lseek(). */
+static ssize_t send_file(struct file *f, int in, off64_t *off, size_t len)
+{
+	char buf[FILE_STEP];
+	off64_t pos = off ? *off : lseek64(in, 0, SEEK_CUR);
+	size_t done = 0;
+	ssize_t r = 0;
+
+	if (pos < 0)
+		return off ? -EINVAL : -errno;
+	len = MIN(len, MAX_IO);
+	while (done < len) {
+		struct iovec v = {buf, MIN(len - done, sizeof(buf))};
+		ssize_t n = sys(pread64, in, buf, v.iov_len, pos);
+
+		if (n <= 0) {
+			r = n;
+			break;
+		}
+		v.iov_len = (size_t)n;
+		r = do_send(f, &v, 1, 0, NULL);
+		if (r < 0)
+			break;
+		pos += r;
+		done += (size_t)r;
+		if (r < n)
+			break;
+	}
+	if (off)
+		*off = pos;
+	else
+		lseek64(in, pos, SEEK_SET);
+	return done ? (ssize_t)done : r;
+}
+
+EXPORT ssize_t sendfile64(int out, int in, off64_t *off, size_t len)
+{
+	struct file *f = fd_sock(out);
+
+	if (fd_sock(in))
+		return shim_ret(-EINVAL);
+	if (!f)
+		return real.sendfile64(out, in, off, len);
+	return shim_ret(send_file(f, in, off, len));
+}
+
+EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t len)
+{
+	_Static_assert(sizeof(off_t) == sizeof(off64_t), "64-bit off_t");
+	return sendfile64(out, in, (off64_t *)off, len);
+}
+
+/* Pipe to socket: what is taken from the pipe must fit, so ask for room first;
+ * socket to pipe: only as much as the pipe takes without blocking. */
+static ssize_t splice_out(struct file *f, int in, size_t len, unsigned flags)
+{
+	char buf[FILE_STEP];
+	struct iovec v = {buf, 0};
+	ssize_t n = sys(read, in, buf, MIN(len, sizeof(buf)));
+
+	if (n <= 0)
+		return n;
+	v.iov_len = (size_t)n;
+	return do_send(f, &v, 1, flags & SPLICE_F_MORE ? MSG_MORE : 0, NULL);
+}
+
+static ssize_t splice_in(struct file *f, int out, size_t len, unsigned flags)
+{
+	char buf[FILE_STEP];
+	struct iovec v = {buf, MIN(len, sizeof(buf))};
+	ssize_t n, done = 0;
+
+	n = do_recv(f, &v, 1, flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0,
+		    NULL);
+	while (n > done) {
+		ssize_t w = sys(write, out, buf + done, (size_t)(n - done));
+
+		if (w < 0 && w != -EAGAIN)
+			return done ? done : w;
+		if (w == -EAGAIN) {
+			struct pollfd p = {out, POLLOUT, 0};
+
+			sys_ppoll(&p, 1, NULL, NULL);
+			continue;
+		}
+		done += w;
+	}
+	return n < 0 ? n : done;
+}
+
+EXPORT ssize_t splice(int in, off64_t *off_in, int out, off64_t *off_out,
+		      size_t len, unsigned flags)
+{
+	struct file *fi = fd_sock(in), *fo = fd_sock(out);
+
+	if (!fi && !fo)
+		return real.splice(in, off_in, out, off_out, len, flags);
+	if (fi && fo)
+		return shim_ret(-EINVAL);
+	if ((fi && off_in) || (fo && off_out))
+		return shim_ret(-ESPIPE);
+	return shim_ret(fo ? splice_out(fo, in, len, flags)
+			   : splice_in(fi, out, len, flags));
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * call_opt.c - getsockopt and setsockopt
+ *
+ * What was set is remembered, so that it can be set again when the socket is
+ * handed over to the kernel.
+ */
+#include "call_priv.h"
+#include "real.h"
+#include "sys.h"
+
+#define MAX_OPT 1024 /* most that one option value takes */
+
+static void remember(struct file *f, int level, int name, const void *val,
+		     socklen_t len)
+{
+	struct file_opt *o = NULL;
+
+	if (len > sizeof(o->val))
+		return;
+	for (unsigned i = 0; i < f->num_opts; i++)
+		if (f->opts[i].level == level && f->opts[i].name == name)
+			o = &f->opts[i];
+	if (!o && f->num_opts == FILE_MAX_OPTS)
+		return;
+	if (!o)
+		o = &f->opts[f->num_opts++];
+	o->level = (int16_t)level;
+	o->name = (int16_t)name;
+	o->len = (uint8_t)len;
+	memcpy(o->val, val, len);
+}
+
+void opt_replay(struct file *f, int k)
+{
+	for (unsigned i = 0; i < f->num_opts; i++)
+		sys(setsockopt, k, f->opts[i].level, f->opts[i].name,
+		    f->opts[i].val, f->opts[i].len);
+}
+
+static int do_set(struct file *f, int level, int name, const void *val,
+		  socklen_t len)
+{
+	char copy[MAX_OPT];
+	struct stack *st;
+	int r;
+
+	if ((int)len < 0)
+		return -EINVAL;
+	if (!val && len)
+		return -EFAULT;
+	len = MIN(len, sizeof(copy));
+	if (len)
+		memcpy(copy, val, len);
+	st = host_lock(OP_OPTION, f->s);
+	r = sock_setopt(st, f->s, level, name, copy, len, host_now());
+	host_unlock();
+	if (!r)
+		remember(f, level, name, copy, len);
+	return r;
+}
+
+EXPORT int setsockopt(int fd, int level, int name, const void *val,
+		      socklen_t len)
+{
+	struct file *f = fd_sock(fd);
+
+	if (!f)
+		return real.setsockopt(fd, level, name, val, len);
+	return (int)shim_ret(do_set(f, level, name, val, len));
+}
+
+static int do_get(struct file *f, int level, int name, void *val,
+		  socklen_t *len)
+{
+	char copy[MAX_OPT];
+	struct stack *st;
+	socklen_t n;
+	int r;
+
+	if ((int)*len < 0)
+		return -EINVAL;
+	n = MIN(*len, sizeof(copy));
+	if (n && val)
+		memcpy(copy, val, n); /* some options read their argument */
+	st = host_lock(OP_OPTION, f->s);
+	r = sock_getopt(st, f->s, level, name, copy, &n, host_now());
+	host_unlock();
+	if (r < 0)
+		return r;
+	if (n)
+		memcpy(val, copy, n);
+	*len = n;
+	return 0;
+}
+
+EXPORT int getsockopt(int fd, int level, int name, void *restrict val,
+		      socklen_t *restrict len)
+{
+	struct file *f = fd_sock(fd);
+
+	if (!f)
+		return real.getsockopt(fd, level, name, val, len);
+	return (int)shim_ret(do_get(f, level, name, val, len));
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * call_socket.c - socket to getpeername
+ *
+ * A socket is ours when its family is AF_INET or AF_INET6 and its type is one
+ * that the stack has. Whether it stays ours is decided by the first address
+ * that it is given: loopback and TCPSHIM_BYPASS belong to the kernel, and the
+ * socket is handed over under the same number (fdtab.c).
+ */
+#include "aliases.h"
+#include "block.h"
+#include "knobs.h"
+#include "real.h"
+#include "sys.h"
+
+#define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
+
+static bool is_routed(int domain, int type)
+{
+	type &= ~TYPE_FLAGS;
+	return (domain == AF_INET || domain == AF_INET6) &&
+	       (type == SOCK_STREAM || type == SOCK_DGRAM);
+}
+
+static long new_socket(int domain, int type, int proto)
+{
+	struct near near;
+	struct stack *st;
+	sockid s = 0;
+	int r;
+
+	r = near_get(type & ~TYPE_FLAGS, type & TYPE_FLAGS, &near);
+	if (r < 0)
+		return r;
+	st = host_lock(OP_NEW, 0);
+	r = sock_new(st, domain, type & ~TYPE_FLAGS, proto, &s, host_now());
+	host_unlock();
+	if (r < 0) {
+		near_put(&near, type & ~TYPE_FLAGS);
+		return r;
+	}
+	return near_install(&near, s, domain, type & ~TYPE_FLAGS, proto);
+}
+
+EXPORT int socket(int domain, int type, int proto)
+{
+	int fd, r;
+
+	/* a type of the stack with a protocol that is not: the kernel's */
+	if (!is_routed(domain, type) ||
+	    (proto && proto != IPPROTO_TCP && proto != IPPROTO_UDP)) {
+		fd = real.socket(domain, type, proto);
+		if (fd >= 0)
+			fd_dropped(fd);
+		return fd;
+	}
+	r = host_up();
+	if (r < 0 && knobs_on_error_kernel())
+		return real.socket(domain, type, proto);
+	if (r < 0)
+		return (int)shim_ret(r);
+	return (int)shim_ret(new_socket(domain, type, proto));
+}
+
+EXPORT int socketpair(int domain, int type, int proto, int sv[2])
+{
+	int r = real.socketpair(domain, type, proto, sv);
+
+	if (r == 0) {
+		fd_dropped(sv[0]);
+		fd_dropped(sv[1]);
+	}
+	return r;
+}
+
+/* --- whose is this address? --- */
+
+/* Copies the program's address before any lock is taken. */
+static int copy_addr(struct sockaddr_storage *ss, const struct sockaddr *sa,
+		     socklen_t len)
+{
+	if (len > sizeof(*ss))
+		return -EINVAL;
+	memset(ss, 0, sizeof(*ss));
+	if (len)
+		memcpy(ss, sa, len);
+	return 0;
+}
+
+static bool addr_of(const struct sockaddr_storage *ss, socklen_t len,
+		    struct ip_addr *a, uint16_t *port)
+{
+	if (ss->ss_family == AF_INET && len >= sizeof(struct sockaddr_in)) {
+		const struct sockaddr_in *in = (const void *)ss;
+
+		*a = ip_addr_v4(&in->sin_addr);
+		*port = get_be16(&in->sin_port);
+		return true;
+	}
+	if (ss->ss_family == AF_INET6 && len >= sizeof(struct sockaddr_in6)) {
+		const struct sockaddr_in6 *in = (const void *)ss;
+
+		*a = ip_addr_v6(&in->sin6_addr);
+		*port = get_be16(&in->sin6_port);
+		return true;
+	}
+	return false;
+}
+
+static bool is_bypassed(const struct ip_addr *a)
+{
+	for (unsigned i = 0; i < knobs.num_bypass; i++)
+		if (ip_addr_in_prefix(a, &knobs.bypass[i].net,
+				      knobs.bypass[i].plen))
+			return true;
+	return false;
+}
+
+/* A listener of the stack takes a loopback connect in `auto`. */
+static bool has_listener(struct file *f, const struct ip_addr *a, uint16_t port)
+{
+	struct stack *st = host_lock(OP_NAME, f->s);
+	bool has = stack_has_listener(st, f->type, a, port);
+
+	host_unlock();
+	return has;
+}
+
+bool addr_is_kernels(struct file *f, const struct sockaddr_storage *ss,
+		     socklen_t len, bool is_dest)
+{
+	struct ip_addr a;
+	uint16_t port;
+
+	if (!addr_of(ss, len, &a, &port))
+		return false;
+	if (is_bypassed(&a))
+		return true;
+	/* connecting to 0.0.0.0 is connecting to this host, as Linux does */
+	if (!ip_addr_is_loopback(&a) && !(is_dest && ip_addr_is_any(&a)))
+		return false;
+	if (knobs.loopback == LOOPBACK_STACK)
+		return false;
+	if (knobs.loopback == LOOPBACK_KERNEL || !is_dest)
+		return true;
+	return !has_listener(f, &a, port);
+}
+
+static bool is_bound(struct file *f)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct ip_addr a;
+	uint16_t port = 0;
+	struct stack *st = host_lock(OP_NAME, f->s);
+
+	sock_name(st, f->s, false, &ss, &len);
+	host_unlock();
+	return addr_of(&ss, len, &a, &port) && port;
+}
+
+/* --- the calls --- */
+
+EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	struct file *f = fd_sock(fd);
+	struct sockaddr_storage ss;
+	struct stack *st;
+	int r;
+
+	if (!f)
+		return real.bind(fd, sa, len);
+	r = copy_addr(&ss, sa, len);
+	if (r < 0)
+		return (int)shim_ret(r);
+	if (addr_is_kernels(f, &ss, len, false) && !is_bound(f)) {
+		r = file_hand_over(f);
+		return r < 0 ? (int)shim_ret(r) : real.bind(fd, sa, len);
+	}
+	st = host_lock(OP_BIND, f->s);
+	r = sock_bind(st, f->s, (struct sockaddr *)&ss, len, host_now());
+	host_unlock();
+	return (int)shim_ret(r);
+}
+
+static int connect_result(struct file *f)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+	struct stack *st = host_lock(OP_CONNECT, f->s);
+	int r = sock_getopt(st, f->s, SOL_SOCKET, SO_ERROR, &err, &len,
+			    host_now());
+
+	host_unlock();
+	return r < 0 ? r : -err;
+}
+
+static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
+			socklen_t len)
+{
+	bool has_timeout, nonblock = file_has(f, FILE_NONBLOCK);
+	struct stack *st = host_lock(OP_CONNECT, f->s);
+	nsec deadline;
+	int r;
+
+	r = sock_connect(st, f->s, (const struct sockaddr *)ss, len,
+			 host_now());
+	host_unlock();
+	if (nonblock || (r != -EINPROGRESS && r != -EALREADY))
+		return r;
+	deadline = block_deadline(f->s, true, &has_timeout);
+	r = block_on(f, EPOLLOUT, deadline, has_timeout);
+	if (r == 0)
+		return -EINPROGRESS; /* SO_SNDTIMEO is over */
+	return r < 0 ? r : connect_result(f);
+}
+
+EXPORT int connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	struct file *f = fd_sock(fd);
+	struct sockaddr_storage ss;
+	int r;
+
+	if (!f)
+		return real.connect(fd, sa, len);
+	r = copy_addr(&ss, sa, len);
+	if (r < 0)
+		return (int)shim_ret(r);
+	if (addr_is_kernels(f, &ss, len, true) && !is_bound(f)) {
+		r = file_hand_over(f);
+		return r < 0 ? (int)shim_ret(r) : real.connect(fd, sa, len);
+	}
+	return (int)shim_ret(connect_ours(f, &ss, len));
+}
+
+EXPORT int __connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	return connect(fd, sa, len);
+}
+
+EXPORT int listen(int fd, int backlog)
+{
+	struct file *f = fd_sock(fd);
+	struct stack *st;
+	int r;
+
+	if (!f)
+		return real.listen(fd, backlog);
+	st = host_lock(OP_LISTEN, f->s);
+	r = sock_listen(st, f->s, backlog, host_now());
+	host_unlock();
+	if (r == 0)
+		atomic_fetch_or(&f->flags, FILE_LISTENING);
+	return (int)shim_ret(r);
+}
+
+static void give_name(const struct sockaddr_storage *ss, socklen_t ss_len,
+		      struct sockaddr *sa, socklen_t *len)
+{
+	if (!sa || !len)
+		return;
+	memcpy(sa, ss, MIN(*len, ss_len));
+	*len = ss_len;
+}
+
+static int accept_once(struct file *f, int flags, struct sockaddr_storage *ss,
+		       socklen_t *len)
+{
+	struct near near;
+	struct stack *st;
+	sockid child = 0;
+	int r = near_get(f->type, flags, &near);
+
+	if (r < 0)
+		return r;
+	st = host_lock(OP_ACCEPT, f->s);
+	r = sock_accept(st, f->s, &child, host_now());
+	if (!r)
+		sock_name(st, child, true, ss, len);
+	host_unlock();
+	if (r < 0) {
+		near_put(&near, f->type);
+		return r;
+	}
+	return near_install(&near, child, f->family, f->type, f->proto);
+}
+
+/* Is there something to accept? Making a near end only to find that there is
+ * nothing would cost two system calls each time. */
+static int accept_ready(struct file *f)
+{
+	uint32_t bits = 0;
+	struct stack *st = host_lock(OP_ACCEPT, f->s);
+	int r = sock_poll(st, f->s, &bits);
+
+	host_unlock();
+	if (r < 0)
+		return r;
+	if (!file_has(f, FILE_LISTENING))
+		return f->type == SOCK_STREAM ? -EINVAL : -EOPNOTSUPP;
+	return bits ? 1 : -EAGAIN;
+}
+
+static int do_accept(struct file *f, struct sockaddr *sa, socklen_t *len,
+		     int flags)
+{
+	struct sockaddr_storage ss;
+	socklen_t ss_len = sizeof(ss);
+	struct block b;
+	int r;
+
+	if (flags & ~TYPE_FLAGS)
+		return -EINVAL;
+	if (sa && len && (int)*len < 0)
+		return -EINVAL;
+	block_begin(&b, f, false, 0);
+	do {
+		r = accept_ready(f);
+		if (r == 1)
+			r = accept_once(f, flags, &ss, &ss_len);
+	} while (r == -EAGAIN && (r = block_again(&b, EPOLLIN)) == 1);
+	if (r >= 0)
+		give_name(&ss, ss_len, sa, len);
+	return r;
+}
+
+EXPORT int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
+{
+	struct file *f = fd_sock(fd);
+
+	if (!f) {
+		int r = real.accept4(fd, sa, len, flags);
+
+		if (r >= 0)
+			fd_dropped(r);
+		return r;
+	}
+	return (int)shim_ret(do_accept(f, sa, len, flags));
+}
+
+EXPORT int accept(int fd, struct sockaddr *sa, socklen_t *len)
+{
+	return accept4(fd, sa, len, 0);
+}
+
+EXPORT int shutdown(int fd, int how)
+{
+	struct file *f = fd_sock(fd);
+	struct stack *st;
+	int r;
+
+	if (!f)
+		return real.shutdown(fd, how);
+	st = host_lock(OP_SHUTDOWN, f->s);
+	r = sock_shutdown(st, f->s, how, host_now());
+	host_unlock();
+	return (int)shim_ret(r);
+}
+
+static int name_of(struct file *f, bool peer, struct sockaddr *sa,
+		   socklen_t *len)
+{
+	struct sockaddr_storage ss;
+	socklen_t ss_len = sizeof(ss);
+	struct stack *st;
+	int r;
+
+	if ((int)*len < 0)
+		return -EINVAL;
+	st = host_lock(OP_NAME, f->s);
+	r = sock_name(st, f->s, peer, &ss, &ss_len);
+	host_unlock();
+	if (!r)
+		give_name(&ss, ss_len, sa, len);
+	return r;
+}
+
+EXPORT int getsockname(int fd, struct sockaddr *restrict sa,
+		       socklen_t *restrict len)
+{
+	struct file *f = fd_sock(fd);
+
+	if (!f)
+		return real.getsockname(fd, sa, len);
+	return (int)shim_ret(name_of(f, false, sa, len));
+}
+
+EXPORT int getpeername(int fd, struct sockaddr *restrict sa,
+		       socklen_t *restrict len)
+{
+	struct file *f = fd_sock(fd);
+
+	if (!f)
+		return real.getpeername(fd, sa, len);
+	return (int)shim_ret(name_of(f, true, sa, len));
+}
