@@ -121,10 +121,15 @@ ns_listens() { # NAME tcp|udp PORT : somebody of the kernel listens there
 	ip netns exec "$1" ss -Hln "--$2" "sport = :$3" | grep -q .
 }
 
-ns_sysctl() { # NAME KEY=VALUE...
-	local ns=$1
+ns_sysctl() { # NAME KEY=VALUE... : sysctl(8), which a small system lacks
+	local ns=$1 row
 	shift
-	ip netns exec "$ns" sysctl -qw "$@"
+	for row; do
+		row=${row/=/ }
+		# shellcheck disable=SC2016
+		ip netns exec "$ns" sh -c 'echo "$2" >"/proc/sys/$1"' - \
+			"$(tr . / <<<"${row% *}")" "${row#* }" || return
+	done
 }
 
 # --- packages ---

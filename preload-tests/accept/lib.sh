@@ -26,7 +26,8 @@ LIB=${SHIM_LIB:-$TOP/build/shim/libtcpshim.so}
 LIMIT=60 # seconds for one command
 V4=10.77.0.1 V6=fd77::1 MY4=10.77.0.2 MY6=fd77::2
 NUM_OK=0 NUM_FAIL=0
-PY=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null || echo python3)
+PY=$(PATH=/usr/bin:/bin command -v python3 ||
+	python3 -c 'import sys; print(sys.executable)')
 SUPPORT=$TOP/preload-tests
 
 begin() { # NAME
