@@ -24,7 +24,8 @@
 struct arena;
 
 /* Makes an arena in @mem: @len bytes are usable now, up to @max later. @mem is
- * borrowed, zeroed by the caller, aligned to 64 KiB. NULL if @len is too small. */
+ * borrowed, zeroed by the caller, aligned to 64 KiB. NULL if @len is too small.
+ */
 struct arena *arena_init(void *mem, size_t len, size_t max);
 
 /* For unit tests, the simulator under sanitizers and fuzzers: an arena that

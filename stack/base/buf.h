@@ -33,10 +33,10 @@ enum csum_state {
 };
 
 enum gso_type { /* what the gso_size cut makes; 0 for an ordinary packet */
-	GSO_NONE = 0,
-	GSO_TCP4 = 1, /* the values of struct virtio_net_hdr */
-	GSO_TCP6 = 4,
-	GSO_UDP = 5,
+		GSO_NONE = 0,
+		GSO_TCP4 = 1, /* the values of struct virtio_net_hdr */
+		GSO_TCP6 = 4,
+		GSO_UDP = 5,
 };
 
 /* One packet. rx: ->data points behind this struct, at the IP header. */
@@ -47,17 +47,17 @@ struct frame {
 	uint32_t room; /* bytes that may be written at ->data */
 	nsec at;       /* rx: when read; tx: not before */
 	uint16_t l4_off, hdr_len, gso_size, gso_segs;
-	uint8_t gso;   /* enum gso_type; FRAME_ECN may be set in ->flags */
-	uint8_t csum;  /* enum csum_state */
-	uint8_t link;  /* where it came from, or goes to */
+	uint8_t gso;  /* enum gso_type; FRAME_ECN may be set in ->flags */
+	uint8_t csum; /* enum csum_state */
+	uint8_t link; /* where it came from, or goes to */
 	uint8_t flags;
 };
 
 #define FRAME_F_CWR 1  /* gso with CWR set on its first segment (0x80) */
 #define FRAME_F_LOOP 2 /* looped back in the stack: no martian checks */
 
-#define FRAME_SMALL 2048		 /* copy-break */
-#define FRAME_LARGE (65536 + 256)	 /* what an offloading device may give */
+#define FRAME_SMALL 2048	  /* copy-break */
+#define FRAME_LARGE (65536 + 256) /* what an offloading device may give */
 
 struct frame *frame_new(struct arena *a, uint32_t room); /* ref 1, or NULL */
 static inline struct frame *frame_get(struct frame *f)
@@ -72,7 +72,8 @@ void frame_put(struct arena *a, struct frame *f); /* NULL is fine */
 struct chunk {
 	struct buf b;
 	uint32_t room; /* bytes at ->data */
-	uint32_t used; /* handed out so far; grows, never shrinks while shared */
+	uint32_t
+		used; /* handed out so far; grows, never shrinks while shared */
 	uint8_t data[];
 };
 

@@ -17,10 +17,10 @@ struct core {
 	struct arena *arena;
 	struct timers timers;
 	struct stats stats;
-	struct rng rng;		  /* ports, identifiers, jitter */
-	struct sip_key hash_key;  /* tables */
-	struct sip_key iss_key;	  /* RFC 6528 */
-	struct sip_key port_key;  /* RFC 6056 */
+	struct rng rng;		 /* ports, identifiers, jitter */
+	struct sip_key hash_key; /* tables */
+	struct sip_key iss_key;	 /* RFC 6528 */
+	struct sip_key port_key; /* RFC 6056 */
 	struct sysctl_values *sysctl;
 	struct log log;
 };

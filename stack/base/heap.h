@@ -19,12 +19,12 @@
 #include "base/time.h"
 
 enum timer_kind {
-	TIMER_IP,	/* reassembly, path MTU expiry: struct ip */
-	TIMER_TCP_CONN, /* struct tcp_conn */
-	TIMER_TCP_TABLE,/* SYN records, TIME-WAIT: struct tcp */
-	TIMER_LINK,	/* impair's queue: struct link */
-	TIMER_EP,	/* what sock/ waits for: struct ep */
-	TIMER_TEST,	/* for unit tests */
+	TIMER_IP,	 /* reassembly, path MTU expiry: struct ip */
+	TIMER_TCP_CONN,	 /* struct tcp_conn */
+	TIMER_TCP_TABLE, /* SYN records, TIME-WAIT: struct tcp */
+	TIMER_LINK,	 /* impair's queue: struct link */
+	TIMER_EP,	 /* what sock/ waits for: struct ep */
+	TIMER_TEST,	 /* for unit tests */
 	TIMER_NUM_KINDS
 };
 
@@ -63,7 +63,8 @@ static inline void timer_init(struct timer *t, enum timer_kind kind)
 /* Arms, or moves; @at TIME_NEVER disarms. 0, or -ENOMEM when the heap itself
  * could not grow (the timer is then not armed). */
 int timer_arm(struct timers *ts, struct timer *t, nsec at);
-void timer_disarm(struct timers *ts, struct timer *t); /* lazy: keeps its slot */
+void timer_disarm(struct timers *ts,
+		  struct timer *t); /* lazy: keeps its slot */
 /* Takes it out of the heap for good: before its object is freed. */
 void timer_remove(struct timers *ts, struct timer *t);
 static inline bool timer_is_armed(const struct timer *t)

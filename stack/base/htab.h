@@ -3,8 +3,8 @@
  * htab.h - intrusive hash table that grows a few buckets at a time
  *
  * Linear hashing: at most 8 buckets are split on one insert (or joined on one
- * removal), so none is ever slow. The caller computes the hash (base/siphash.h, keyed from the
- * stack's seed) and compares keys itself.
+ * removal), so none is ever slow. The caller computes the hash (base/siphash.h,
+ *keyed from the stack's seed) and compares keys itself.
  *
  *	for (n = htab_first(t, hash); n; n = htab_next(n))
  *		if (key_equal(container_of(n, struct x, node), key)) ...

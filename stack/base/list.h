@@ -75,14 +75,14 @@ static inline void list_splice(struct list *to, struct list *from)
 }
 
 #define list_entry(n, type, member) container_of(n, type, member)
-#define list_first(head, type, member)                                         \
+#define list_first(head, type, member) \
 	(list_empty(head) ? NULL : list_entry((head)->next, type, member))
-#define list_last(head, type, member)                                          \
+#define list_last(head, type, member) \
 	(list_empty(head) ? NULL : list_entry((head)->prev, type, member))
-#define list_for_each(p, head)                                                 \
+#define list_for_each(p, head) \
 	for ((p) = (head)->next; (p) != (head); (p) = (p)->next)
-#define list_for_each_safe(p, tmp, head)                                       \
-	for ((p) = (head)->next, (tmp) = (p)->next; (p) != (head);             \
+#define list_for_each_safe(p, tmp, head)                           \
+	for ((p) = (head)->next, (tmp) = (p)->next; (p) != (head); \
 	     (p) = (tmp), (tmp) = (p)->next)
 
 #endif

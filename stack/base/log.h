@@ -29,15 +29,16 @@ void log_init(struct log *l, enum log_level level);
 /* %s %d %u %x %c %ld %lu %lld %llu %zu %p %%, with width and 0; no floats. */
 void log_line(struct log *l, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-#define log_at(l, lvl, ...)                                                    \
-	do {                                                                   \
-		if ((lvl) <= (l)->level)                                       \
-			log_line(l, lvl, __VA_ARGS__);                         \
+#define log_at(l, lvl, ...)                            \
+	do {                                           \
+		if ((lvl) <= (l)->level)               \
+			log_line(l, lvl, __VA_ARGS__); \
 	} while (0)
 /* Moves up to @len bytes of whole lines to @out; how many were moved. */
 size_t log_drain(struct log *l, char *out, size_t len);
 
-/* vsnprintf() with the formats above; usable everywhere, signal handlers too. */
+/* vsnprintf() with the formats above; usable everywhere, signal handlers too.
+ */
 size_t log_format(char *out, size_t len, const char *fmt, va_list ap);
 size_t log_snprintf(char *out, size_t len, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -12,7 +12,8 @@
 #include "base/buf.h"
 #include "base/list.h"
 
-#define PKT_ROOM 192 /* IPv6 + fragment + TCP with 40 bytes of options, twice over */
+#define PKT_ROOM \
+	192 /* IPv6 + fragment + TCP with 40 bytes of options, twice over */
 #define PKT_MAX_V 7
 
 struct pkt_ref {

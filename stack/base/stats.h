@@ -36,7 +36,7 @@ struct stats {
 
 const char *stat_name(enum stat_id s); /* "TcpRetransSegs" */
 const char *stat_text(enum stat_id s); /* a sentence */
-const char *drop_name(enum drop d); /* "IP4_CSUM" */
+const char *drop_name(enum drop d);    /* "IP4_CSUM" */
 const char *drop_text(enum drop d);
 
 #endif

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(p, type, member)                                          \
+#define container_of(p, type, member) \
 	((type *)(void *)((char *)(p)-offsetof(type, member)))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -23,10 +23,10 @@
 
 /* For our own bugs only, and on in release builds: a broken invariant must not
  * become a wrong byte on the wire. */
-#define ASSERT(cond)                                                           \
-	do {                                                                   \
-		if (__builtin_expect(!(cond), 0))                              \
-			assert_failed(__FILE__, __LINE__, #cond);              \
+#define ASSERT(cond)                                              \
+	do {                                                      \
+		if (__builtin_expect(!(cond), 0))                 \
+			assert_failed(__FILE__, __LINE__, #cond); \
 	} while (0)
 
 /* Reports through the log sink (log.h), then traps; does not return. */

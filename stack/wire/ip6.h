@@ -25,14 +25,14 @@ struct ip6_repr {
 
 /* What walking the chain found. */
 struct ip6_chain {
-	uint8_t proto;	   /* upper layer, or IPPROTO_NONE */
-	uint16_t off;	   /* of the upper layer, from the start of the packet */
+	uint8_t proto; /* upper layer, or IPPROTO_NONE */
+	uint16_t off;  /* of the upper layer, from the start of the packet */
 	uint16_t unfrag_off; /* of the fragment header, 0 when there is none */
-	uint16_t next_off; /* of the next-header field that named the fragment
-			      header: reassembly rewrites it */
-	uint16_t proto_off; /* of the next-header field that named ->proto */
-	bool is_frag, more; /* is_frag: there is a fragment header */
-	uint16_t frag_off; /* bytes */
+	uint16_t next_off;   /* of the next-header field that named the fragment
+				header: reassembly rewrites it */
+	uint16_t proto_off;  /* of the next-header field that named ->proto */
+	bool is_frag, more;  /* is_frag: there is a fragment header */
+	uint16_t frag_off;   /* bytes */
 	uint32_t frag_id;
 	/* Set when the packet must be answered with a parameter problem. */
 	uint8_t problem_code; /* 0 header field, 1 next header, 2 option */

@@ -37,7 +37,7 @@ struct tcp_repr {
 	uint16_t urg;
 	uint16_t csum; /* emit: stored as it is */
 	uint8_t flags;
-	uint8_t ns; /* the AE bit (RFC 9768) */
+	uint8_t ns;	 /* the AE bit (RFC 9768) */
 	uint8_t hdr_len; /* parse: found; emit: filled in by tcp_emit() */
 
 	/* options; has_x says whether it is there */
