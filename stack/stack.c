@@ -300,9 +300,7 @@ unsigned stack_tick(struct stack *st, unsigned budget, nsec now)
 
 nsec stack_next_at(struct stack *st)
 {
-	if (st->link.num_loq)
-		return 0;
-	return timers_next_at(&st->core.timers);
+	return MIN(link_next_at(&st->link), timers_next_at(&st->core.timers));
 }
 
 /* --- the host --- */

@@ -350,7 +350,7 @@ static const char *dev_of(const struct stack *st, int ifindex)
 {
 	if (ifindex == IFINDEX_LO)
 		return "lo";
-	return ifindex == IFINDEX_DEV ? st->dev_name : NULL;
+	return ifindex == IFINDEX_DEV && st->dev_name[0] ? st->dev_name : NULL;
 }
 
 static int set_bindtodev(struct call *c, const void *val, socklen_t len)
