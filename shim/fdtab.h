@@ -53,8 +53,9 @@ struct file {
 	struct list watches;	/* struct watch ->node; stack lock */
 	struct file *next;	/* on the free list */
 	int proto;		/* as given to socket() */
-	uint32_t pair;		/* near end: its number + 1 (fdtab.c) */
+	uint32_t listener;	/* near end: whom it is connected to */
 	uint32_t fork_epoch;	/* forks before it was made */
+	uint64_t cookie;	/* near end: SO_COOKIE */
 	struct file_opt opts[FILE_MAX_OPTS];
 };
 

@@ -77,6 +77,12 @@ static long real_raw_sigaction(int sig, const struct sigaction *act,
 	return -ENOSYS;
 }
 
+static long real_raw_signal(int sig, real_handler fn)
+{
+	(void)sig, (void)fn;
+	return -ENOSYS;
+}
+
 #define CALL(ret, name, params, args, raw)         \
 	static ret first_##name params             \
 	{                                          \

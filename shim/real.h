@@ -37,6 +37,8 @@
 
 #define EXPORT __attribute__((visibility("default"), used))
 
+typedef void (*real_handler)(int); /* of signal() */
+
 struct real {
 #define CALL(ret, name, params, args, raw) ret(*name) params;
 #define CALL_VOID(name, params, args, raw) void(*name) params;

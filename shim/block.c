@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * block.c - turns "not yet" into sleep: timeouts, EINTR, O_NONBLOCK
+ *
+ * The core says -EAGAIN. A call that may wait sleeps until the socket is ready
+ * and tries again; ready is a hint, since another thread may have been quicker.
+ *
+ * A signal handler ends the sleep. As in Linux, a call without a timeout goes
+ * on when the handler was installed with SA_RESTART, and fails with EINTR when
+ * not; one with SO_RCVTIMEO or SO_SNDTIMEO always fails.
+ *
+ * The waiter and its watch belong to the thread and not to the stack frame: a
+ * handler may leave by longjmp(), and what it leaves behind on our lists must
+ * still be there when it is found. The next sleep of the thread clears it away.
+ */
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+
+#include "call_priv.h"
+#include "sys.h"
+
+static __thread struct {
+	struct waiter w;
+	struct watch h;
+	bool is_left; /* still on lists */
+} mine __attribute__((tls_model("initial-exec")));
+
+nsec block_deadline(sockid s, bool send, bool *has_timeout)
+{
+	struct sock_facts facts = {0};
+	struct stack *st = host_lock(OP_WAIT, s);
+	nsec t;
+
+	sock_facts(st, s, &facts);
+	t = send ? facts.sndtimeo : facts.rcvtimeo;
+	*has_timeout = t > 0;
+	t = t > 0 ? host_now() + t : TIME_NEVER;
+	host_unlock();
+	return t;
+}
+
+static void clear_away(void)
+{
+	watch_del(&mine.h);
+	waiter_fini(&mine.w);
+	mine.is_left = false;
+}
+
+int block_on(struct file *f, uint32_t want, nsec deadline, bool has_timeout)
+{
+	uint32_t eintrs = signal_num_eintr, bits;
+	int r = 1;
+
+	host_lock(OP_WAIT, f->s);
+	if (mine.is_left)
+		clear_away();
+	waiter_init(&mine.w);
+	bits = watch_add(&mine.h, f, want, &mine.w, NULL);
+	mine.is_left = true;
+	host_unlock();
+	while (!bits) {
+		r = wait_block(&mine.w, NULL, 0, deadline, NULL, NULL, NULL);
+		if (r != -EINTR || has_timeout || eintrs != signal_num_eintr)
+			break;
+	}
+	host_lock(OP_WAIT, 0);
+	clear_away();
+	host_unlock();
+	return r;
+}
+
+static bool is_flushed(sockid s)
+{
+	struct sock_facts facts;
+	struct stack *st = host_lock(OP_CLOSE, s);
+	int left = 0, r;
+
+	r = sock_facts(st, s, &facts);
+	if (r == 0)
+		r = sock_ioctl(st, s, TIOCOUTQ, &left);
+	host_unlock();
+	if (r < 0)
+		return true;
+	return left == 0 && facts.state != TCP_FIN_WAIT1 &&
+	       facts.state != TCP_CLOSING && facts.state != TCP_LAST_ACK;
+}
+
+void block_linger(struct file *f, nsec linger)
+{
+	struct stack *st = host_lock(OP_SHUTDOWN, f->s);
+	nsec deadline = host_now() + linger;
+
+	sock_shutdown(st, f->s, SHUT_WR, host_now());
+	host_unlock();
+	/* no event says "acknowledged" by itself: look every few ms */
+	while (!is_flushed(f->s) && sys_now() < deadline) {
+		nsec until = MIN(sys_now() + 5 * MSEC, deadline);
+
+		if (block_on(f, EPOLLHUP, until, true) == -EINTR)
+			break;
+	}
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * call_fd.c - close, dup, fcntl, ioctl: what a number is, not what it carries
+ *
+ * The number is a kernel fd, so nearly all of this is the kernel's to do; here
+ * the table is kept in step, and the library's own numbers are out of reach.
+ */
+#include <linux/close_range.h>
+#include <linux/sockios.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+
+#include "call_priv.h"
+#include "real.h"
+#include "sys.h"
+
+int __close(int fd);
+int __dup2(int fd, int to);
+int __fcntl(int fd, int cmd, ...);
+
+/* --- close --- */
+
+EXPORT int close(int fd)
+{
+	if (!fd_file(fd) && !fd_is_internal(fd))
+		return real.close(fd);
+	return (int)shim_ret(fd_close(fd));
+}
+
+EXPORT int __close(int fd)
+{
+	if (!fd_file(fd) && !fd_is_internal(fd))
+		return real.__close(fd);
+	return (int)shim_ret(fd_close(fd));
+}
+
+/* The kernel's part of a range, around the numbers of our own. */
+static int close_gaps(unsigned first, unsigned last, int flags)
+{
+	long r = 0;
+	int own;
+
+	while (first <= last && r >= 0) {
+		own = first > INT32_MAX ? -1 : fd_next_internal((int)first);
+		if (own < 0 || (unsigned)own > last)
+			return (int)sys(close_range, first, last, flags);
+		if ((unsigned)own > first)
+			r = sys(close_range, first, own - 1, flags);
+		first = (unsigned)own + 1;
+	}
+	return (int)r;
+}
+
+static int do_close_range(unsigned first, unsigned last, int flags)
+{
+	unsigned most = MIN(fd_highest(), last);
+
+	if (first > last)
+		return -EINVAL;
+	if (!(flags & CLOSE_RANGE_CLOEXEC))
+		for (unsigned fd = first; fd <= most; fd++)
+			if (fd_file((int)fd))
+				fd_close((int)fd);
+	return close_gaps(first, last, flags);
+}
+
+EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+	if (!fdtab_num)
+		return real.close_range(first, last, flags);
+	return (int)shim_ret(do_close_range(first, last, flags));
+}
+
+EXPORT void closefrom(int first)
+{
+	if (!fdtab_num)
+		real.closefrom(first);
+	else
+		do_close_range((unsigned)MAX(first, 0), ~0u, 0);
+}
+
+/* --- dup --- */
+
+/* @fd is a new copy of what @f names; takes what the kernel said. */
+static int shared(int fd, struct file *f)
+{
+	int r;
+
+	if (fd < 0 || !f)
+		return fd;
+	r = fd_share(fd, f);
+	if (r < 0)
+		sys(close, fd);
+	return r < 0 ? r : fd;
+}
+
+EXPORT int dup(int fd)
+{
+	struct file *f = fd_file(fd);
+
+	if (!f && !fd_is_internal(fd))
+		return real.dup(fd);
+	return (int)shim_ret(f ? shared((int)sys(dup, fd), f) : -EBADF);
+}
+
+static int do_dup3(int fd, int to, int flags, bool same_is_fine)
+{
+	struct file *f = fd_file(fd);
+	int r;
+
+	if (fd_is_internal(fd))
+		return -EBADF;
+	if (fd_is_internal(to))
+		return -EBUSY;
+	if (fd == to && !same_is_fine)
+		return -EINVAL;
+	/* a bad source must leave the target alone */
+	if (sys(fcntl, fd, F_GETFD) < 0)
+		return -EBADF;
+	if (fd == to)
+		return fd;
+	if ((unsigned)to < fdtab_num)
+		fd_dropped(to);
+	r = (int)sys(dup3, fd, to, flags);
+	return shared(r, f);
+}
+
+EXPORT int dup2(int fd, int to)
+{
+	if (!fdtab_num)
+		return real.dup2(fd, to);
+	return (int)shim_ret(do_dup3(fd, to, 0, true));
+}
+
+EXPORT int __dup2(int fd, int to)
+{
+	if (!fdtab_num)
+		return real.__dup2(fd, to);
+	return (int)shim_ret(do_dup3(fd, to, 0, true));
+}
+
+EXPORT int dup3(int fd, int to, int flags)
+{
+	if (!fdtab_num)
+		return real.dup3(fd, to, flags);
+	return (int)shim_ret(do_dup3(fd, to, flags, false));
+}
+
+/* --- fcntl --- */
+
+static int do_fcntl(int fd, struct file *f, int cmd, void *arg)
+{
+	int r = (int)sys(fcntl, fd, cmd, arg);
+
+	if (r < 0)
+		return r;
+	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+		return shared(r, f);
+	if (cmd == F_SETFL && f->kind == FILE_SOCK) {
+		if ((intptr_t)arg & O_NONBLOCK)
+			atomic_fetch_or(&f->flags, FILE_NONBLOCK);
+		else
+			atomic_fetch_and(&f->flags, ~FILE_NONBLOCK);
+	}
+	return r;
+}
+
+#define HOOK_FCNTL(name)                                                 \
+	EXPORT int name(int fd, int cmd, ...)                            \
+	{                                                                \
+		struct file *f = fd_file(fd);                            \
+		va_list ap;                                              \
+		void *arg;                                               \
+                                                                         \
+		va_start(ap, cmd);                                       \
+		arg = va_arg(ap, void *);                                \
+		va_end(ap);                                              \
+		if (f)                                                   \
+			return (int)shim_ret(do_fcntl(fd, f, cmd, arg)); \
+		if (fd_is_internal(fd))                                  \
+			return (int)shim_ret(-EBADF);                    \
+		return real.name(fd, cmd, arg);                          \
+	}
+HOOK_FCNTL(fcntl)
+HOOK_FCNTL(__fcntl)
+HOOK_FCNTL(fcntl64)
+
+/* --- ioctl --- */
+
+static int ioctl_value(struct file *f, unsigned long req, int *out)
+{
+	struct stack *st = host_lock(OP_IOCTL, f->s);
+	int val = 0, r = sock_ioctl(st, f->s, req, &val);
+
+	host_unlock();
+	if (r == 0)
+		*out = val;
+	return r;
+}
+
+static int do_ioctl(int fd, struct file *f, unsigned long req, void *arg)
+{
+	switch (req) {
+	case FIONREAD:
+	case TIOCOUTQ:
+	case SIOCOUTQNSD:
+	case SIOCATMARK:
+		return arg ? ioctl_value(f, req, arg) : -EFAULT;
+	case FIONBIO:
+		if (!arg)
+			return -EFAULT;
+		if (*(int *)arg)
+			atomic_fetch_or(&f->flags, FILE_NONBLOCK);
+		else
+			atomic_fetch_and(&f->flags, ~FILE_NONBLOCK);
+		break;
+	default:
+		break;
+	}
+	/* CLOEXEC, owner, terminal (ENOTTY), interfaces: the kernel's, on the
+	 * near end */
+	return (int)sys(ioctl, fd, req, arg);
+}
+
+EXPORT int ioctl(int fd, unsigned long req, ...)
+{
+	struct file *f = fd_sock(fd);
+	va_list ap;
+	void *arg;
+
+	va_start(ap, req);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (!f)
+		return real.ioctl(fd, req, arg);
+	return (int)shim_ret(do_ioctl(fd, f, req, arg));
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * call_priv.h - what the files of calls share with each other
+ */
+#ifndef TCPSHIM_CALL_PRIV_H
+#define TCPSHIM_CALL_PRIV_H
+
+#include "fdtab.h"
+#include "host.h"
+#include "wait.h"
+
+/* How a waiter sleeps: waiter->sleep. */
+enum { AWAKE, SLEEP_FUTEX, SLEEP_FD, SLEEP_ALWAYS /* no thread's */ };
+
+/* fdtab.c: sockets. */
+/* A near end on the lowest free number, not yet in the table. SOCK_CLOEXEC and
+ * SOCK_NONBLOCK of @flags. The number or -errno. */
+struct near {
+	int fd;
+	uint32_t listener;
+	uint64_t cookie;
+	bool is_nonblock;
+};
+int near_get(int type, int flags, struct near *out);
+void near_put(struct near *n, int type);
+/* Makes @n the socket @s. Its number, or -errno (then both are gone). */
+int near_install(struct near *n, sockid s, int family, int type, int proto);
+/* close(2) of a number that may be ours. 0 or -errno. */
+int fd_close(int fd);
+/* Forgets @fd, which the kernel has closed or replaced. */
+void fd_dropped(int fd);
+/* @fd is a new copy of what @f names. 0 or -EMFILE; takes a reference. */
+int fd_share(int fd, struct file *f);
+unsigned fd_highest(void); /* of ours; 0 if none */
+/* Internal numbers from @from on: the first, or -1. */
+int fd_next_internal(int from);
+/* Makes @f a kernel socket under all its numbers. 0 or -errno. */
+int file_hand_over(struct file *f);
+/* What is opened in between gets a high number, and is marked internal. */
+void fdtab_fill_low(void);
+void fdtab_free_low(void);
+
+/* block.c */
+/* Sleeps until one of @want holds for @f. 1, 0 at the deadline, -EINTR when a
+ * handler ran that doesn't restart calls (or when @has_timeout). */
+int block_on(struct file *f, uint32_t want, nsec deadline, bool has_timeout);
+/* The deadline that SO_RCVTIMEO (or SO_SNDTIMEO) gives a call that begins
+ * now. */
+nsec block_deadline(sockid s, bool send, bool *has_timeout);
+/* close(2) with SO_LINGER: waits until what was sent is acknowledged. */
+void block_linger(struct file *f, nsec linger);
+
+/* wait.c: tells and drops every watch on @f; caller holds the stack lock. */
+void watch_gone(struct file *f);
+
+/* call_signal.c */
+extern __thread volatile uint32_t signal_num_eintr
+	__attribute__((tls_model("initial-exec")));
+extern __thread volatile bool signal_has_deferred
+	__attribute__((tls_model("initial-exec")));
+void signal_undefer(void);
+static inline void signal_run_deferred(void)
+{
+	if (__builtin_expect(signal_has_deferred, 0))
+		signal_undefer();
+}
+
+/* call_proc.c */
+void proc_init(void);
+
+/* call_opt.c: sets on kernel socket @k what was set on @f. */
+void opt_replay(struct file *f, int k);
+
+#endif

@@ -1,0 +1,720 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fdtab.c - fd to struct file; the near and far end behind each number
+ *
+ * The number that the program holds for a socket is a kernel fd made for it:
+ * the near end, an AF_UNIX socket (STREAM for TCP, SEQPACKET for UDP; DGRAM
+ * never hangs up) connected to a listener of this process, with an identity as
+ * its first 8 bytes. The far end waits in the listener's backlog, unaccepted:
+ * nothing has to be held open for it, and it hangs up when the last copy of the
+ * near end anywhere is closed. So numbers never collide with the kernel's, and
+ * dup, CLOEXEC, fork, exec, SCM_RIGHTS and RLIMIT_NOFILE are the kernel's.
+ *
+ * Making such a pair costs 4 to 5 us, so closed ones are kept, under a high
+ * number, and handed out again; but only when no copy of it can exist that we
+ * don't see (no fork in its life), and only after SO_COOKIE says that the
+ * number still is what we think. A listener whose backlog is full is followed
+ * by another; it goes when the last near end connected to it went.
+ *
+ * Our own fds sit just above 1000 (a high number makes every fork dearer), or
+ * lower under a small RLIMIT_NOFILE. close, close_range, closefrom and dup2 of
+ * the program leave them alone.
+ *
+ * An entry of the table is a cache of what the kernel knows. It is taken out
+ * before the number is closed and put in after the number was made, so a number
+ * that another thread gets in between is never taken for ours.
+ */
+#include "fdtab.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+
+#include "call_priv.h"
+#include "host_priv.h"
+#include "sys.h"
+
+#define FD_MAX (1u << 20)
+#define SOCK_MAX (1u << 20)
+#define INTERNAL_FROM 1001
+#define POOL_MAX 128
+#define FILES_STEP 128 /* struct file made at a time */
+#define LISTENERS_MAX 4096
+#define BACKLOG 4096
+
+_Atomic(struct file *) *fdtab_v;
+unsigned fdtab_num;
+
+enum { NEAR_STREAM, NEAR_PACKET, NUM_NEAR };
+
+struct listener {
+	int fd; /* -1: gone */
+	socklen_t addr_len;
+	struct sockaddr_un addr;
+	uint32_t num_live; /* near ends connected to it */
+	bool is_current;
+};
+
+static struct {
+	_Atomic(struct file *) *by_sock; /* by index of the sockid */
+	_Atomic uint8_t *internal;	 /* a byte a number */
+	_Atomic unsigned highest;	 /* number in the table, ever */
+	unsigned internal_from;
+	_Atomic unsigned internal_highest;
+	_Atomic uint32_t fork_epoch;
+	_Atomic uint64_t num_pairs;
+	int low_dup; /* fills the holes below, see fdtab_fill_low() */
+
+	/* stack lock, once there is one */
+	struct file *free_files;
+	struct listener listeners[LISTENERS_MAX];
+	uint32_t num_listeners;
+	uint32_t current[NUM_NEAR]; /* + 1 */
+	struct near pool[NUM_NEAR][POOL_MAX];
+	unsigned num_pool[NUM_NEAR];
+	pthread_mutex_t listen_lock; /* making a listener */
+} tab = {.listen_lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* --- numbers of our own --- */
+
+bool fd_is_internal(int fd)
+{
+	return tab.internal && (unsigned)fd < FD_MAX &&
+	       atomic_load(&tab.internal[fd]);
+}
+
+int fd_next_internal(int from)
+{
+	unsigned most = atomic_load(&tab.internal_highest);
+
+	for (unsigned fd = (unsigned)MAX(from, 0); tab.internal && fd <= most;
+	     fd++)
+		if (atomic_load(&tab.internal[fd]))
+			return (int)fd;
+	return -1;
+}
+
+void fd_note_internal(int fd)
+{
+	unsigned most = atomic_load(&tab.internal_highest);
+
+	if (!tab.internal || (unsigned)fd >= FD_MAX)
+		return;
+	atomic_store(&tab.internal[fd], 1);
+	while ((unsigned)fd > most &&
+	       !atomic_compare_exchange_weak(&tab.internal_highest, &most,
+					     (unsigned)fd))
+		;
+}
+
+int fd_make_internal(int fd)
+{
+	unsigned from = tab.internal_from;
+	int high = (int)sys(fcntl, fd, F_DUPFD_CLOEXEC, from);
+
+	while (high == -EINVAL && from > 3) { /* over RLIMIT_NOFILE */
+		from /= 2;
+		high = (int)sys(fcntl, fd, F_DUPFD_CLOEXEC, from);
+	}
+	sys(close, fd);
+	if (high >= 0)
+		fd_note_internal(high);
+	return high;
+}
+
+void fd_close_internal(int fd)
+{
+	if ((unsigned)fd < FD_MAX)
+		atomic_store(&tab.internal[fd], 0);
+	sys(close, fd);
+}
+
+/* A library that opens fds (libuv) can't be told where: every hole below is
+ * filled while it does. */
+void fdtab_fill_low(void)
+{
+	int fd, src = tab.low_dup;
+
+	while ((fd = (int)sys(fcntl, src, F_DUPFD_CLOEXEC, 0)) >= 0 &&
+	       (unsigned)fd < tab.internal_from)
+		atomic_store(&tab.internal[fd], 2);
+	if (fd >= 0)
+		sys(close, fd);
+}
+
+void fdtab_free_low(void)
+{
+	unsigned num_new = 0;
+
+	for (unsigned fd = 0; fd < tab.internal_from; fd++)
+		if (atomic_load(&tab.internal[fd]) == 2) {
+			atomic_store(&tab.internal[fd], 0);
+			sys(close, fd);
+		}
+	/* what was opened meanwhile is just above */
+	for (unsigned fd = tab.internal_from; num_new < 64; fd++, num_new++)
+		if (sys(fcntl, fd, F_GETFD) >= 0)
+			fd_note_internal((int)fd);
+}
+
+static void *reserve(size_t len)
+{
+	long p = sys(mmap, NULL, len, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p < 0 ? NULL : (void *)p;
+}
+
+static void on_fork_before(void)
+{
+	tab.fork_epoch++;
+}
+
+static void on_fork_parent(void)
+{
+	tab.fork_epoch++;
+}
+
+static void on_fork_child(void)
+{
+	host_forked();
+}
+
+int fdtab_init(void)
+{
+	struct rlimit r = {0};
+	int fd;
+
+	tab.internal_from = INTERNAL_FROM;
+	if (sys(prlimit64, 0, RLIMIT_NOFILE, NULL, &r) == 0 &&
+	    r.rlim_cur < INTERNAL_FROM + 100)
+		tab.internal_from = (unsigned)(r.rlim_cur - r.rlim_cur / 4);
+	tab.internal = reserve(FD_MAX);
+	tab.by_sock = reserve(SOCK_MAX * sizeof(*tab.by_sock));
+	fdtab_v = reserve(FD_MAX * sizeof(*fdtab_v));
+	if (!tab.internal || !tab.by_sock || !fdtab_v)
+		return -ENOMEM;
+	fd = (int)sys(socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	tab.low_dup = fd_make_internal(fd);
+	if (tab.low_dup < 0)
+		return tab.low_dup;
+	fdtab_num = FD_MAX;
+	return -pthread_atfork(on_fork_before, on_fork_parent, on_fork_child);
+}
+
+/* The child has copies of everything and a right to none of it. Its sockets
+ * are near ends without a stack. */
+void fdtab_forked(void)
+{
+	unsigned most = atomic_load(&tab.internal_highest);
+
+	fdtab_num = 0;
+	epoll_forked();
+	for (unsigned fd = 0; fd <= most; fd++)
+		if (atomic_load(&tab.internal[fd]))
+			sys(close, fd);
+	sys(munmap, tab.internal, FD_MAX);
+	tab.internal = NULL;
+	memset(tab.num_pool, 0, sizeof(tab.num_pool));
+}
+
+/* --- struct file --- */
+
+static struct file *more_files(void)
+{
+	struct file *v = reserve(FILES_STEP * sizeof(*v));
+
+	for (unsigned i = 0; v && i < FILES_STEP; i++) {
+		list_init(&v[i].watches);
+		v[i].next = i + 1 < FILES_STEP ? &v[i + 1] : NULL;
+	}
+	return v;
+}
+
+/* Caller holds the stack lock. */
+static struct file *pop_file(void)
+{
+	struct file *f = tab.free_files;
+
+	if (f)
+		tab.free_files = f->next;
+	return f;
+}
+
+static void push_files(struct file *first)
+{
+	struct file *last = first;
+
+	while (last->next)
+		last = last->next;
+	last->next = tab.free_files;
+	tab.free_files = first;
+}
+
+struct file *file_new(enum file_kind kind)
+{
+	struct file *f, *more;
+
+	host_lock(OP_NEW, 0);
+	f = pop_file();
+	host_unlock();
+	if (!f) {
+		more = more_files();
+		if (!more)
+			return NULL;
+		host_lock(OP_NEW, 0);
+		push_files(more);
+		f = pop_file();
+		host_unlock();
+	}
+	atomic_store(&f->flags, 0);
+	atomic_store(&f->s, 0);
+	atomic_store(&f->refs, 1);
+	f->num_opts = 0;
+	f->priv = NULL;
+	f->fork_epoch = tab.fork_epoch;
+	atomic_store(&f->kind, kind);
+	return f;
+}
+
+/* Caller holds the stack lock. */
+static void file_free(struct file *f)
+{
+	atomic_store(&f->kind, FILE_FREE);
+	f->next = NULL;
+	push_files(f);
+}
+
+int fd_install(int fd, struct file *f)
+{
+	unsigned most = atomic_load(&tab.highest);
+
+	if ((unsigned)fd >= FD_MAX)
+		return -EMFILE;
+	while ((unsigned)fd > most &&
+	       !atomic_compare_exchange_weak(&tab.highest, &most, (unsigned)fd))
+		;
+	/* an entry that is still there is of a number closed behind our back */
+	fd_dropped(fd);
+	atomic_store(&fdtab_v[fd], f);
+	return 0;
+}
+
+int fd_share(int fd, struct file *f)
+{
+	int r;
+
+	atomic_fetch_add(&f->refs, 1);
+	r = fd_install(fd, f);
+	if (r < 0)
+		atomic_fetch_sub(&f->refs, 1);
+	return r;
+}
+
+unsigned fd_highest(void)
+{
+	return fdtab_num ? atomic_load(&tab.highest) : 0;
+}
+
+int file_some_fd(struct file *f)
+{
+	unsigned most = fd_highest();
+
+	for (unsigned fd = 0; fdtab_num && fd <= most; fd++)
+		if (atomic_load(&fdtab_v[fd]) == f)
+			return (int)fd;
+	return -1;
+}
+
+static uint32_t sock_index(sockid s)
+{
+	return (uint32_t)s - 1;
+}
+
+struct file *file_of_sock(sockid s)
+{
+	struct file *f;
+
+	if (sock_index(s) >= SOCK_MAX)
+		return NULL;
+	f = atomic_load(&tab.by_sock[sock_index(s)]);
+	return f && f->s == s && f->kind == FILE_SOCK ? f : NULL;
+}
+
+/* --- near ends --- */
+
+static int near_kind(int type)
+{
+	return type == SOCK_STREAM ? NEAR_STREAM : NEAR_PACKET;
+}
+
+static int near_type(int kind)
+{
+	return kind == NEAR_STREAM ? SOCK_STREAM : SOCK_SEQPACKET;
+}
+
+static int open_listener(struct listener *l, int kind)
+{
+	struct sockaddr_un any = {.sun_family = AF_UNIX};
+	int fd = (int)sys(socket, AF_UNIX, near_type(kind) | SOCK_CLOEXEC, 0);
+	long r;
+
+	if (fd < 0)
+		return fd;
+	fd = fd_make_internal(fd);
+	if (fd < 0)
+		return fd;
+	l->addr_len = sizeof(l->addr);
+	/* without a name the kernel picks an abstract one that is free */
+	r = sys(bind, fd, &any, sizeof(any.sun_family));
+	if (r >= 0)
+		r = sys(listen, fd, BACKLOG);
+	if (r >= 0)
+		r = sys(getsockname, fd, &l->addr, &l->addr_len);
+	if (r < 0) {
+		fd_close_internal(fd);
+		return (int)r;
+	}
+	l->fd = fd;
+	l->is_current = true;
+	return 0;
+}
+
+/* A place for a listener: one that is gone, or a new one. listen_lock held. */
+static struct listener *listener_place(void)
+{
+	for (uint32_t i = 0; i < tab.num_listeners; i++)
+		if (tab.listeners[i].fd < 0)
+			return &tab.listeners[i];
+	return tab.num_listeners < LISTENERS_MAX
+		       ? &tab.listeners[tab.num_listeners]
+		       : NULL;
+}
+
+/* A listener after @full (0: none yet). Its number + 1, or -errno. */
+static int next_listener(int kind, uint32_t full)
+{
+	struct listener *l;
+	uint32_t idx;
+	int r = 0;
+
+	pthread_mutex_lock(&tab.listen_lock);
+	if (tab.current[kind] == full) {
+		struct listener made = {0};
+
+		l = listener_place();
+		r = l ? open_listener(&made, kind) : -ENFILE;
+		if (r == 0) {
+			*l = made;
+			idx = (uint32_t)(l - tab.listeners);
+			if (idx == tab.num_listeners)
+				tab.num_listeners++;
+			if (full)
+				tab.listeners[full - 1].is_current = false;
+			tab.current[kind] = idx + 1;
+		}
+	}
+	if (r == 0)
+		r = (int)tab.current[kind];
+	pthread_mutex_unlock(&tab.listen_lock);
+	return r;
+}
+
+/* A near end on listener @idx is no more. */
+static void listener_put(uint32_t idx)
+{
+	struct listener *l = &tab.listeners[idx];
+	int gone = -1;
+
+	pthread_mutex_lock(&tab.listen_lock);
+	if (--l->num_live == 0 && !l->is_current) {
+		gone = l->fd;
+		l->fd = -1;
+	}
+	pthread_mutex_unlock(&tab.listen_lock);
+	if (gone >= 0)
+		fd_close_internal(gone);
+}
+
+static uint64_t cookie_of(int fd)
+{
+	uint64_t c = 0;
+	socklen_t len = sizeof(c);
+
+	sys(getsockopt, fd, SOL_SOCKET, SO_COOKIE, &c, &len);
+	return c;
+}
+
+static void set_nonblock(struct near *n, bool on)
+{
+	if (n->is_nonblock == on)
+		return;
+	sys(fcntl, n->fd, F_SETFL, on ? O_RDWR | O_NONBLOCK : O_RDWR);
+	n->is_nonblock = on;
+}
+
+static int connect_near(struct near *n, int kind)
+{
+	uint32_t full = 0;
+	int cur;
+	long r;
+
+	for (;;) {
+		cur = (int)tab.current[kind];
+		if (!cur || full == (uint32_t)cur)
+			cur = next_listener(kind, full);
+		if (cur < 0)
+			return cur;
+		n->listener = (uint32_t)cur - 1;
+		r = sys(connect, n->fd, &tab.listeners[cur - 1].addr,
+			tab.listeners[cur - 1].addr_len);
+		if (r != -EAGAIN)
+			break;
+		full = (uint32_t)cur;
+	}
+	if (r < 0)
+		return (int)r;
+	pthread_mutex_lock(&tab.listen_lock);
+	tab.listeners[n->listener].num_live++;
+	pthread_mutex_unlock(&tab.listen_lock);
+	return 0;
+}
+
+static int near_make(int kind, int flags, struct near *n)
+{
+	uint64_t id = atomic_fetch_add(&tab.num_pairs, 1) + 1;
+	int cancel, r;
+
+	n->fd = (int)sys(
+		socket, AF_UNIX,
+		near_type(kind) | (flags & SOCK_CLOEXEC) | SOCK_NONBLOCK, 0);
+	if (n->fd < 0)
+		return n->fd;
+	n->is_nonblock = true;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	r = connect_near(n, kind);
+	pthread_setcancelstate(cancel, NULL);
+	if (r < 0) {
+		sys(close, n->fd);
+		return r;
+	}
+	sys(write, n->fd, &id, sizeof(id));
+	n->cookie = cookie_of(n->fd);
+	set_nonblock(n, flags & SOCK_NONBLOCK);
+	return 0;
+}
+
+int near_get(int type, int flags, struct near *out)
+{
+	int kind = near_kind(type), high;
+	bool found;
+
+	host_lock(OP_NEW, 0);
+	found = tab.num_pool[kind] > 0;
+	if (found)
+		*out = tab.pool[kind][--tab.num_pool[kind]];
+	host_unlock();
+	if (!found)
+		return near_make(kind, flags, out);
+	high = out->fd;
+	out->fd = (int)sys(fcntl, high,
+			   flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+	if (out->fd < 0) {
+		int r = out->fd;
+
+		out->fd = high;
+		host_lock(OP_NEW, 0);
+		if (tab.num_pool[kind] < POOL_MAX)
+			tab.pool[kind][tab.num_pool[kind]++] = *out;
+		host_unlock();
+		return r;
+	}
+	fd_close_internal(high);
+	set_nonblock(out, flags & SOCK_NONBLOCK);
+	return 0;
+}
+
+void near_put(struct near *n, int type)
+{
+	int kind = near_kind(type);
+	bool kept = false, room;
+
+	host_lock(OP_NEW, 0);
+	room = tab.num_pool[kind] < POOL_MAX;
+	host_unlock();
+	if (room)
+		n->fd = fd_make_internal(n->fd);
+	else
+		sys(close, n->fd);
+	if (room && n->fd >= 0 && cookie_of(n->fd) == n->cookie) {
+		host_lock(OP_NEW, 0);
+		kept = tab.num_pool[kind] < POOL_MAX;
+		if (kept)
+			tab.pool[kind][tab.num_pool[kind]++] = *n;
+		host_unlock();
+	}
+	if (kept)
+		return;
+	if (room && n->fd >= 0)
+		fd_close_internal(n->fd);
+	listener_put(n->listener);
+}
+
+int near_install(struct near *n, sockid s, int family, int type, int proto)
+{
+	struct file *f = file_new(FILE_FREE);
+	int r = f ? 0 : -ENOMEM;
+
+	if (r == 0 && sock_index(s) >= SOCK_MAX)
+		r = -ENFILE;
+	if (r == 0) {
+		f->family = (uint8_t)family;
+		f->type = (uint8_t)type;
+		f->proto = proto;
+		f->listener = n->listener;
+		f->cookie = n->cookie;
+		atomic_store(&f->flags, n->is_nonblock ? FILE_NONBLOCK : 0);
+		atomic_store(&f->s, s);
+		atomic_store(&f->kind, FILE_SOCK);
+		atomic_store(&tab.by_sock[sock_index(s)], f);
+		r = fd_install(n->fd, f);
+	}
+	if (r == 0)
+		return n->fd;
+	host_lock(OP_CLOSE, s);
+	sock_close(host.st, s, host_now());
+	if (f) {
+		atomic_store(&tab.by_sock[sock_index(s)], NULL);
+		file_free(f);
+	}
+	host_unlock();
+	near_put(n, type);
+	return r;
+}
+
+/* --- closing --- */
+
+/* The last number of @f went: the socket goes. @n: what is known of its near
+ * end, if it may be used again. */
+static bool file_release(struct file *f, struct near *n)
+{
+	bool is_sock = f->kind == FILE_SOCK, reusable;
+
+	if (!is_sock) {
+		epoll_file_free(f);
+		host_lock(OP_CLOSE, 0);
+		file_free(f);
+		host_unlock();
+		return false;
+	}
+	n->listener = f->listener;
+	n->cookie = f->cookie;
+	n->is_nonblock = file_has(f, FILE_NONBLOCK);
+	reusable = f->fork_epoch == tab.fork_epoch;
+	host_lock(OP_CLOSE, f->s);
+	sock_close(host.st, f->s, host_now());
+	watch_gone(f);
+	atomic_store(&tab.by_sock[sock_index(f->s)], NULL);
+	file_free(f);
+	host_unlock();
+	return reusable;
+}
+
+void fd_dropped(int fd)
+{
+	struct file *f = fd_file(fd);
+	bool is_sock = f && f->kind == FILE_SOCK;
+	struct near n;
+
+	/* mostly nothing is there: no need to write */
+	if (f)
+		f = atomic_exchange(&fdtab_v[fd], NULL);
+	if (!f || atomic_fetch_sub(&f->refs, 1) != 1)
+		return;
+	file_release(f, &n);
+	if (is_sock)
+		listener_put(n.listener);
+}
+
+static void linger(struct file *f)
+{
+	struct sock_facts facts;
+	int r;
+
+	host_lock(OP_CLOSE, f->s);
+	r = sock_facts(host.st, f->s, &facts);
+	host_unlock();
+	if (r == 0 && facts.linger > 0 && facts.type == SOCK_STREAM &&
+	    !facts.listening)
+		block_linger(f, facts.linger);
+}
+
+int fd_close(int fd)
+{
+	struct file *f;
+	struct near n;
+	int type;
+
+	if ((unsigned)fd >= fdtab_num)
+		return (int)sys(close, fd);
+	if (fd_is_internal(fd))
+		return -EBADF;
+	f = atomic_exchange(&fdtab_v[fd], NULL);
+	if (!f)
+		return (int)sys(close, fd);
+	if (atomic_fetch_sub(&f->refs, 1) != 1)
+		return (int)sys(close, fd);
+	type = f->type;
+	if (f->kind != FILE_SOCK) {
+		file_release(f, &n);
+		return (int)sys(close, fd);
+	}
+	if (type == SOCK_STREAM)
+		linger(f);
+	n.fd = fd;
+	if (file_release(f, &n)) {
+		near_put(&n, type);
+		return 0;
+	}
+	sys(close, fd);
+	listener_put(n.listener);
+	return 0;
+}
+
+/* --- to the kernel --- */
+
+/* @fd, a number of @f, becomes a copy of kernel socket @k. */
+static void replace(int fd, struct file *f, int k)
+{
+	long flags = sys(fcntl, fd, F_GETFD);
+
+	atomic_store(&fdtab_v[fd], NULL);
+	sys(dup3, k, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+	epoll_file_handed_over(f, fd);
+}
+
+int file_hand_over(struct file *f)
+{
+	unsigned most = fd_highest();
+	struct near n;
+	int k = (int)sys(socket, f->family, f->type | SOCK_CLOEXEC, f->proto);
+
+	if (k < 0)
+		return k;
+	k = fd_make_internal(k);
+	if (k < 0)
+		return k;
+	opt_replay(f, k);
+	if (file_has(f, FILE_NONBLOCK))
+		sys(fcntl, k, F_SETFL, O_RDWR | O_NONBLOCK);
+	for (unsigned fd = 0; fd <= most; fd++)
+		if (atomic_load(&fdtab_v[fd]) == f)
+			replace((int)fd, f, k);
+	file_release(f, &n);
+	listener_put(n.listener);
+	fd_close_internal(k);
+	return 0;
+}

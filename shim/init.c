@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * init.c - the constructor: as little as can be
+ *
+ * Most programs that are run with the preload never make a socket: no thread,
+ * no device, no dlopen, no environment read until the first routed socket
+ * (host_up()).
+ */
+#include "call_priv.h"
+#include "real.h"
+
+static void __attribute__((constructor)) init(void)
+{
+	real_init();
+	proc_init();
+}

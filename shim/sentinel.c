@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sentinel.c - the stack thread: what nobody does now is done here
+ *
+ * The program's threads drive while they wait (wait.c). When none does, or the
+ * one that does is stopped or computes, packets and timers still have to be
+ * served. A second thread that simply polls the device would halve the rate of
+ * round trips, so this one is told once, then looks away for a moment:
+ *
+ *	ARMED	 the device wakes us, once, at the next packet; free while idle
+ *	GRACE	 after that: has somebody read in the meantime (has the epoch
+ *		 moved)? Then look again, less often. If not, and packets are
+ *		 still there, take the lease
+ *	DRIVING	 each packet wakes us, until somebody else takes the lease
+ *
+ * Timers: asleep until the next deadline, plus a grace when somebody drives.
+ */
+#include "host_priv.h"
+
+#include "call_priv.h"
+#include "edge/uv.h"
+#include "sys.h"
+
+#define LOOK_MOST (8 * MSEC)
+#define TICK_BUDGET 64
+#define BATCHES 16 /* in one turn, before libuv gets a look */
+
+enum state { ARMED, GRACE, DRIVING };
+
+static struct {
+	enum state state;
+	uint64_t epoch; /* as last seen */
+	nsec look_at;	/* GRACE: when to look again */
+	nsec since;	/* GRACE: the epoch has not moved since */
+	nsec period;
+	struct waiter w; /* stands for this thread in host.driver */
+} me;
+
+static bool has_frames(void)
+{
+	struct pollfd p = {.fd = host.tun.fd, .events = POLLIN};
+	struct timespec zero = {0};
+
+	return sys_ppoll(&p, 1, &zero, NULL) > 0;
+}
+
+/* Reads and processes until the device is empty or the lease was lost. */
+static void drive(void)
+{
+	struct kit *k;
+
+	host_lock(OP_RX, 0);
+	k = kit_take();
+	if (!k) {
+		host_unlock();
+		return;
+	}
+	host.driver = &me.w;
+	for (unsigned i = 0; i < BATCHES && host.driver == &me.w; i++) {
+		host_unlock();
+		kit_read(k);
+		host_lock(OP_RX, 0);
+		kit_process(k);
+		if (k->is_drained)
+			break;
+	}
+	kit_give(k);
+	if (host.driver == &me.w) {
+		host.driver = NULL;
+		wait_hand_over();
+	}
+	me.epoch = host.sh->epoch;
+	host_unlock();
+}
+
+static void run_timers(void)
+{
+	unsigned rounds = BATCHES;
+	nsec late = host.driver && host.driver != &me.w ? GRACE_TIMER : 0;
+
+	while (rounds-- && stack_next_at(host.st) + late <= host_now())
+		if (stack_tick(host.st, TICK_BUDGET, host_now()) < TICK_BUDGET)
+			break;
+}
+
+static void enter_grace(void)
+{
+	me.state = GRACE;
+	me.period = GRACE_IDLE;
+	me.since = sys_now();
+	me.look_at = me.since + me.period;
+	me.epoch = host.sh->epoch;
+}
+
+/* GRACE, and it is time to look. */
+static void look(void)
+{
+	nsec now = sys_now();
+
+	if (me.epoch != host.sh->epoch) {
+		me.epoch = host.sh->epoch;
+		me.since = now;
+		me.period = MIN(me.period * 2, LOOK_MOST);
+		me.look_at = now + me.period;
+		return;
+	}
+	if (!has_frames()) {
+		me.state = ARMED;
+		return;
+	}
+	if (host.driver && now - me.since < GRACE_DRIVEN) {
+		me.look_at = now + GRACE_IDLE;
+		return;
+	}
+	me.state = DRIVING;
+	drive();
+}
+
+static void on_fd(void)
+{
+	if (me.state == DRIVING && me.epoch == host.sh->epoch)
+		drive();
+	else
+		enter_grace();
+}
+
+static nsec sleep_until(void)
+{
+	nsec at;
+
+	host_lock(OP_TICK, 0);
+	run_timers();
+	at = stack_next_at(host.st);
+	if (at != TIME_NEVER && host.driver)
+		at += GRACE_TIMER;
+	if (me.state == GRACE)
+		at = MIN(at, me.look_at);
+	host.sentinel_at = at;
+	host_unlock();
+	return at;
+}
+
+static void on_turn(void *arg, unsigned what)
+{
+	if (what & UV_LOOP_FD)
+		on_fd();
+	else if (me.state == GRACE && sys_now() >= me.look_at)
+		look();
+	uv_loop_arm_deadline(sleep_until());
+	uv_loop_arm_fd(me.state != GRACE);
+	host_drain_logs();
+}
+
+int sentinel_start(char *why, size_t len)
+{
+	struct uv_loop_cfg cfg = {.fd = host.tun.fd, .turn = on_turn};
+
+	waiter_init(&me.w);
+	me.state = ARMED;
+	return uv_loop_start(&cfg, why, len);
+}

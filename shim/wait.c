@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * wait.c - the one place that sleeps, and the waiter drives
+ *
+ * A packet that came in has to wake the thread that waits for it. Waking the
+ * other, idle core costs 33 us, so a thread of ours that reads the device and
+ * wakes the program's would make each round trip several times as long. Here
+ * the thread that waits reads the device itself: it holds the lease. One waiter
+ * has it at a time; the others sleep on their own word and are woken when their
+ * sockets are ready, or when the lease is handed to them.
+ *
+ * One turn of a driver:
+ *	1. read without asking first, up to 64 packets, no lock held
+ *	2. lock; give them to the stack; run what is due (input before timers,
+ *or our own delays would look like losses)
+ *	3. is what I wait for true now? Then hand the lease over, unlock, return
+ *	4. unlock: others are woken, packets are written
+ *	5. device not empty: again from 1. Else ppoll() on the device, on my
+ *wake fd, and on the program's own fds, until the next deadline
+ *
+ * A driver that is stopped, or that computes, stalls nobody: the stack thread
+ * looks at the epoch, see sentinel.c. A driver that lost the lease notices
+ *under the lock.
+ *
+ * A mark between unlock and sleep is never lost: the futex word has changed by
+ * then, and an eventfd counts.
+ */
+#include "wait.h"
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#include "call_priv.h"
+#include "host_priv.h"
+#include "sys.h"
+
+#define NUM_KITS 4
+#define TICK_BUDGET 64
+#define FEW_FDS 30
+
+#define WORD_MARKED 1u
+#define WORD_NUDGED 2u /* the lease is free: come and drive */
+
+static struct kit kits[NUM_KITS];
+
+/* Eventfds that nobody uses now; never closed, so a late wake does no harm. */
+static struct {
+	int v[256];
+	unsigned num;
+} wake_fds;
+
+/* --- watches --- */
+
+void waiter_init(struct waiter *w)
+{
+	*w = (struct waiter){.wake_fd = -1};
+	list_init(&w->asleep_link);
+	list_init(&w->wake_link);
+}
+
+void waiter_init_fd(struct waiter *w, int fd)
+{
+	waiter_init(w);
+	w->wake_fd = fd;
+	w->sleep = SLEEP_ALWAYS;
+}
+
+void waiter_fini(struct waiter *w)
+{
+	list_remove(&w->asleep_link);
+	list_remove(&w->wake_link);
+	if (w->wake_fd >= 0 && w->sleep != SLEEP_ALWAYS &&
+	    wake_fds.num < ARRAY_SIZE(wake_fds.v))
+		wake_fds.v[wake_fds.num++] = w->wake_fd;
+	w->wake_fd = -1;
+}
+
+static void waiter_wake(struct waiter *w, uint32_t bit)
+{
+	if (w->sleep == SLEEP_ALWAYS && (w->word & bit))
+		return; /* told already */
+	atomic_store((_Atomic uint32_t *)&w->word, w->word | bit);
+	if (w->sleep != AWAKE && list_empty(&w->wake_link))
+		list_push(&host.wakes, &w->wake_link);
+}
+
+void waiter_mark(struct waiter *w)
+{
+	waiter_wake(w, WORD_MARKED);
+}
+
+void waiter_clear(struct waiter *w)
+{
+	w->word &= ~WORD_MARKED;
+}
+
+static uint32_t wanted(const struct watch *h)
+{
+	return h->want | EPOLLERR | EPOLLHUP;
+}
+
+uint32_t watch_look(struct watch *h, struct ready *out)
+{
+	*out = (struct ready){0};
+	if (!h->file)
+		return out->bits = WATCH_GONE;
+	if (sock_watch(host.st, h->file->s, 0, out) < 0)
+		return out->bits = WATCH_GONE;
+	h->file->flags |= FILE_WATCHED;
+	return out->bits;
+}
+
+uint32_t watch_add(struct watch *h, struct file *f, uint32_t want,
+		   struct waiter *w, watch_fn fn)
+{
+	struct ready r;
+
+	*h = (struct watch){.want = want, .waiter = w, .on_ready = fn};
+	list_init(&h->node);
+	h->file = f;
+	if (f->kind != FILE_SOCK || watch_look(h, &r) == WATCH_GONE) {
+		h->file = NULL;
+		return WATCH_GONE;
+	}
+	list_push(&f->watches, &h->node);
+	return r.bits & wanted(h);
+}
+
+uint32_t watch_change(struct watch *h, uint32_t want)
+{
+	struct ready r;
+
+	h->want = want;
+	h->got = 0;
+	if (watch_look(h, &r) == WATCH_GONE)
+		return WATCH_GONE;
+	return r.bits & wanted(h);
+}
+
+void watch_del(struct watch *h)
+{
+	list_remove(&h->node);
+	h->file = NULL;
+}
+
+static void watch_tell(struct watch *h, const struct ready *r, uint32_t bits)
+{
+	h->got |= bits;
+	if (h->on_ready)
+		h->on_ready(h, r);
+	else if (h->waiter)
+		waiter_mark(h->waiter);
+}
+
+static void file_ready(struct file *f, const struct ready *r)
+{
+	struct list *l, *next;
+
+	if (list_empty(&f->watches)) {
+		f->flags &= ~FILE_WATCHED;
+		sock_unwatch(host.st, f->s);
+		return;
+	}
+	for (l = f->watches.next; l != &f->watches; l = next) {
+		struct watch *h = container_of(l, struct watch, node);
+
+		next = l->next;
+		if (r->bits & wanted(h))
+			watch_tell(h, r, r->bits & wanted(h));
+	}
+}
+
+void wait_dispatch(void)
+{
+	struct ready v[32];
+	unsigned n;
+
+	while ((n = stack_ready(host.st, v, ARRAY_SIZE(v))) > 0)
+		for (unsigned i = 0; i < n; i++) {
+			struct file *f = file_of_sock(v[i].s);
+
+			if (f)
+				file_ready(f, &v[i]);
+		}
+}
+
+void watch_gone(struct file *f)
+{
+	struct ready r = {.s = f->s, .bits = WATCH_GONE};
+	struct list *l;
+
+	while ((l = list_pop(&f->watches))) {
+		struct watch *h = container_of(l, struct watch, node);
+
+		list_init(l);
+		h->file = NULL;
+		watch_tell(h, &r, WATCH_GONE);
+	}
+}
+
+/* --- reading the device --- */
+
+static void kit_fill(struct kit *k)
+{
+	if (k->num_large < RX_LARGE / 2 + 1)
+		k->num_large += stack_rx_alloc(host.st, FRAME_LARGE,
+					       k->large + k->num_large,
+					       RX_LARGE - k->num_large);
+	if (k->num_small < RX_BATCH / 2)
+		k->num_small += stack_rx_alloc(host.st, FRAME_SMALL,
+					       k->small + k->num_small,
+					       RX_BATCH - k->num_small);
+}
+
+struct kit *kit_take(void)
+{
+	for (unsigned i = 0; i < NUM_KITS; i++)
+		if (!kits[i].is_taken) {
+			kits[i].is_taken = true;
+			kits[i].is_drained = false;
+			kit_fill(&kits[i]);
+			return &kits[i];
+		}
+	return NULL;
+}
+
+void kit_give(struct kit *k)
+{
+	k->is_taken = false;
+}
+
+/* A small packet moves out of the large frame, so that the next read finds the
+ * same, hot one, and little memory is held by little data. */
+static struct frame *keep_small(struct kit *k, const struct frame *big)
+{
+	struct frame *f = k->small[--k->num_small];
+
+	memcpy(f->data, big->data, big->len);
+	f->len = big->len;
+	f->l4_off = big->l4_off;
+	f->hdr_len = big->hdr_len;
+	f->gso_size = big->gso_size;
+	f->gso_segs = big->gso_segs;
+	f->gso = big->gso;
+	f->csum = big->csum;
+	f->flags = big->flags;
+	return f;
+}
+
+void kit_read(struct kit *k)
+{
+	nsec now = sys_now();
+
+	k->is_drained = k->num_large == 0;
+	while (k->num_large && k->num_got < RX_BATCH) {
+		struct frame *f = k->large[k->num_large - 1];
+		int n;
+
+		/* what can't be kept may not be read */
+		if (k->num_got && (k->num_large < 2 || !k->num_small))
+			break;
+		n = tun_read(&host.tun, f);
+		if (n <= 0) {
+			k->is_drained = true;
+			break;
+		}
+		if (f->len <= FRAME_SMALL && k->num_small) {
+			f = keep_small(k, f);
+		} else if (k->num_large > 1) {
+			k->num_large--;
+		} else {
+			k->num_lost++; /* as a full ring of a network card */
+			continue;
+		}
+		f->at = now;
+		k->got[k->num_got++] = f;
+	}
+}
+
+void kit_process(struct kit *k)
+{
+	if (k->num_got) {
+		stack_rx(host.st, k->got, k->num_got, k->is_drained,
+			 host_now());
+		k->num_got = 0;
+		host.sh->epoch++;
+	}
+	kit_fill(k);
+}
+
+void wait_hand_over(void)
+{
+	if (!list_empty(&host.asleep))
+		waiter_wake(container_of(host.asleep.next, struct waiter,
+					 asleep_link),
+			    WORD_NUDGED);
+}
+
+void wait_forked(void)
+{
+	memset(kits, 0, sizeof(kits));
+	wake_fds.num = 0;
+}
+
+/* --- sleeping --- */
+
+struct block {
+	struct waiter *w;
+	struct pollfd *kernel;
+	nfds_t num_kernel;
+	nsec deadline, until; /* of the call; of this sleep */
+	const sigset_t *mask;
+	bool (*done)(void *arg);
+	void *arg;
+	struct kit *kit;
+	struct pollfd *v; /* device, wake fd, the program's */
+	bool is_kernel_ready, is_interrupted, has_polled;
+};
+
+enum next { NEXT_RETURN, NEXT_READ, NEXT_SLEEP, NEXT_MAKE_FD };
+
+static void woke_up(struct block *b)
+{
+	struct waiter *w = b->w;
+
+	list_remove(&w->asleep_link);
+	list_remove(&w->wake_link);
+	w->sleep = AWAKE;
+	w->word &= ~WORD_NUDGED;
+}
+
+/* What was read before is processed, whoever drives now. */
+static void process(struct block *b)
+{
+	struct waiter *w = b->w;
+
+	if (w->is_driver && host.driver != w)
+		w->is_driver = false;
+	if (!b->kit)
+		return;
+	kit_process(b->kit);
+	if (stack_next_at(host.st) <= host_now())
+		stack_tick(host.st, TICK_BUDGET, host_now());
+	if (!w->is_driver) {
+		kit_give(b->kit);
+		b->kit = NULL;
+	} else {
+		/* own readiness, before it is looked at */
+		wait_dispatch();
+	}
+}
+
+static bool is_done(const struct block *b)
+{
+	return b->done ? b->done(b->arg) : b->w->word & WORD_MARKED;
+}
+
+static bool take_lease(struct block *b)
+{
+	if (host.driver || host.tun.fd < 0)
+		return false;
+	b->kit = kit_take();
+	if (!b->kit)
+		return false;
+	host.driver = b->w;
+	b->w->is_driver = true;
+	host.sh->epoch++;
+	return true;
+}
+
+static void give_lease(struct block *b)
+{
+	if (b->kit)
+		kit_give(b->kit);
+	b->kit = NULL;
+	if (!b->w->is_driver)
+		return;
+	b->w->is_driver = false;
+	host.driver = NULL;
+	host.sh->epoch++;
+	wait_hand_over();
+}
+
+/* Under the lock, with nothing more to do but to sleep. */
+static enum next prepare_sleep(struct block *b)
+{
+	struct waiter *w = b->w;
+	bool needs_fd = w->is_driver || b->num_kernel || b->mask;
+
+	if (needs_fd && w->wake_fd < 0) {
+		if (!wake_fds.num)
+			return NEXT_MAKE_FD;
+		w->wake_fd = wake_fds.v[--wake_fds.num];
+	}
+	b->until = b->deadline;
+	if (w->is_driver) {
+		nsec at = stack_next_at(host.st);
+
+		if (!b->kit->is_drained)
+			b->until = 0; /* a look at the program's fds */
+		b->until = MIN(b->until, at);
+	}
+	w->word = 0;
+	w->sleep = needs_fd ? SLEEP_FD : SLEEP_FUTEX;
+	if (!w->is_driver)
+		list_push(&host.asleep, &w->asleep_link);
+	return NEXT_SLEEP;
+}
+
+static enum next turn(struct block *b, int *ret)
+{
+	struct waiter *w = b->w;
+	enum next next = NEXT_RETURN;
+	bool is_new;
+
+	host_lock(OP_WAIT, 0);
+	if (w->sleep != AWAKE)
+		woke_up(b);
+	process(b);
+	*ret = 1;
+	if (is_done(b) || b->is_kernel_ready)
+		goto out;
+	*ret = -EINTR;
+	if (b->is_interrupted)
+		goto out;
+	is_new = !w->is_driver && take_lease(b);
+	if (is_new || (w->is_driver && !b->kit->is_drained && !b->num_kernel &&
+		       host_now() < b->deadline)) {
+		host_unlock();
+		return NEXT_READ;
+	}
+	*ret = 0;
+	if (host_now() >= b->deadline && (!b->num_kernel || b->has_polled))
+		goto out;
+	next = prepare_sleep(b);
+out:
+	if (next == NEXT_RETURN)
+		give_lease(b);
+	host_unlock();
+	return next;
+}
+
+static void sleep_futex(struct block *b)
+{
+	nsec left = b->until - sys_now();
+	struct timespec t = sys_timespec(MAX(left, 0));
+
+	if (sys_futex_wait(&b->w->word, 0,
+			   b->until == TIME_NEVER ? NULL : &t) == -EINTR)
+		b->is_interrupted = true;
+}
+
+static void sleep_poll(struct block *b)
+{
+	struct waiter *w = b->w;
+	nsec left = b->until - sys_now();
+	struct timespec t = sys_timespec(MAX(left, 0));
+	uint64_t count;
+	int r;
+
+	b->v[0] = (struct pollfd){
+		.fd = w->is_driver && b->kit->num_large ? host.tun.fd : -1,
+		.events = POLLIN,
+	};
+	b->v[1] = (struct pollfd){.fd = w->wake_fd, .events = POLLIN};
+	for (nfds_t i = 0; i < b->num_kernel; i++)
+		b->v[2 + i] = (struct pollfd){
+			.fd = b->kernel[i].fd,
+			.events = b->kernel[i].events,
+		};
+	r = sys_ppoll(b->v, b->num_kernel + 2,
+		      b->until == TIME_NEVER ? NULL : &t, b->mask);
+	b->has_polled = true;
+	if (r == -EINTR)
+		b->is_interrupted = true;
+	if (r <= 0)
+		return;
+	if (b->v[1].revents)
+		sys(read, w->wake_fd, &count, sizeof(count));
+	for (nfds_t i = 0; i < b->num_kernel; i++) {
+		b->kernel[i].revents = b->v[2 + i].revents;
+		if (b->kernel[i].revents)
+			b->is_kernel_ready = true;
+	}
+	if (b->v[0].revents)
+		kit_read(b->kit);
+}
+
+static void make_wake_fd(struct waiter *w)
+{
+	int fd = (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd >= 0)
+		fd = fd_make_internal(fd);
+	/* none left: sleep in short pieces rather than fail */
+	w->wake_fd = fd;
+	if (fd < 0)
+		sys(nanosleep, &(struct timespec){.tv_nsec = MSEC}, NULL);
+}
+
+static long map_fds(nfds_t n)
+{
+	return sys(mmap, NULL, n * sizeof(struct pollfd),
+		   PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+int wait_block(struct waiter *w, struct pollfd *kernel, nfds_t num_kernel,
+	       nsec deadline, const sigset_t *mask, bool (*done)(void *arg),
+	       void *arg)
+{
+	struct pollfd few[FEW_FDS + 2];
+	struct block b = {
+		.w = w,
+		.kernel = kernel,
+		.num_kernel = num_kernel,
+		.deadline = deadline,
+		.mask = mask,
+		.done = done,
+		.arg = arg,
+		.v = few,
+	};
+	enum next next;
+	int ret;
+
+	for (nfds_t i = 0; i < num_kernel; i++)
+		kernel[i].revents = 0;
+	if (num_kernel > FEW_FDS) {
+		long p = map_fds(num_kernel + 2);
+
+		if (p < 0)
+			return (int)p;
+		b.v = (struct pollfd *)p;
+	}
+	while ((next = turn(&b, &ret)) != NEXT_RETURN)
+		if (next == NEXT_READ)
+			kit_read(b.kit);
+		else if (next == NEXT_MAKE_FD)
+			make_wake_fd(w);
+		else if (w->sleep == SLEEP_FD)
+			sleep_poll(&b);
+		else
+			sleep_futex(&b);
+	if (b.v != few)
+		sys(munmap, b.v, (num_kernel + 2) * sizeof(struct pollfd));
+	return ret;
+}
+
+static bool never(void *arg)
+{
+	return false;
+}
+
+unsigned host_drive_once(void)
+{
+	struct waiter w;
+	uint64_t before;
+
+	waiter_init(&w);
+	before = host.sh->epoch;
+	wait_block(&w, NULL, 0, 0, NULL, never, NULL);
+	return (unsigned)(host.sh->epoch - before > 2);
+}
