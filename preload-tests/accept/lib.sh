@@ -152,7 +152,7 @@ same() { # FILE FILE : equal, and says what differs
 web_up() {
 	mkdir -p "$W/www" "$W/nginx"
 	cat >"$W/nginx/conf" <<-END
-		worker_processes 1;
+		master_process off;
 		user $(id -un);
 		pid $W/nginx/pid;
 		error_log $W/nginx/error.log warn;
