@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: MIT
 """nearend.py TRACE - system calls on near ends, from `strace -f -o TRACE`
 
-A near end is an AF_UNIX stream or seqpacket socket with a number below 1000
-(what the shim keeps for itself sits above). From its making until its first
-call that is not setting up, connect and the like are the shim's; the set of
-calls that remains must be small. Exits with a message about every other one.
+A near end is an AF_UNIX socket made with socket() and connected to a listener
+of the shim, which has no path; its copies (dup, fcntl) are near ends too. Its
+making, the connect and the eight bytes of its identity are setting up. After
+that only what belongs to the life of a number may happen to it. Exits with a
+message about everything else.
 """
 import re
 import sys
 
-INTERNAL = 1000
 LIFE = {"close", "close_range", "fcntl", "dup", "dup2", "dup3", "fstat",
         "newfstatat", "fstatat64"}
-SETUP = {"connect", "bind", "listen", "accept", "accept4", "getsockname"}
+SETUP = {"bind", "getsockname"}
 MULTI = {"poll", "ppoll", "select", "pselect6"}
 
 line_re = re.compile(r"^(\d+)\s+(\w+)\((.*)$")
@@ -45,21 +45,14 @@ def main():
             call, args = m.group(2), m.group(3)
             res = result_re.search(args)
             res = int(res.group(1)) if res else None
-            if call in ("socket", "socketpair") and "AF_UNIX" in args:
-                made = [res] if call == "socket" else \
-                    [int(n) for n in re.findall(r"\[(\d+), (\d+)\]", args)[0]] \
-                    if re.search(r"\[\d+, \d+\]", args) else []
-                # libc's own (syslog, nscd) are DGRAM or are named paths
-                for fd in made:
-                    if fd is not None and 0 <= fd < INTERNAL:
-                        near[fd] = number
-                        seen += 1
+            if call == "socket":
+                if "AF_UNIX" in args and res is not None and res >= 0:
+                    near[res] = number
                 continue
-            if call in ("fcntl", "dup", "dup2", "dup3") and res is not None \
-                    and first_fd(args) in near and res >= 0:
-                if call != "fcntl" or "F_DUPFD" in args:
-                    if res < INTERNAL:
-                        near[res] = number
+            if res is not None and res >= 0 and first_fd(args) in near and \
+                    (call.startswith("dup") or "F_DUPFD" in args):
+                near[res] = number
+                continue
             fd = first_fd(args)
             if call in MULTI or call == "epoll_ctl":
                 if call == "epoll_ctl":
@@ -72,8 +65,14 @@ def main():
                 continue
             if fd not in near:
                 continue
-            if call == "connect" and "sun_path=\"/" in args:
-                del near[fd]  # a named socket: the program's, or libc's
+            if call == "connect":
+                if 'sun_path="/' in args:
+                    del near[fd]  # a path: the program's, or libc's
+                else:
+                    seen += 1
+                continue
+            if call == "listen":
+                del near[fd]  # the shim's listener
                 continue
             if call == "close":
                 del near[fd]
