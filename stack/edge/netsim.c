@@ -133,6 +133,14 @@ int netsim_add_host(struct netsim *ns, const struct netsim_host_cfg *cfg)
 		return -ENOSPC;
 	h->cfg = *cfg;
 	list_init(&h->out);
+	if (cfg->route) {
+		if (ip_addr_parse(cfg->route, &sc.routes[0].dst))
+			return -EINVAL;
+		if (ip_addr_is4(&sc.routes[0].dst))
+			sc.routes[0].gw = ip_addr_v4(&(uint32_t){0});
+		sc.routes[0].plen = cfg->route_plen;
+		sc.num_routes = 1;
+	}
 	if (add_addr(h, &sc, cfg->addr4, 24) ||
 	    add_addr(h, &sc, cfg->addr6, 64) ||
 	    set_impair(&sc, cfg->impair, &in, &out))

@@ -22,8 +22,10 @@ struct netsim;
 
 struct netsim_host_cfg {
 	const char *addr4, *addr6; /* without prefix: /24 and /64; or NULL */
-	uint32_t mtu;		   /* 0: 1500 */
-	const char *impair;	   /* as impair.h has it; NULL: none */
+	const char *route; /* one more prefix that is on link; or NULL */
+	unsigned route_plen;
+	uint32_t mtu;	    /* 0: 1500 */
+	const char *impair; /* as impair.h has it; NULL: none */
 	bool offload;	/* gso packets cross whole, checksums stay partial */
 	nsec delay;	/* of the way out */
 	uint64_t rate;	/* bits a second, 0: no limit */

@@ -130,6 +130,9 @@ enum ip_verdict { IP_TAKEN, IP_NO_PROTO, IP_NO_PORT };
 enum ip_verdict ip_deliver(struct transport *tp, const struct ip_rx *rx,
 			   nsec now);
 
+/* Defined by transport/demux.c: has some socket joined the group @a? */
+bool ip_group_joined(const struct transport *tp, const struct ip_addr *a);
+
 /* An ICMP error about a packet we sent, delivered to the transport whose
  * header is quoted. */
 struct ip_error {

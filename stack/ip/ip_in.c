@@ -67,12 +67,15 @@ static bool is_source_ok(const struct ip *ip, const struct ip_addr *src,
 	return is_looped || scope != IP_SCOPE_LOCAL;
 }
 
-/* Multicast groups that every host is in: RFC 1112 4, RFC 4291 2.8. */
+/* Multicast groups that every host is in, RFC 1112 4 and RFC 4291 2.8, and
+ * those that a socket joined. */
 static bool is_our_group(const struct ip *ip, const struct ip_addr *dst)
 {
 	static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
 	static const uint8_t solicited[13] = {0xff, 2, [11] = 1, [12] = 0xff};
 
+	if (ip_group_joined(ip->tp, dst))
+		return true;
 	if (ip_addr_is4(dst))
 		return ip_addr_be32(dst) == 0xe0000001; /* 224.0.0.1 */
 	if (memcmp(dst->b, all_nodes, sizeof(all_nodes)) == 0)

@@ -30,6 +30,11 @@ unsigned link_tx_room(const struct link *l)
 	return LINK_TXQ_MAX - l->num_txq;
 }
 
+bool ip_group_joined(const struct transport *tp, const struct ip_addr *a)
+{
+	return false;
+}
+
 enum ip_verdict ip_deliver(struct transport *tp, const struct ip_rx *rx,
 			   nsec now)
 {

@@ -55,6 +55,11 @@ void ip_deliver_error(struct transport *tp, const struct ip_error *e, nsec now)
 		drop(tp->core, DROP_ICMP_NO_SOCK);
 }
 
+bool ip_group_joined(const struct transport *tp, const struct ip_addr *a)
+{
+	return udp_host_has_group(tp, a);
+}
+
 void link_tx_room_again(struct ip *ip, nsec now)
 {
 	tcp_tx_room(ip->tp->tcp, now);

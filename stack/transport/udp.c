@@ -723,21 +723,7 @@ static void deliver(struct ep *e, const struct ip_rx *rx,
 	}
 }
 
-/* The all-nodes groups, which every host is in (RFC 1112 7.2, RFC 4291 2.7.1)
- */
-static bool is_all_hosts(const struct ip_addr *a)
-{
-	static const struct ip_addr all6[] = {
-		{.b = {0xff, 0x01, [15] = 1}},
-		{.b = {0xff, 0x02, [15] = 1}},
-	};
-
-	if (ip_addr_is4(a))
-		return ip_addr_be32(a) == INADDR_ALLHOSTS_GROUP;
-	return ip_addr_eq(a, &all6[0]) || ip_addr_eq(a, &all6[1]);
-}
-
-static bool host_has_group(const struct transport *tp, const struct ip_addr *a)
+bool udp_host_has_group(const struct transport *tp, const struct ip_addr *a)
 {
 	struct list *n;
 
@@ -747,7 +733,7 @@ static bool host_has_group(const struct transport *tp, const struct ip_addr *a)
 			    a))
 			return true;
 	}
-	return is_all_hosts(a);
+	return false;
 }
 
 static struct udp_group *group_find(const struct ep *e, const struct ip_addr *a)
@@ -780,10 +766,6 @@ static void deliver_all(struct transport *tp, const struct ip_rx *rx,
 	struct ep *e = NULL;
 	unsigned num = 0;
 
-	if (is_mcast && !host_has_group(tp, &rx->dst)) {
-		drop(tp->core, DROP_IP_NOT_OURS);
-		return;
-	}
 	while ((e = port_next(tp, EP_UDP, r->dst_port, e))) {
 		/* a connected one has a source address, not the group's */
 		if (!port_addr_matches(e, &rx->dst))

@@ -68,6 +68,7 @@ int udp_push(struct ep *e, nsec now);
 void udp_tx_done(struct ep *e, uint32_t charge);
 
 int udp_group_join(struct ep *e, const struct ip_addr *group, uint32_t ifindex);
+bool udp_host_has_group(const struct transport *tp, const struct ip_addr *a);
 int udp_group_leave(struct ep *e, const struct ip_addr *group);
 
 #endif
