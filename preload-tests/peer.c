@@ -411,9 +411,12 @@ static void *sink_main(void *arg)
 {
 	struct job *j = arg;
 	uint64_t off = 0;
-	long n = recv_all(j->fd, &off, INT64_MAX);
+	char buf[65536];
 
-	if (n != j->len)
+	if (j->len < 0) /* whatever comes */
+		while (recv(j->fd, buf, sizeof(buf), 0) > 0)
+			;
+	else if (recv_all(j->fd, &off, INT64_MAX) != j->len)
 		j->wrong++;
 	close(j->fd);
 	return NULL;
