@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cc.h - congestion control: a const table of callbacks, picked by an enum
+ *
+ * A controller decides two numbers, in segments as TCP_INFO shows them: the
+ * window while all goes well and the threshold after a loss. When something is
+ * lost, and what is sent when, is not its business. Its state is a fixed place
+ * in the connection; no function pointer lives in the arena.
+ */
+#ifndef TCPSHIM_CC_H
+#define TCPSHIM_CC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/time.h"
+
+/* Values are what the tcp_congestion_control sysctl holds. */
+#define CC_ROWS(X)               \
+	X(RENO, "reno", cc_reno) \
+	X(CUBIC, "cubic", cc_cubic)
+
+enum cc_id {
+#define X(id, name, ops) CC_##id,
+	CC_ROWS(X)
+#undef X
+		CC_NUM
+};
+
+#define CC_SSTHRESH_NONE 0x7fffffffu /* slow start has no end yet */
+
+struct cubic {
+	uint32_t cnt;	    /* acked segments per segment of growth */
+	uint32_t last_max;  /* window before the last reduction */
+	uint32_t last_cwnd; /* when @cnt was computed, and for which window */
+	uint32_t origin;    /* the plateau of the curve */
+	uint32_t k;	    /* 1/1024 s from the epoch to the plateau */
+	uint32_t acked;	    /* segments in this epoch, for @reno */
+	uint32_t reno;	    /* what Reno would have by now */
+	nsec last_at, epoch_at; /* 0: no epoch */
+	nsec delay_min;		/* 0: not known */
+};
+
+/* What a controller may see and set. */
+struct cc {
+	uint32_t cwnd, ssthresh;
+	uint32_t cwnd_cnt; /* segments acked towards the next of growth */
+	uint32_t cwnd_clamp;
+	uint8_t id; /* enum cc_id */
+	union {
+		struct cubic cubic;
+		uint64_t room[12];
+	} u;
+};
+
+enum cc_event {
+	CC_TIMEOUT, /* a retransmission timeout begins */
+	CC_RESTART, /* first data after an idle time (RFC 5681 4.1) */
+};
+
+struct cc_ops {
+	const char *name;
+	void (*init)(struct cc *cc);
+	/* The window to fall to, called as a loss is found. */
+	uint32_t (*ssthresh)(struct cc *cc);
+	/* @acked segments are newly acknowledged, and the window was used. */
+	void (*grow)(struct cc *cc, uint32_t acked, nsec now);
+	/* A round trip was measured; may be NULL. */
+	void (*rtt)(struct cc *cc, nsec rtt, nsec now);
+	/* May be NULL. @idle: how long nothing was sent (CC_RESTART). */
+	void (*event)(struct cc *cc, enum cc_event ev, nsec idle, nsec now);
+};
+
+extern const struct cc_ops cc_reno, cc_cubic;
+
+const struct cc_ops *cc_ops(const struct cc *cc);
+/* Takes over @id, keeping the window. */
+void cc_switch(struct cc *cc, enum cc_id id);
+
+static inline bool cc_in_slow_start(const struct cc *cc)
+{
+	return cc->cwnd < cc->ssthresh;
+}
+
+/* Building blocks: RFC 5681 3.1. What of @acked slow start left over; one
+ * segment of growth for every @w acked. */
+uint32_t cc_slow_start(struct cc *cc, uint32_t acked);
+void cc_grow_linear(struct cc *cc, uint32_t w, uint32_t acked);
+
+#endif

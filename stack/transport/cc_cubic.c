@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cc_cubic.c - CUBIC (RFC 9438) in integers
+ *
+ * After a loss the window falls to beta times what it was (W_max) and then
+ * follows W(t) = C (t - K)^3 + W_max: steep, flat around W_max, steep again,
+ * in real time and so whatever the round trip. K is the time to get back to
+ * W_max, the cube root of W_max (1 - beta) / C. Where Reno would be faster its
+ * estimate is followed instead (RFC 9438 4.3).
+ *
+ * Time is in 1/1024 s, windows in segments. The controller hands cc.h's linear
+ * growth a divisor: so many acked segments for one of growth.
+ */
+#include "transport/cc.h"
+
+#include "base/util.h"
+
+#define BETA_NUM 717u /* 0.7 (RFC 9438 4.6), in 1/1024 */
+#define BETA_DEN 1024u
+#define TICK_SHIFT 10 /* 1024 ticks a second */
+#define RECOMPUTE_EVERY (SEC / 32)
+/* Windows and times beyond these are as good as these. */
+#define MAX_WINDOW 0x3fffffu
+#define MAX_TICKS (1u << 18)
+
+static uint64_t to_ticks(nsec t)
+{
+	return (uint64_t)(t / 1000) * (1u << TICK_SHIFT) / 1000000;
+}
+
+/* The largest r with r^3 <= @v, a bit at a time. */
+static uint32_t cube_root(uint64_t v)
+{
+	uint64_t r = 0;
+
+	for (int bit = 20; bit >= 0; bit--) {
+		uint64_t t = r | 1ull << bit;
+
+		if (t * t * t <= v)
+			r = t;
+	}
+	return (uint32_t)r;
+}
+
+static void init(struct cc *cc)
+{
+	cc->u.cubic = (struct cubic){0};
+}
+
+static uint32_t ssthresh(struct cc *cc)
+{
+	struct cubic *q = &cc->u.cubic;
+
+	q->epoch_at = 0;
+	/* fast convergence: lost before reaching W_max again (RFC 9438 4.7) */
+	if (cc->cwnd < q->last_max)
+		q->last_max =
+			(uint32_t)((uint64_t)cc->cwnd * (BETA_DEN + BETA_NUM) /
+				   (2 * BETA_DEN));
+	else
+		q->last_max = cc->cwnd;
+	return MAX((uint32_t)((uint64_t)cc->cwnd * BETA_NUM / BETA_DEN), 2u);
+}
+
+static void begin_epoch(struct cc *cc, uint32_t acked, nsec now)
+{
+	struct cubic *q = &cc->u.cubic;
+
+	q->epoch_at = MAX(now, 1);
+	q->acked = acked;
+	q->reno = cc->cwnd;
+	q->k = 0;
+	q->origin = cc->cwnd;
+	if (q->last_max > cc->cwnd) {
+		uint64_t gap = MIN(q->last_max - cc->cwnd, MAX_WINDOW);
+
+		/* K^3 = gap / C, C = 0.4 = 4/10; ticks are cubed: << 30 */
+		q->k = cube_root((gap << (3 * TICK_SHIFT)) / 4 * 10);
+		q->origin = q->last_max;
+	}
+}
+
+/* W(t) of RFC 9438 4.2, @t in ticks since the epoch began. */
+static uint32_t window_at(const struct cubic *q, uint64_t t)
+{
+	uint64_t d = t < q->k ? q->k - t : t - q->k;
+	uint64_t delta;
+
+	d = MIN(d, MAX_TICKS);
+	delta = (d * d * d / 10 * 4) >> (3 * TICK_SHIFT);
+	delta = MIN(delta, MAX_WINDOW);
+	if (t < q->k)
+		return q->origin > delta ? (uint32_t)(q->origin - delta) : 0;
+	return q->origin + (uint32_t)delta;
+}
+
+/* RFC 9438 4.3: alpha = 3 (1 - beta) / (1 + beta) a round trip, until W_max
+ * is reached; expressed as segments acked per segment of growth. */
+static void follow_reno(struct cc *cc)
+{
+	struct cubic *q = &cc->u.cubic;
+	uint64_t per = (uint64_t)cc->cwnd * (BETA_DEN + BETA_NUM) /
+		       (3 * (BETA_DEN - BETA_NUM));
+
+	per = MAX(per, 1u);
+	if (q->acked > per) {
+		q->reno += (uint32_t)(q->acked / per);
+		q->acked = (uint32_t)(q->acked % per);
+	}
+	if (q->reno > cc->cwnd)
+		q->cnt = MIN(q->cnt, MAX(cc->cwnd / (q->reno - cc->cwnd), 1u));
+}
+
+static void update(struct cc *cc, uint32_t acked, nsec now)
+{
+	struct cubic *q = &cc->u.cubic;
+	uint32_t target;
+
+	q->acked += acked;
+	if (q->epoch_at && q->last_cwnd == cc->cwnd &&
+	    now - q->last_at <= RECOMPUTE_EVERY)
+		return;
+	if (!q->epoch_at)
+		begin_epoch(cc, acked, now);
+	q->last_cwnd = cc->cwnd;
+	q->last_at = now;
+	/* the window of one round trip from now */
+	target = window_at(q, to_ticks(now + q->delay_min - q->epoch_at));
+	if (target > cc->cwnd)
+		q->cnt = cc->cwnd / (target - cc->cwnd);
+	else
+		q->cnt = 100 * cc->cwnd; /* next to nothing */
+	if (!q->last_max)
+		q->cnt = MIN(q->cnt, 20u); /* no loss seen yet: 5 % a trip */
+	follow_reno(cc);
+	/* at most half as much again in a round trip (RFC 9438 4.2) */
+	q->cnt = MAX(q->cnt, 2u);
+}
+
+static void grow(struct cc *cc, uint32_t acked, nsec now)
+{
+	if (cc_in_slow_start(cc)) {
+		acked = cc_slow_start(cc, acked);
+		if (!acked)
+			return;
+	}
+	update(cc, acked, now);
+	cc_grow_linear(cc, cc->u.cubic.cnt, acked);
+}
+
+static void rtt(struct cc *cc, nsec sample, nsec now)
+{
+	struct cubic *q = &cc->u.cubic;
+
+	if (!q->delay_min || sample < q->delay_min)
+		q->delay_min = sample;
+}
+
+static void event(struct cc *cc, enum cc_event ev, nsec idle, nsec now)
+{
+	struct cubic *q = &cc->u.cubic;
+
+	switch (ev) {
+	case CC_TIMEOUT:
+		init(cc);
+		break;
+	case CC_RESTART: /* the curve must not run while nothing is sent */
+		if (q->epoch_at)
+			q->epoch_at = MIN(q->epoch_at + idle, now);
+		break;
+	}
+}
+
+const struct cc_ops cc_cubic = {
+	.name = "cubic",
+	.init = init,
+	.ssthresh = ssthresh,
+	.grow = grow,
+	.rtt = rtt,
+	.event = event,
+};

@@ -1,0 +1,647 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tcp_conn.h - what a TCP connection looks like inside; private to this folder
+ *
+ * Windows of congestion are in segments, everything else in bytes. Sequence
+ * numbers compare through seq.h only. A connection owns one reference of its
+ * endpoint, and the endpoint points back until the connection is freed.
+ *
+ *	snd_una     snd_nxt    write_seq	rcv: copied_seq  rcv_nxt
+ *	   |  records  |  unsent  |		    |  rcvq  |  ofo
+ */
+#ifndef TCPSHIM_TCP_CONN_H
+#define TCPSHIM_TCP_CONN_H
+
+#include "base/seq.h"
+#include "sysctl.h"
+#include "transport/cc.h"
+#include "transport/tcp.h"
+#include "wire/tcp.h"
+
+/* Values are those of netinet/tcp.h, which TCP_INFO shows. */
+/* clang-format off */
+#define TCP_STATES(X)                                                          \
+	X(ESTABLISHED, 1) /* data both ways */                                 \
+	X(SYN_SENT, 2)	  /* our SYN is out; data may be written later */      \
+	X(SYN_RCVD, 3)	  /* both SYNs are out; ours is not acknowledged */    \
+	X(FIN_WAIT1, 4)	  /* we closed; our FIN is queued or sent */           \
+	X(FIN_WAIT2, 5)	  /* our FIN is acknowledged; peer may send */         \
+	X(TIME_WAIT, 6)	  /* only records are in this state, tcp_tw.c */       \
+	X(CLOSED, 7)	  /* over; received data may still be read */          \
+	X(CLOSE_WAIT, 8)  /* peer closed; we may send */                       \
+	X(LAST_ACK, 9)	  /* both closed, peer first; our FIN not acked */     \
+	X(LISTEN, 10)	  /* endpoints only, never a connection */             \
+	X(CLOSING, 11)	  /* both closed at once; our FIN not acked */
+/* clang-format on */
+
+enum tcp_state {
+#define X(name, v) TCPS_##name = v,
+	TCP_STATES(X)
+#undef X
+};
+#define TCPS_IN(c, mask) ((1u << (c)->state) & (mask))
+#define TCPS_BIT(s) (1u << TCPS_##s)
+#define TCPS_CAN_SEND                                                         \
+	(TCPS_BIT(ESTABLISHED) | TCPS_BIT(CLOSE_WAIT) | TCPS_BIT(FIN_WAIT1) | \
+	 TCPS_BIT(CLOSING) | TCPS_BIT(LAST_ACK))
+#define TCPS_CAN_RECV \
+	(TCPS_BIT(ESTABLISHED) | TCPS_BIT(FIN_WAIT1) | TCPS_BIT(FIN_WAIT2))
+
+#define TCP_DEF_MSS 536u   /* RFC 9293 3.7.1 */
+#define TCP_MIN_MSS 88u	   /* Linux's TCP_MIN_MSS */
+#define TCP_TS_OPT_LEN 12u /* two NOPs and the option */
+#define TCP_MAX_WSCALE 14u /* RFC 7323 2.3 */
+#define TCP_MAX_SEGS 64u   /* of one record: the width of its masks */
+#define TCP_MAX_PIECES 6u  /* slices of one frame */
+#define TCP_OUT_BUDGET 32u /* frames queued by one call */
+#define TCP_TXQ_SPARE 32u  /* places in the txq that data leaves to ACKs */
+#define TCP_DUP_THRESH 3u  /* RFC 6675 2 */
+#define TCP_RTO_INIT SEC   /* RFC 6298 2.1 */
+#define TCP_DELACK_MIN (40 * MSEC)
+#define TCP_DELACK_MAX (200 * MSEC)
+#define TCP_TW_LEN (60 * SEC)
+#define TCP_MAX_QUICKACKS 16u
+#define TCP_OFO_MAX 4096u  /* slices out of order, whatever their size */
+#define TCP_COPY_MAX 256u  /* copied under the lock at most */
+#define TCP_SLICE_COST 64u /* what a slice costs beside its bytes */
+#define TCP_RTT_NONE ((nsec)-1)
+
+/* Every deadline that a connection can have. */
+/* clang-format off */
+#define TCP_TIMERS(X)                                                          \
+	X(RTX, "retransmit")	/* oldest unacked byte, RFC 6298 */            \
+	X(PROBE, "probe")	/* nothing in flight, data waits: persist */   \
+	X(DELACK, "delayed-ack") /* RFC 1122 4.2.3.2 */                        \
+	X(KEEP, "keepalive")	/* RFC 1122 4.2.3.6 */                         \
+	X(FIN2, "fin-wait-2")	/* an orphan's patience */                     \
+	X(OUT, "output")	/* more to send than one call may */
+/* clang-format on */
+
+enum tcp_timer {
+#define X(id, name) TCP_T_##id,
+	TCP_TIMERS(X)
+#undef X
+		TCP_NUM_TIMERS
+};
+
+/* --- the table of tuples --- */
+
+struct tcp_key {
+	struct ip_addr laddr, raddr;
+	uint16_t lport, rport;
+	uint32_t tag; /* struct tcp_node's; not part of the name */
+};
+#define TCP_KEY_LEN offsetof(struct tcp_key, tag)
+
+enum tcp_node_kind { TCP_NODE_CONN, TCP_NODE_SYN, TCP_NODE_TW };
+
+struct tcp_node {
+	struct hnode h;
+	union {
+		struct tcp_key key;
+		struct {
+			uint8_t name[36];
+			uint8_t kind;	 /* enum tcp_node_kind */
+			uint8_t bits;	 /* TCP_SYN_*, TCP_TW_* */
+			uint8_t retries; /* SYN record: SYN-ACKs sent again */
+			uint8_t scales;	 /* shifts: peer's << 4 | ours */
+		};
+	};
+};
+_Static_assert(offsetof(struct tcp_node, kind) ==
+		       offsetof(struct tcp_node, key) + TCP_KEY_LEN,
+	       "kind and its like lie in the tag");
+
+/* Deadlines in records: 2^14 ns in 32 bits, compared as sequence numbers. */
+static inline uint32_t tcp_stamp(nsec t)
+{
+	return (uint32_t)((uint64_t)t >> 14);
+}
+
+#define TCP_SYN_TS 1
+#define TCP_SYN_SACK 2
+#define TCP_SYN_WSCALE 4
+#define TCP_SYN_ACKED 8 /* the handshake is over but nobody took it */
+
+struct tcp_syn {
+	struct tcp_node n;
+	struct list link;  /* tcp->synq[], by deadline */
+	uint32_t listener; /* index of its endpoint */
+	uint32_t iss, irs;
+	uint32_t ts_recent;
+	uint32_t due; /* tcp_stamp() */
+	uint16_t mss; /* the peer's */
+	uint16_t spare;
+};
+_Static_assert(sizeof(struct tcp_syn) <= 96, "design: SYN record");
+
+#define TCP_TW_TS 1
+#define TCP_TW_REUSEADDR 2
+#define TCP_TW_REUSEPORT 4
+
+struct tcp_tw {
+	struct tcp_node n;
+	struct list link; /* tcp->tw, by deadline */
+	uint32_t snd_nxt, rcv_nxt;
+	uint32_t ts_recent;
+	uint32_t began;	 /* tcp_stamp() */
+	uint32_t due;	 /* tcp_stamp() */
+	uint16_t window; /* as on the wire */
+	uint8_t tos;
+	uint8_t oow; /* when the last answer was given, in 268 ms */
+};
+_Static_assert(sizeof(struct tcp_tw) <= 96, "design: TIME-WAIT record");
+
+/* Who holds a local port without being in the port table: children of
+ * listeners and TIME-WAIT records. bind(2) wants to know. */
+struct tcp_port {
+	uint32_t all;
+	uint32_t no_addr, no_port; /* without SO_REUSEADDR, SO_REUSEPORT */
+};
+struct tcp_port_page {
+	uint32_t used;
+	struct tcp_port v[1024];
+};
+
+#define TCP_NUM_SYNQ 8 /* by SYN-ACKs sent; the last keeps its interval */
+
+struct tcp {
+	struct transport *tp;
+	struct core *core;
+	struct htab tuples;  /* struct tcp_node */
+	struct list conns;   /* every struct tcp_conn */
+	struct list listens; /* every struct tcp_listen */
+	struct list owed;    /* connections to look at as the batch ends */
+	struct list wait;    /* connections that the txq had no room for */
+	struct list lends;   /* struct tcp_lend: memory with the caller */
+	struct list synq[TCP_NUM_SYNQ];
+	struct list tw;
+	uint32_t num_tw;
+	struct tcp_port_page *ports[64]; /* by local port; NULL: nobody there */
+	struct timer timer;		 /* TIMER_TCP_TABLE */
+	nsec challenge_at; /* RFC 5961 7: this second's allowance */
+	uint32_t challenge_left;
+};
+
+struct tcp_listen {
+	struct list link; /* tcp->listens */
+	struct ep *ep;
+	struct list acceptq; /* tcp_conn.accept_link, in order of arrival */
+	uint32_t num_accept, backlog;
+	uint32_t num_syn;
+};
+
+/* --- send side --- */
+
+/* Bytes of the stream: part of one chunk. */
+struct tcp_slice {
+	struct list node; /* conn->stream */
+	struct chunk *c;  /* holds a reference */
+	uint8_t *p;
+	uint32_t seq, len;
+};
+
+/* One frame that was sent: at most 64 segments of mss bytes each. */
+struct tcp_rec {
+	struct list node;     /* conn->recs: by sequence number */
+	struct list sent;     /* conn->sent: by time of the last transmission */
+	struct tcp_slice *sl; /* where its first byte is; NULL without data */
+	uint32_t seq, len;    /* payload bytes; SYN and FIN count besides */
+	uint16_t mss;
+	uint8_t flags;	/* TCP_SYN, TCP_FIN, TCP_PSH */
+	uint8_t num_tx; /* times sent, saturating */
+	uint8_t num_segs;
+	bool is_rtx; /* sent again, and that copy may be in flight */
+	bool app_limited;
+	uint64_t sacked, lost; /* one bit a segment */
+	nsec first_at, last_at;
+	/* as this was sent (draft-cheng-iccrg-delivery-rate-estimation) */
+	uint64_t delivered;
+	nsec delivered_at, first_tx_at;
+};
+
+static inline uint32_t rec_end(const struct tcp_rec *r)
+{
+	return r->seq + r->len + !!(r->flags & TCP_SYN) +
+	       !!(r->flags & TCP_FIN);
+}
+
+/* Memory with a caller between begin and commit. */
+struct tcp_rslice;
+struct tcp_lend {
+	struct list link;	     /* tcp->lends */
+	struct tcp_conn *conn;	     /* NULL: it died meanwhile */
+	struct chunk *c[SPAN_MAX_V]; /* sending: one a vector */
+	uint32_t num, bytes;
+	bool has_tail; /* c[0] is the tail that others may not extend */
+	bool is_recv, is_peek;
+	struct list
+		slices; /* receiving: struct tcp_rslice taken off the queue */
+};
+
+/* --- receive side --- */
+
+/* Received bytes, in a frame or, gathered, in a chunk. */
+struct tcp_rslice {
+	struct list node; /* conn->rcvq, conn->ofo, lend->slices */
+	struct buf *b;	  /* holds a reference */
+	uint8_t *p;
+	uint32_t seq, len;
+	uint32_t charge; /* to ep->rx_mem */
+	bool fin;	 /* ofo: a FIN follows the bytes */
+	bool is_gather;	 /* @b is a chunk that small payloads are copied to */
+};
+
+enum tcp_ca { /* as TCP_INFO shows them */
+	      CA_OPEN,
+	      CA_DISORDER, /* duplicate ACKs, not enough to act on */
+	      CA_CWR,
+	      CA_RECOVERY, /* fast recovery until @high_seq */
+	      CA_LOSS,	   /* after a timeout, until @high_seq */
+};
+
+/* What of an ACK is owed. */
+#define TCP_OWE_ACK 1 /* something came: delayed or by count */
+#define TCP_OWE_NOW 2 /* at once */
+
+struct tcp_rate {	    /* of the last sample taken */
+	uint32_t delivered; /* segments */
+	nsec interval;	    /* over this time; 0: none */
+	bool app_limited;
+};
+
+struct tcp_conn {
+	struct tcp_node node; /* tcp->tuples; key is the connection's name */
+	struct tcp *t;
+	struct ep *ep;
+	struct timer timer; /* TIMER_TCP_CONN: the earliest of @at */
+	nsec at[TCP_NUM_TIMERS];
+	struct list link;	   /* tcp->conns */
+	struct list owed_link;	   /* tcp->owed */
+	struct list wait_link;	   /* tcp->wait */
+	struct list accept_link;   /* listen->acceptq */
+	struct tcp_listen *parent; /* while on its acceptq */
+
+	uint8_t state; /* enum tcp_state; tcp_set_state() alone writes it */
+	bool in_table;
+	bool is_orphan;	 /* no owner left */
+	bool fin_rcvd;	 /* peer's FIN is in sequence */
+	bool fin_queued; /* ours stands at write_seq */
+	bool fin_sent;
+	bool is_reset; /* peer's RST, or given up: why it is CLOSED */
+	bool was_established;
+	bool is_passive;
+	bool holds_port; /* counted in tcp->ports */
+	uint32_t flow;	 /* IPv6 flow label */
+
+	/* options agreed in the SYNs */
+	bool ts_ok, sack_ok, wscale_ok;
+	uint8_t snd_wscale, rcv_wscale;
+	uint16_t mss_clamp; /* peer's MSS option */
+	uint16_t advmss;    /* ours */
+	uint16_t mss_cache; /* payload of a segment, options but SACK off */
+	uint32_t pmtu;
+
+	/* send sequence */
+	uint32_t iss, snd_una, snd_nxt, write_seq;
+	uint32_t snd_wnd, snd_wl1, max_window;
+	uint32_t snd_up;   /* urgent data ends here; == snd_una: none */
+	uint32_t snd_sml;  /* end of the last small segment (Minshall) */
+	uint32_t push_seq; /* PSH on the segment that reaches it */
+	bool more_coming;  /* last commit said MSG_MORE */
+
+	/* send buffer */
+	struct list stream;	  /* struct tcp_slice */
+	struct tcp_slice *snd_sl; /* where snd_nxt is; NULL: at the end */
+	struct chunk *tail;	  /* may be extended; holds a reference */
+	bool tail_lent;
+	uint32_t snd_mem; /* charged to ep->sndbuf */
+	bool nospace;	  /* a writer was refused: tell it */
+
+	/* transmit records */
+	struct list recs, sent;
+	struct tcp_rec *hint_sack; /* last block of a scan ended here */
+	struct tcp_rec *hint_lost; /* everything before it is judged */
+	struct tcp_rec *hint_rtx;  /* nothing to resend before it */
+	uint32_t packets_out, sacked_out, lost_out, retrans_out;
+	uint32_t num_recs;
+
+	/* congestion and recovery */
+	struct cc cc;
+	uint8_t ca; /* enum tcp_ca */
+	bool is_cwnd_limited;
+	uint32_t high_seq;    /* snd_nxt as recovery began */
+	uint32_t high_sacked; /* end of the highest SACK */
+	uint32_t prior_ssthresh;
+	uint32_t max_packets_out, max_packets_seq;
+	bool must_resend; /* recovery begins: one resend, whatever the pipe */
+	struct tcp_sack_block sack_seen[TCP_MAX_SACK];
+	uint8_t num_sack_seen;
+	nsec newest_at; /* sent_at of the last sent one that arrived */
+	uint64_t delivered;
+	nsec delivered_at, first_tx_at;
+	uint64_t app_limited; /* delivered when the limit is over; 0: none */
+	struct tcp_rate rate;
+	nsec last_sent_at; /* data */
+	nsec cwnd_used_at;
+
+	/* round trip and retransmission, RFC 6298 */
+	nsec srtt, mdev, mdev_max, rttvar, rto;
+	uint32_t rtt_seq;
+	nsec min_rtt, min_rtt_at;
+	uint8_t backoff;
+	uint8_t retransmits; /* timeouts in a row */
+	uint8_t total_rto;
+	uint8_t probes_out, keep_probes;
+	nsec retrans_at; /* first resend of what is not acked; 0: none */
+	nsec probes_at;	 /* first unanswered probe */
+	nsec syn_at;	 /* our first SYN or SYN-ACK */
+
+	/* receive sequence */
+	uint32_t irs, rcv_nxt, rcv_wup, rcv_wnd, copied_seq;
+	uint32_t window_clamp, rcv_ssthresh;
+	uint32_t rcv_mss; /* guess at the peer's segment size */
+	struct list rcvq, ofo;
+	uint32_t num_ofo;
+	struct tcp_rslice *ofo_hint;		   /* the last one inserted */
+	struct tcp_sack_block sacks[TCP_MAX_SACK]; /* newest first */
+	uint8_t num_sacks;
+	bool has_dsack;
+	struct tcp_sack_block dsack;
+	uint32_t ts_recent;
+	nsec ts_recent_at;
+	uint32_t ts_off;
+	uint8_t urg_state; /* 0 or TCP_URG_* */
+	uint8_t urg_byte;
+	uint32_t urg_seq;
+	uint32_t win_ratio; /* payload per true size, in 1/256 */
+
+	/* acknowledging */
+	uint8_t owe;	      /* TCP_OWE_* */
+	uint8_t quick;	      /* ACKs to send without delay */
+	bool pingpong;	      /* the user answers: an ACK can wait for that */
+	uint32_t owed_frames; /* with data, since the last ACK */
+	nsec ato;
+	nsec last_rcv_at; /* data */
+	nsec heard_at;	  /* anything acceptable */
+	nsec oow_at;	  /* last ACK sent for something unacceptable */
+
+	/* receive buffer autotuning */
+	nsec rcv_rtt;
+	nsec rcvq_at;
+	uint32_t rcvq_seq, rcvq_space;
+	uint32_t rcv_rtt_ecr;
+
+	/* counters for TCP_INFO */
+	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
+	uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
+	uint32_t total_retrans, dsack_dups, num_ooo;
+	nsec ack_rcvd_at, ack_sent_at, busy_since, busy;
+};
+
+#define TCP_URG_NOTYET 1
+#define TCP_URG_VALID 2
+#define TCP_URG_READ 3
+
+static inline const struct sysctl_values *tcp_sysctl(const struct tcp_conn *c)
+{
+	return c->t->core->sysctl;
+}
+
+static inline struct arena *tcp_arena(const struct tcp_conn *c)
+{
+	return c->t->core->arena;
+}
+
+/* A segment that has been parsed. */
+struct tcp_seg {
+	const struct ip_rx *rx;
+	struct tcp_repr r;
+	const uint8_t *data;
+	uint32_t seq, end; /* SYN and FIN count */
+	uint32_t len;	   /* payload */
+	uint32_t segs;	   /* as sent by the peer, before they were joined */
+	uint32_t iss;	   /* a SYN over a TIME-WAIT: begin beyond it; else 0 */
+	bool gone;	   /* the connection was freed on the way */
+	nsec now;
+};
+
+/* --- tcp.c: life --- */
+void tcp_set_state(struct tcp_conn *c, enum tcp_state s);
+struct tcp_conn *tcp_conn_new(struct ep *e, nsec now); /* or NULL */
+/* Before a SYN or SYN-ACK: MSS, window and buffers from the endpoint. */
+void tcp_conn_setup(struct tcp_conn *c, nsec now);
+/* After the options are agreed: IW, buffers, MSS. */
+void tcp_conn_established(struct tcp_conn *c, nsec now);
+/* CLOSED now; frees it if nobody owns it. @err: positive errno for the owner,
+ * 0 for a clean end. True: it is gone. */
+bool tcp_done(struct tcp_conn *c, int err, nsec now);
+void tcp_conn_free(struct tcp_conn *c);
+void tcp_ready(struct tcp_conn *c, bool edge_in, bool edge_out);
+int tcp_tuple_insert(struct tcp *t, struct tcp_node *n);
+void tcp_tuple_remove(struct tcp *t, struct tcp_node *n);
+struct tcp_node *tcp_tuple_find(struct tcp *t, const struct tcp_key *k);
+/* @d +1 or -1: one more or less on @port, with these TCP_TW_REUSE* bits. */
+void tcp_port_count(struct tcp *t, uint16_t port, unsigned bits, int d);
+unsigned tcp_reuse_bits(const struct ep *e);
+uint32_t tcp_iss(struct tcp *t, const struct tcp_key *k, nsec now);
+uint32_t tcp_ts_off(struct tcp *t, const struct tcp_key *k);
+static inline uint32_t tcp_ts_now(uint32_t off, nsec now)
+{
+	return (uint32_t)(now / MSEC) + off;
+}
+void tcp_table_rearm(struct tcp *t, nsec now);
+#ifdef TCPSHIM_DEBUG_CHECKS
+void tcp_check(const struct tcp_conn *c);
+#else
+static inline void tcp_check(const struct tcp_conn *c)
+{
+}
+#endif
+
+/* --- tcp_in.c --- */
+/* The segment that completes a handshake, for a child just made. */
+void tcp_conn_in(struct tcp_conn *c, struct tcp_seg *s);
+/* Is there an answer to a bad segment allowed now (tcp_invalid_ratelimit)? */
+bool tcp_oow_allowed(struct tcp_conn *c, nsec now);
+void tcp_challenge_ack(struct tcp_conn *c, bool is_syn, nsec now);
+
+/* --- tcp_ack.c: what an ACK does to the send side --- */
+/* False: the segment is to be dropped. */
+bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s);
+void tcp_enter_loss(struct tcp_conn *c, nsec now);
+void tcp_simple_retransmit(struct tcp_conn *c, nsec now);
+static inline uint32_t tcp_in_flight(const struct tcp_conn *c)
+{
+	return c->packets_out - c->sacked_out - c->lost_out + c->retrans_out;
+}
+
+/* --- tcp_syn.c --- */
+/* The window of a SYN, and the shift that it will need (Linux's
+ * tcp_select_initial_window()). @clamp: what it may ever grow to. */
+uint32_t tcp_initial_window(const struct ep *e, uint32_t mss, uint8_t *wscale,
+			    uint32_t *clamp);
+void tcp_listen_in(struct tcp_listen *l, struct tcp_seg *s);
+void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s);
+void tcp_syn_error(struct tcp *t, struct tcp_syn *q, uint32_t seq);
+void tcp_syn_forget(struct tcp *t, struct tcp_syn *q);
+void tcp_syn_timer(struct tcp *t, nsec now);
+nsec tcp_syn_next_at(const struct tcp *t, nsec now);
+struct tcp_listen *tcp_syn_listener(struct tcp *t, const struct tcp_syn *q);
+
+/* --- tcp_tw.c --- */
+/* The connection goes on as a record; the caller then ends it. */
+void tcp_tw_enter(struct tcp_conn *c, nsec now);
+/* True: the segment is a SYN that may open the tuple anew; the record is gone
+ * and @iss is beyond what it used. */
+bool tcp_tw_in(struct tcp *t, struct tcp_tw *w, struct tcp_seg *s,
+	       uint32_t *iss);
+void tcp_tw_free(struct tcp *t, struct tcp_tw *w);
+bool tcp_tw_may_reuse(const struct tcp *t, const struct tcp_tw *w, nsec now);
+void tcp_tw_timer(struct tcp *t, nsec now);
+nsec tcp_tw_next_at(const struct tcp *t, nsec now);
+void tcp_tw_fini(struct tcp *t);
+
+/* --- tcp_out.c --- */
+/* Sends what may be sent now. */
+void tcp_out(struct tcp_conn *c, nsec now);
+/* The same with Nagle and cork off for what is queued. */
+void tcp_out_push(struct tcp_conn *c, nsec now);
+int tcp_send_ack(struct tcp_conn *c, nsec now);
+void tcp_send_rst(struct tcp_conn *c, nsec now);
+int tcp_send_syn(struct tcp_conn *c, nsec now);
+void tcp_send_fin(struct tcp_conn *c, nsec now); /* queues it, and sends */
+/* Window probe or keepalive: an old sequence number, no data. */
+int tcp_send_probe(struct tcp_conn *c, nsec now);
+/* Persist: a piece of data if the window has any room, else a probe. */
+int tcp_send_wakeup(struct tcp_conn *c, nsec now);
+/* Resends the first record that is not acked, at once. 0 or -errno. */
+int tcp_resend_head(struct tcp_conn *c, nsec now);
+uint32_t tcp_out_mss(const struct tcp_conn *c); /* of a data segment now */
+void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu);
+uint32_t tcp_mss_of_mtu(const struct tcp_key *k, uint32_t mtu);
+/* The window to advertise, unscaled; may raise rcv_wnd when it is sent. */
+uint32_t tcp_select_window(const struct tcp_conn *c);
+/* A segment that belongs to no connection: RST, TIME-WAIT's ACK, SYN-ACK. */
+void tcp_send_bare(struct tcp *t, const struct tcp_key *k, struct tcp_repr *r,
+		   uint8_t tos, uint8_t ttl, nsec now);
+/* RFC 9293 3.10.7.1: the RST that answers @s. */
+void tcp_answer_rst(struct tcp *t, const struct tcp_seg *s);
+struct tcp_key tcp_seg_key(const struct tcp_seg *s);
+
+/* --- tcp_rec.c --- */
+struct tcp_rec *tcp_rec_new(struct tcp_conn *c, nsec now); /* not on a list */
+void tcp_rec_sent(struct tcp_conn *c, struct tcp_rec *r, bool again, nsec now);
+void tcp_rec_free(struct tcp_conn *c, struct tcp_rec *r);
+/* Cuts at @seq, which is on a segment boundary: the second part, or NULL. */
+struct tcp_rec *tcp_rec_split(struct tcp_conn *c, struct tcp_rec *r,
+			      uint32_t seq);
+/* Joins @r with sacked neighbours. */
+void tcp_rec_merge(struct tcp_conn *c, struct tcp_rec *r);
+/* Bytes before @una are gone: @r begins there now. Segments acked. */
+uint32_t tcp_rec_trim(struct tcp_conn *c, struct tcp_rec *r, uint32_t una);
+void tcp_rec_resegment(struct tcp_conn *c, struct tcp_rec *r, uint16_t mss);
+void tcp_rec_set_lost(struct tcp_conn *c, struct tcp_rec *r, uint64_t mask);
+void tcp_rec_clear_rtx(struct tcp_conn *c, struct tcp_rec *r);
+void tcp_recs_free(struct tcp_conn *c);
+static inline uint64_t rec_all(const struct tcp_rec *r)
+{
+	return r->num_segs >= 64 ? ~0ull : (1ull << r->num_segs) - 1;
+}
+static inline uint32_t rec_count(uint64_t mask)
+{
+	return (uint32_t)__builtin_popcountll(mask);
+}
+static inline struct tcp_rec *rec_next(const struct tcp_conn *c,
+				       const struct tcp_rec *r)
+{
+	return r->node.next == &c->recs
+		       ? NULL
+		       : list_entry(r->node.next, struct tcp_rec, node);
+}
+static inline struct tcp_rec *rec_prev(const struct tcp_conn *c,
+				       const struct tcp_rec *r)
+{
+	return r->node.prev == &c->recs
+		       ? NULL
+		       : list_entry(r->node.prev, struct tcp_rec, node);
+}
+
+/* --- tcp_sack.c --- */
+struct tcp_sacked {
+	uint32_t segs;	/* newly sacked */
+	nsec newest_at; /* when the last sent of them was sent */
+	nsec rtt_at;	/* first_at of one sent once; 0: none */
+	bool is_dsack;
+	/* snapshot of the last sent of what was delivered */
+	bool has_rate, app_limited;
+	uint64_t prior_delivered;
+	nsec prior_at, prior_tx_at, sent_at;
+};
+void tcp_sack_note(struct tcp_sacked *out, const struct tcp_rec *r);
+/* Marks what the peer has. */
+void tcp_sack_in(struct tcp_conn *c, const struct tcp_seg *s,
+		 struct tcp_sacked *out);
+/* RFC 6675 IsLost(): marks what has enough sacked above it. */
+void tcp_sack_mark_lost(struct tcp_conn *c);
+/* Copies sent again, overtaken by what was sent later: lost too. */
+void tcp_sack_mark_rtx_lost(struct tcp_conn *c);
+void tcp_sack_forget(struct tcp_conn *c); /* the peer has reneged */
+/* Receiver: queues @s out of order. True: taken. */
+bool tcp_ofo_insert(struct tcp_conn *c, struct tcp_seg *s);
+/* Moves what has become contiguous to the receive queue; true: a FIN too. */
+bool tcp_ofo_drain(struct tcp_conn *c);
+void tcp_ofo_free(struct tcp_conn *c);
+bool tcp_ofo_prune(struct tcp_conn *c); /* drops the highest; true: some */
+void tcp_dsack_set(struct tcp_conn *c, uint32_t start, uint32_t end);
+void tcp_dsack_extend(struct tcp_conn *c, uint32_t start, uint32_t end);
+/* Blocks for an ACK, D-SACK first; how many of at most @max. */
+unsigned tcp_sack_blocks(const struct tcp_conn *c, struct tcp_sack_block *b,
+			 unsigned max);
+
+/* --- tcp_rtt.c --- */
+void tcp_rtt_sample(struct tcp_conn *c, nsec rtt, nsec now);
+nsec tcp_rto_min(const struct tcp_conn *c);
+nsec tcp_rto_max(const struct tcp_conn *c);
+void tcp_rto_update(struct tcp_conn *c); /* from srtt and rttvar */
+/* How long @retries doublings from @base last, as Linux counts. */
+nsec tcp_model_timeout(const struct tcp_conn *c, unsigned retries, nsec base);
+void tcp_rate_sent(struct tcp_conn *c, struct tcp_rec *r, nsec now);
+
+/* --- tcp_timer.c --- */
+void tcp_timer_set(struct tcp_conn *c, enum tcp_timer t, nsec at);
+static inline void tcp_timer_stop(struct tcp_conn *c, enum tcp_timer t)
+{
+	c->at[t] = TIME_NEVER;
+}
+void tcp_timer_sync(struct tcp_conn *c); /* the heap follows @at */
+void tcp_timer_rtx_restart(struct tcp_conn *c, nsec now);
+void tcp_timer_keep_changed(struct tcp_conn *c, nsec now);
+void tcp_timer_delack(struct tcp_conn *c, nsec now);
+nsec tcp_keep_idle(const struct tcp_conn *c);
+nsec tcp_fin2_len(const struct tcp_conn *c);
+
+/* --- tcp_buf.c --- */
+uint32_t tcp_snd_room(const struct tcp_conn *c);
+bool tcp_snd_is_writeable(const struct tcp_conn *c);
+void tcp_snd_acked(struct tcp_conn *c); /* frees the stream below snd_una */
+void tcp_snd_free(struct tcp_conn *c);
+void tcp_sndbuf_grow(struct tcp_conn *c);
+struct tcp_slice *tcp_slice_next(const struct tcp_conn *c,
+				 const struct tcp_slice *s);
+/* Queues bytes [@seq, @seq + @len) of @s in order. False: no room. */
+bool tcp_rcv_queue(struct tcp_conn *c, struct tcp_seg *s);
+struct tcp_rslice *tcp_rslice_new(struct tcp_conn *c, struct tcp_seg *s,
+				  uint32_t seq, uint32_t len);
+void tcp_rslice_free(struct tcp_conn *c, struct tcp_rslice *r);
+void tcp_rcv_free(struct tcp_conn *c);
+uint32_t tcp_rcv_avail(const struct tcp_conn *c); /* readable now */
+bool tcp_rcv_has_room(const struct tcp_conn *c);
+uint32_t tcp_win_from_space(const struct tcp_conn *c, uint32_t space);
+void tcp_rcv_rtt(struct tcp_conn *c, const struct tcp_seg *s);
+void tcp_rcv_space_adjust(struct tcp_conn *c, nsec now);
+void tcp_rcv_grow_window(struct tcp_conn *c, uint32_t len);
+void tcp_lend_orphan(struct tcp_conn *c);
+void tcp_lends_free(struct tcp *t);
+
+#endif

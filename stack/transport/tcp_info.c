@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tcp_info.c - TCP_INFO: what a connection is doing, in true values
+ *
+ * The layout is Linux's struct tcp_info, the newest that the headers know; the
+ * socket layer copies as much of it as the caller has room for.
+ */
+#include "transport/tcp.h"
+
+#include <linux/tcp.h>
+
+#include "base/util.h"
+#include "transport/tcp_conn.h"
+
+static uint32_t to_us(nsec t)
+{
+	return (uint32_t)MIN(t / USEC, (nsec)UINT32_MAX);
+}
+
+static uint32_t ms_since(nsec then, nsec now)
+{
+	return then ? (uint32_t)((now - then) / MSEC) : 0;
+}
+
+static void fill_state(const struct tcp_conn *c, struct tcp_info *i)
+{
+	i->tcpi_state = c->state;
+	i->tcpi_ca_state = c->ca;
+	i->tcpi_retransmits = c->retransmits;
+	i->tcpi_probes = c->packets_out ? 0 : c->probes_out + c->keep_probes;
+	i->tcpi_backoff = c->backoff;
+	i->tcpi_options = (uint8_t)((c->ts_ok ? TCPI_OPT_TIMESTAMPS : 0) |
+				    (c->sack_ok ? TCPI_OPT_SACK : 0) |
+				    (c->wscale_ok ? TCPI_OPT_WSCALE : 0));
+	i->tcpi_snd_wscale = c->snd_wscale & 15;
+	i->tcpi_rcv_wscale = c->rcv_wscale & 15;
+	i->tcpi_delivery_rate_app_limited = c->rate.app_limited;
+}
+
+static void fill_times(const struct tcp_conn *c, struct tcp_info *i, nsec now)
+{
+	i->tcpi_rto = to_us(c->rto);
+	i->tcpi_ato = to_us(c->ato);
+	i->tcpi_rtt = to_us(c->srtt);
+	i->tcpi_rttvar = to_us(c->mdev);
+	i->tcpi_rcv_rtt = to_us(c->rcv_rtt);
+	i->tcpi_min_rtt = c->min_rtt ? to_us(c->min_rtt) : ~0u;
+	i->tcpi_last_data_sent = ms_since(c->last_sent_at, now);
+	i->tcpi_last_data_recv = ms_since(c->last_rcv_at, now);
+	i->tcpi_last_ack_recv = ms_since(c->ack_rcvd_at, now);
+	i->tcpi_last_ack_sent = 0; /* Linux: not remembered */
+}
+
+static void fill_sender(const struct tcp_conn *c, struct tcp_info *i)
+{
+	i->tcpi_snd_mss = tcp_out_mss(c);
+	i->tcpi_unacked = c->packets_out;
+	i->tcpi_sacked = c->sacked_out;
+	i->tcpi_lost = c->lost_out;
+	i->tcpi_retrans = c->retrans_out;
+	i->tcpi_total_retrans = c->total_retrans;
+	i->tcpi_pmtu = c->pmtu;
+	i->tcpi_snd_ssthresh = c->cc.ssthresh;
+	i->tcpi_snd_cwnd = c->cc.cwnd;
+	i->tcpi_reordering = TCP_DUP_THRESH;
+	i->tcpi_pacing_rate = c->ep->max_pacing;
+	i->tcpi_max_pacing_rate = c->ep->max_pacing;
+	i->tcpi_bytes_acked = c->bytes_acked;
+	i->tcpi_segs_out = c->segs_out;
+	i->tcpi_data_segs_out = c->data_segs_out;
+	i->tcpi_notsent_bytes = c->write_seq - c->snd_nxt;
+	i->tcpi_bytes_sent = c->bytes_sent + c->bytes_retrans;
+	i->tcpi_bytes_retrans = c->bytes_retrans;
+	i->tcpi_dsack_dups = c->dsack_dups;
+	i->tcpi_snd_wnd = c->snd_wnd;
+	i->tcpi_delivered = (uint32_t)c->delivered;
+	if (c->rate.interval > 0)
+		i->tcpi_delivery_rate = (uint64_t)c->rate.delivered *
+					c->mss_cache * (uint64_t)SEC /
+					(uint64_t)c->rate.interval;
+}
+
+static void fill_receiver(const struct tcp_conn *c, struct tcp_info *i)
+{
+	i->tcpi_rcv_mss = c->rcv_mss;
+	i->tcpi_advmss = c->advmss;
+	i->tcpi_rcv_ssthresh = c->rcv_ssthresh;
+	i->tcpi_rcv_space = c->rcvq_space;
+	i->tcpi_bytes_received = c->bytes_received;
+	i->tcpi_segs_in = c->segs_in;
+	i->tcpi_data_segs_in = c->data_segs_in;
+	i->tcpi_rcv_ooopack = c->num_ooo;
+}
+
+void tcp_get_info(const struct ep *e, struct tcp_info *info, nsec now)
+{
+	const struct tcp_conn *c = e->tcp;
+
+	*info = (struct tcp_info){.tcpi_state = tcp_state(e)};
+	if (e->listen) { /* inet_diag's reading of a listener */
+		info->tcpi_unacked = e->listen->num_accept;
+		info->tcpi_sacked = e->listen->backlog;
+		return;
+	}
+	if (!c)
+		return;
+	fill_state(c, info);
+	fill_times(c, info, now);
+	fill_sender(c, info);
+	fill_receiver(c, info);
+}

@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tcp_sack.c - the scoreboard (RFC 2018, 6675) and the out-of-order queue
+ *
+ * Sender: SACK blocks become bits of transmit records. Blocks mostly continue
+ * where the last ones ended, so a scan starts at the nearer of the hint and the
+ * head. A segment is lost when three segments above it are sacked; what has
+ * been judged is not looked at again.
+ *
+ * Receiver: out-of-order data is a list of slices by sequence number without
+ * overlap; arrivals mostly follow the last one, which the hint remembers.
+ */
+#include "base/util.h"
+#include "transport/tcp_conn.h"
+
+#define MAX_RTX_SCAN 64 /* records looked at for lost resends, a call */
+
+/* --- sender --- */
+
+static struct tcp_rec *scan_start(const struct tcp_conn *c, uint32_t seq)
+{
+	struct tcp_rec *r = c->hint_sack;
+
+	if (!r)
+		r = list_first(&c->recs, struct tcp_rec, node);
+	while (r && seq_gt(r->seq, seq)) {
+		struct tcp_rec *o = rec_prev(c, r);
+
+		if (!o)
+			break;
+		r = o;
+	}
+	return r;
+}
+
+/* The segments of @r that lie wholly within [@start, @end). */
+static uint64_t covered(const struct tcp_rec *r, uint32_t start, uint32_t end)
+{
+	uint32_t first = 0, last = r->num_segs;
+
+	if (seq_geq(end, rec_end(r)))
+		end = rec_end(r);
+	else
+		last = seq_gt(end, r->seq) ? (end - r->seq) / r->mss : 0;
+	if (seq_gt(start, r->seq))
+		first = DIV_ROUND_UP(start - r->seq, r->mss);
+	if (first >= last)
+		return 0;
+	return (last >= 64 ? ~0ull : (1ull << last) - 1) &
+	       ~((1ull << first) - 1);
+}
+
+void tcp_sack_note(struct tcp_sacked *out, const struct tcp_rec *r)
+{
+	out->newest_at = MAX(out->newest_at, r->last_at);
+	if (r->num_tx == 1 && (!out->rtt_at || r->first_at > out->rtt_at))
+		out->rtt_at = r->first_at;
+	if (out->has_rate && r->delivered < out->prior_delivered)
+		return;
+	out->has_rate = true;
+	out->app_limited = r->app_limited;
+	out->prior_delivered = r->delivered;
+	out->prior_at = r->delivered_at;
+	out->prior_tx_at = r->first_tx_at;
+	out->sent_at = r->last_at;
+}
+
+static void sack_rec(struct tcp_conn *c, struct tcp_rec *r, uint64_t mask,
+		     struct tcp_sacked *out)
+{
+	uint32_t n;
+
+	mask &= ~r->sacked;
+	if (!mask)
+		return;
+	tcp_sack_note(out, r);
+	n = rec_count(mask);
+	c->lost_out -= rec_count(r->lost & mask);
+	r->lost &= ~mask;
+	r->sacked |= mask;
+	c->sacked_out += n;
+	if (r->is_rtx)
+		c->retrans_out -= n;
+	out->segs += n;
+	if (r->sacked == rec_all(r)) {
+		list_remove(&r->sent); /* it can't be overtaken any more */
+		if (r->is_rtx)
+			r->is_rtx = false;
+	}
+}
+
+static void sack_block(struct tcp_conn *c, uint32_t start, uint32_t end,
+		       struct tcp_sacked *out)
+{
+	struct tcp_rec *r = scan_start(c, start), *last = NULL;
+
+	while (r && seq_lt(r->seq, end)) {
+		struct tcp_rec *next = rec_next(c, r);
+
+		sack_rec(c, r, covered(r, start, end), out);
+		last = r;
+		r = next;
+	}
+	if (last) {
+		c->hint_sack = last;
+		if (last->sacked == rec_all(last))
+			tcp_rec_merge(c, last);
+	}
+	if (seq_gt(end, c->high_sacked) || !c->sacked_out)
+		c->high_sacked = end;
+}
+
+static bool block_is_dsack(const struct tcp_conn *c, const struct tcp_seg *s)
+{
+	const struct tcp_sack_block *b = s->r.sack;
+
+	/* RFC 2883 4: below the ACK, or inside the second block */
+	if (seq_lt(b[0].start, s->r.ack))
+		return true;
+	return s->r.num_sack > 1 && seq_leq(b[0].end, b[1].end) &&
+	       seq_geq(b[0].start, b[1].start);
+}
+
+static bool was_seen(const struct tcp_conn *c, const struct tcp_sack_block *b)
+{
+	for (unsigned i = 0; i < c->num_sack_seen; i++)
+		if (c->sack_seen[i].start == b->start &&
+		    c->sack_seen[i].end == b->end)
+			return true;
+	return false;
+}
+
+static bool block_is_sane(const struct tcp_conn *c,
+			  const struct tcp_sack_block *b)
+{
+	return seq_lt(b->start, b->end) && seq_leq(b->end, c->snd_nxt) &&
+	       seq_gt(b->end, c->snd_una);
+}
+
+void tcp_sack_in(struct tcp_conn *c, const struct tcp_seg *s,
+		 struct tcp_sacked *out)
+{
+	unsigned i = 0;
+
+	if (!s->r.num_sack) {
+		c->num_sack_seen = 0;
+		return;
+	}
+	if (block_is_dsack(c, s)) {
+		out->is_dsack = true;
+		c->dsack_dups++;
+		stat_inc(c->t->core, STAT_TcpExtTCPDSACKRecv);
+		i = 1;
+	}
+	for (unsigned k = i; k < s->r.num_sack; k++) {
+		const struct tcp_sack_block *b = &s->r.sack[k];
+
+		if (block_is_sane(c, b) && !was_seen(c, b))
+			sack_block(c, seq_max(b->start, c->snd_una), b->end,
+				   out);
+	}
+	c->num_sack_seen = 0;
+	for (unsigned k = i; k < s->r.num_sack; k++)
+		c->sack_seen[c->num_sack_seen++] = s->r.sack[k];
+}
+
+/* Segments of @r above which @above or more are sacked, going down; updates
+ * @above. Everything below the first such is judged. */
+static bool find_mark(const struct tcp_rec *r, uint32_t *above, uint32_t *mark)
+{
+	uint64_t m = r->sacked;
+
+	while (m) {
+		unsigned top = 63u - (unsigned)__builtin_clzll(m);
+
+		if (++*above == TCP_DUP_THRESH) {
+			*mark = r->seq + top * r->mss;
+			return true;
+		}
+		m &= ~(1ull << top);
+	}
+	return false;
+}
+
+/* Below which sequence number DupThresh segments are sacked above. */
+static bool lost_mark(const struct tcp_conn *c, uint32_t *mark)
+{
+	struct tcp_rec *r = c->hint_sack, *n;
+	uint32_t above = 0;
+
+	if (!r)
+		r = list_last(&c->recs, struct tcp_rec, node);
+	if (!r)
+		return false;
+	/* up to the record with the highest sacked segment */
+	while ((n = rec_next(c, r)) && seq_lt(n->seq, c->high_sacked))
+		r = n;
+	for (; r; r = rec_prev(c, r))
+		if (find_mark(r, &above, mark))
+			return true;
+	return false;
+}
+
+void tcp_sack_mark_lost(struct tcp_conn *c)
+{
+	uint32_t mark;
+	struct tcp_rec *r;
+
+	if (c->sacked_out < TCP_DUP_THRESH || !lost_mark(c, &mark))
+		return;
+	r = c->hint_lost;
+	if (!r)
+		r = list_first(&c->recs, struct tcp_rec, node);
+	for (; r && seq_lt(r->seq, mark); r = rec_next(c, r)) {
+		/* what was sent again is judged by time, below */
+		if (r->num_tx == 1)
+			tcp_rec_set_lost(c, r, covered(r, r->seq, mark));
+		c->hint_lost = r; /* may be judged in part only */
+	}
+}
+
+/* A resend is lost when something sent well after it has arrived: a quarter of
+ * a round trip allows for reordering (RFC 8985 6.2 step 4 bounds it so). */
+void tcp_sack_mark_rtx_lost(struct tcp_conn *c)
+{
+	struct list *p, *tmp;
+	int scanned = 0;
+
+	if (!c->retrans_out)
+		return;
+	list_for_each_safe (p, tmp, &c->sent) {
+		struct tcp_rec *r = list_entry(p, struct tcp_rec, sent);
+
+		if (r->last_at + c->min_rtt / 4 >= c->newest_at ||
+		    ++scanned > MAX_RTX_SCAN)
+			break;
+		if (!r->is_rtx)
+			continue;
+		tcp_rec_clear_rtx(c, r);
+		tcp_rec_set_lost(c, r, rec_all(r));
+		if (!c->hint_rtx || seq_lt(r->seq, c->hint_rtx->seq))
+			c->hint_rtx = r;
+		stat_inc(c->t->core, STAT_TcpExtTCPLostRetransmit);
+	}
+}
+
+void tcp_sack_forget(struct tcp_conn *c)
+{
+	struct list *p;
+
+	list_for_each (p, &c->recs) {
+		struct tcp_rec *r = list_entry(p, struct tcp_rec, node);
+
+		if (r->sacked && r->is_rtx)
+			c->retrans_out += rec_count(r->sacked);
+		r->sacked = 0;
+		if (list_empty(&r->sent))
+			list_push(&c->sent, &r->sent);
+	}
+	c->sacked_out = 0;
+	c->num_sack_seen = 0;
+	c->hint_sack = c->hint_lost = NULL;
+	c->high_sacked = c->snd_una;
+}
+
+/* --- receiver: what we tell --- */
+
+void tcp_dsack_set(struct tcp_conn *c, uint32_t start, uint32_t end)
+{
+	if (!c->sack_ok || !tcp_sysctl(c)->tcp_dsack)
+		return;
+	c->has_dsack = true;
+	c->dsack = (struct tcp_sack_block){start, end};
+	stat_inc(c->t->core, STAT_TcpExtTCPDSACKOldSent);
+}
+
+void tcp_dsack_extend(struct tcp_conn *c, uint32_t start, uint32_t end)
+{
+	if (c->has_dsack && seq_leq(start, c->dsack.end) &&
+	    seq_geq(end, c->dsack.start)) {
+		c->dsack.start = seq_min(start, c->dsack.start);
+		c->dsack.end = seq_max(end, c->dsack.end);
+		return;
+	}
+	if (!c->has_dsack)
+		tcp_dsack_set(c, start, end);
+}
+
+unsigned tcp_sack_blocks(const struct tcp_conn *c, struct tcp_sack_block *b,
+			 unsigned max)
+{
+	unsigned n = 0;
+
+	if (!c->sack_ok)
+		return 0;
+	if (c->has_dsack && n < max)
+		b[n++] = c->dsack;
+	for (unsigned i = 0; i < c->num_sacks && n < max; i++)
+		b[n++] = c->sacks[i];
+	return n;
+}
+
+/* The block that holds the newest segment goes first (RFC 2018 4). */
+static void sacks_add(struct tcp_conn *c, uint32_t start, uint32_t end)
+{
+	struct tcp_sack_block b = {start, end};
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->num_sacks; i++) {
+		struct tcp_sack_block *o = &c->sacks[i];
+
+		if (seq_leq(o->start, b.end) && seq_geq(o->end, b.start)) {
+			b.start = seq_min(b.start, o->start);
+			b.end = seq_max(b.end, o->end);
+		} else {
+			c->sacks[n++] = *o;
+		}
+	}
+	n = MIN(n, (unsigned)TCP_MAX_SACK - 1);
+	memmove(&c->sacks[1], &c->sacks[0], n * sizeof(b));
+	c->sacks[0] = b;
+	c->num_sacks = (uint8_t)(n + 1);
+}
+
+static void sacks_below(struct tcp_conn *c, uint32_t seq)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->num_sacks; i++)
+		if (seq_gt(c->sacks[i].end, seq))
+			c->sacks[n++] = c->sacks[i];
+	c->num_sacks = (uint8_t)n;
+}
+
+/* --- receiver: what we keep --- */
+
+static struct list *ofo_before(struct tcp_conn *c, uint32_t seq)
+{
+	struct list *p = c->ofo_hint ? &c->ofo_hint->node : c->ofo.prev;
+
+	while (p != &c->ofo &&
+	       seq_gt(list_entry(p, struct tcp_rslice, node)->seq, seq))
+		p = p->prev;
+	while (p->next != &c->ofo &&
+	       seq_leq(list_entry(p->next, struct tcp_rslice, node)->seq, seq))
+		p = p->next;
+	return p;
+}
+
+static void ofo_remove(struct tcp_conn *c, struct tcp_rslice *r)
+{
+	if (c->ofo_hint == r)
+		c->ofo_hint = NULL;
+	c->num_ofo--;
+	tcp_rslice_free(c, r);
+}
+
+/* Later slices give way to what has just come: it is as good, and whole. */
+static void trim_after(struct tcp_conn *c, struct tcp_rslice *r)
+{
+	uint32_t end = r->seq + r->len;
+
+	while (r->node.next != &c->ofo) {
+		struct tcp_rslice *n =
+			list_entry(r->node.next, struct tcp_rslice, node);
+		uint32_t over = end - n->seq;
+
+		if (seq_geq(n->seq, end))
+			break;
+		stat_inc(c->t->core, STAT_TcpExtTCPOFOMerge);
+		if (over < n->len) {
+			tcp_dsack_extend(c, n->seq, end);
+			n->seq += over;
+			n->p += over;
+			n->len -= over;
+			break;
+		}
+		tcp_dsack_extend(c, n->seq, n->seq + n->len);
+		r->fin |= n->fin && n->seq + n->len == end;
+		ofo_remove(c, n);
+	}
+}
+
+bool tcp_ofo_prune(struct tcp_conn *c)
+{
+	struct tcp_rslice *r = list_last(&c->ofo, struct tcp_rslice, node);
+	unsigned n = 0;
+
+	if (!r)
+		return false;
+	/* an eighth of it at a time, from the far end; RFC 2018 8 allows it */
+	for (uint32_t k = c->num_ofo / 8 + 1; k && r; k--) {
+		ofo_remove(c, r);
+		r = list_last(&c->ofo, struct tcp_rslice, node);
+	}
+	for (unsigned i = 0; i < c->num_sacks; i++) {
+		uint32_t end = r ? r->seq + r->len : c->rcv_nxt;
+
+		if (seq_lt(c->sacks[i].start, end)) {
+			c->sacks[n] = c->sacks[i];
+			c->sacks[n].end = seq_min(c->sacks[n].end, end);
+			n++;
+		}
+	}
+	c->num_sacks = (uint8_t)n;
+	stat_inc(c->t->core, STAT_TcpExtRcvPruned);
+	return true;
+}
+
+void tcp_ofo_free(struct tcp_conn *c)
+{
+	while (!list_empty(&c->ofo))
+		ofo_remove(c, list_first(&c->ofo, struct tcp_rslice, node));
+	c->num_sacks = 0;
+}
+
+bool tcp_ofo_insert(struct tcp_conn *c, struct tcp_seg *s)
+{
+	uint32_t seq = s->seq, end = s->seq + s->len;
+	bool fin = s->r.flags & TCP_FIN;
+	struct list *at = ofo_before(c, seq);
+	struct tcp_rslice *r;
+
+	if (at != &c->ofo) {
+		struct tcp_rslice *prev =
+			list_entry(at, struct tcp_rslice, node);
+		uint32_t prev_end = prev->seq + prev->len;
+
+		if (seq_geq(prev_end, end)) { /* nothing new */
+			prev->fin |= fin && prev_end == end;
+			tcp_dsack_set(c, seq, end);
+			sacks_add(c, seq, end);
+			return true;
+		}
+		if (seq_gt(prev_end, seq)) {
+			stat_inc(c->t->core, STAT_TcpExtTCPOFOMerge);
+			tcp_dsack_set(c, seq, prev_end);
+			seq = prev_end;
+		}
+	}
+	if (c->ep->rx_mem > c->ep->rcvbuf || c->num_ofo >= TCP_OFO_MAX)
+		return false;
+	r = tcp_rslice_new(c, s, seq, end - seq);
+	if (!r)
+		return false;
+	r->fin = fin;
+	list_insert(&r->node, at, at->next);
+	c->ofo_hint = r;
+	c->num_ofo++;
+	c->num_ooo++;
+	trim_after(c, r);
+	sacks_add(c, s->seq, end + fin);
+	stat_inc(c->t->core, STAT_TcpExtTCPOFOQueue);
+	return true;
+}
+
+bool tcp_ofo_drain(struct tcp_conn *c)
+{
+	struct tcp_rslice *r;
+	bool fin = false;
+
+	while ((r = list_first(&c->ofo, struct tcp_rslice, node))) {
+		uint32_t over = c->rcv_nxt - r->seq;
+
+		if (seq_gt(r->seq, c->rcv_nxt))
+			break;
+		if (over)
+			tcp_dsack_extend(c, r->seq,
+					 seq_min(c->rcv_nxt, r->seq + r->len));
+		if (over > r->len || (over == r->len && !r->fin)) {
+			ofo_remove(c, r);
+			continue;
+		}
+		fin = r->fin;
+		r->seq += over;
+		r->p += over;
+		r->len -= over;
+		c->rcv_nxt += r->len;
+		c->bytes_received += r->len;
+		if (c->ofo_hint == r)
+			c->ofo_hint = NULL;
+		c->num_ofo--;
+		list_remove(&r->node);
+		if (r->len) {
+			list_push(&c->rcvq, &r->node);
+		} else {
+			list_init(&r->node);
+			tcp_rslice_free(c, r);
+		}
+		if (fin)
+			break;
+	}
+	if (fin)
+		tcp_ofo_free(c);
+	sacks_below(c, c->rcv_nxt);
+	return fin;
+}

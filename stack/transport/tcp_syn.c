@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tcp_syn.c - the handshake: what both ends agree on, and listeners
+ *
+ * A SYN at a listener makes a record of 96 bytes, no connection: so a flood of
+ * them is cheap, and bounded. The ACK that completes it makes the child, which
+ * then goes through the ordinary steps with that very segment. Records wait for
+ * their next SYN-ACK in FIFOs, one for each number of resends: within one all
+ * wait equally long.
+ */
+#include <errno.h>
+
+#include "base/util.h"
+#include "transport/tcp_conn.h"
+
+#define MAX_SYN_WINDOW 65535u /* RFC 7323 2.2: a SYN's window is not scaled */
+#define SYNACK_MAX_WAIT (120 * SEC)
+#define RATIO_INIT 128u /* Linux: TCP_DEFAULT_SCALING_RATIO, a half */
+
+/* --- agreed on --- */
+
+static uint32_t ilog2(uint32_t v)
+{
+	return 31u - (uint32_t)__builtin_clz(v);
+}
+
+uint32_t tcp_initial_window(const struct ep *e, uint32_t mss, uint8_t *wscale,
+			    uint32_t *clamp)
+{
+	const struct sysctl_values *v = e->tp->core->sysctl;
+	uint32_t win = (uint32_t)((uint64_t)e->rcvbuf * RATIO_INIT >> 8);
+	uint32_t max = (uint32_t)MAX(v->tcp_rmem_max, v->rmem_max);
+
+	*clamp = e->topt.window_clamp ? e->topt.window_clamp : 0x3fffffffu;
+	if (ep_opt(e, EP_O_RCVBUF_LOCK))
+		*clamp = MIN(*clamp, MAX(win, 1u));
+	win = MIN(win, *clamp);
+	if (win > mss)
+		win -= win % mss;
+	win = MIN(win, MAX_SYN_WINDOW - MAX_SYN_WINDOW % mss);
+	*wscale = 0;
+	if (v->tcp_window_scaling) {
+		max = MIN(MAX(max, win), *clamp);
+		*wscale = (uint8_t)CLAMP((int)ilog2(MAX(max, 1u)) - 15, 0,
+					 (int)TCP_MAX_WSCALE);
+	}
+	*clamp = MIN(*clamp, 65535u << *wscale);
+	return win;
+}
+
+static uint16_t advertised_mss(const struct ep *e, const struct tcp_key *k,
+			       uint32_t mtu)
+{
+	uint32_t mss = tcp_mss_of_mtu(k, mtu);
+
+	if (e->topt.maxseg)
+		mss = MIN(mss, e->topt.maxseg);
+	return (uint16_t)MIN(mss, 65535u);
+}
+
+void tcp_conn_setup(struct tcp_conn *c, nsec now)
+{
+	const struct sysctl_values *v = tcp_sysctl(c);
+	struct ep *e = c->ep;
+
+	c->pmtu = ip_mtu(c->t->tp->ip, &c->node.key.raddr, now);
+	c->advmss = advertised_mss(e, &c->node.key, c->pmtu);
+	c->mss_clamp = e->topt.maxseg ? e->topt.maxseg : 65535;
+	c->ts_ok = v->tcp_timestamps != 0;
+	tcp_mss_sync(c, c->pmtu);
+	c->win_ratio = RATIO_INIT;
+	c->rcv_wnd = tcp_initial_window(e, MAX(c->advmss, 1u), &c->rcv_wscale,
+					&c->window_clamp);
+	c->rcv_ssthresh = c->rcv_wnd;
+	c->rcv_mss = MIN(c->advmss, TCP_DEF_MSS);
+	c->rto = MIN(TCP_RTO_INIT, tcp_rto_max(c));
+	c->high_seq = c->high_sacked = c->iss;
+	c->snd_up = c->snd_una;
+	c->snd_sml = c->snd_una;
+	c->max_packets_seq = c->snd_una;
+	c->cc.cwnd = (uint32_t)v->tcp_init_cwnd;
+	c->cc.ssthresh = CC_SSTHRESH_NONE;
+	c->cc.cwnd_clamp = 1u << 30;
+	cc_switch(&c->cc, e->topt.cc < CC_NUM ? e->topt.cc : CC_CUBIC);
+}
+
+void tcp_conn_established(struct tcp_conn *c, nsec now)
+{
+	uint32_t hint = MIN(MIN(c->advmss, c->mss_cache), TCP_DEF_MSS);
+
+	c->rcv_mss = MAX(MIN(hint, c->rcv_wnd / 2), TCP_MIN_MSS);
+	c->high_seq = c->high_sacked = c->snd_una - 1;
+	c->snd_up = c->snd_sml = c->snd_una;
+	c->ca = CA_OPEN;
+	c->retransmits = c->total_rto = 0;
+	/* RFC 6928 2: a lost SYN says that the path is not to be trusted */
+	c->cc.cwnd = (uint32_t)tcp_sysctl(c)->tcp_init_cwnd;
+	if (c->total_retrans > 1)
+		c->cc.cwnd = 1;
+	if (c->srtt)
+		tcp_rto_update(c);
+	tcp_mss_sync(c, c->pmtu);
+	tcp_sndbuf_grow(c);
+	c->window_clamp =
+		MIN(c->window_clamp,
+		    MAX(tcp_win_from_space(c, c->ep->rcvbuf), c->rcv_wnd));
+	c->rcvq_seq = c->copied_seq;
+	c->rcvq_space = MAX(MIN(c->rcv_wnd, 10u * c->advmss), 1u);
+	c->rcvq_at = now;
+	c->delivered_at = c->first_tx_at = now;
+	c->last_rcv_at = c->last_sent_at = c->heard_at = now;
+	c->ep->err_soft = 0;
+	c->ep->is_connected = true;
+	tcp_timer_stop(c, TCP_T_RTX);
+	if (c->packets_out)
+		tcp_timer_rtx_restart(c, now);
+	tcp_timer_keep_changed(c, now);
+	tcp_ready(c, false, true);
+}
+
+/* --- records --- */
+
+struct tcp_listen *tcp_syn_listener(struct tcp *t, const struct tcp_syn *q)
+{
+	uint32_t pos = q->listener;
+	struct ep *e = ep_table_walk(&t->tp->eps, &pos);
+
+	ASSERT(e && e->index == q->listener && e->listen);
+	return e->listen;
+}
+
+void tcp_syn_forget(struct tcp *t, struct tcp_syn *q)
+{
+	tcp_syn_listener(t, q)->num_syn--;
+	tcp_tuple_remove(t, &q->n);
+	list_remove(&q->link);
+	arena_free(t->core->arena, q);
+}
+
+static nsec synack_wait(unsigned retries)
+{
+	nsec w = TCP_RTO_INIT << MIN(retries, 20u);
+
+	return MIN(w, SYNACK_MAX_WAIT);
+}
+
+static void wait_for_ack(struct tcp *t, struct tcp_syn *q, nsec now)
+{
+	unsigned i = MIN(q->n.retries, TCP_NUM_SYNQ - 1u);
+
+	q->due = tcp_stamp(now + synack_wait(q->n.retries));
+	list_remove(&q->link);
+	list_push(&t->synq[i], &q->link);
+}
+
+static void send_synack(struct tcp *t, struct tcp_syn *q, nsec now)
+{
+	struct tcp_listen *l = tcp_syn_listener(t, q);
+	const struct ep *e = l->ep;
+	const struct tcp_key *k = &q->n.key;
+	bool is4 = ip_addr_is4(&k->raddr);
+	uint16_t mss = advertised_mss(e, k, ip_mtu(t->tp->ip, &k->raddr, now));
+	int hops = is4 ? e->ttl : e->hops6;
+	uint32_t clamp;
+	uint8_t scale;
+	struct tcp_repr r = {
+		.seq = q->iss,
+		.ack = q->irs + 1,
+		.flags = TCP_SYN | TCP_ACK,
+		.has_mss = true,
+		.mss = mss,
+		.has_ts = q->n.bits & TCP_SYN_TS,
+		.ts_val = tcp_ts_now(tcp_ts_off(t, k), now),
+		.ts_ecr = q->ts_recent,
+		.sack_ok = q->n.bits & TCP_SYN_SACK,
+		.has_wscale = q->n.bits & TCP_SYN_WSCALE,
+		.wscale = q->n.scales & 15,
+	};
+
+	r.window =
+		(uint16_t)tcp_initial_window(e, MAX(mss, 1u), &scale, &clamp);
+	tcp_send_bare(t, k, &r, is4 ? e->tos : e->tclass,
+		      hops > 0 ? (uint8_t)hops : 0, now);
+}
+
+/* --- at a listener --- */
+
+static bool is_full(const struct tcp_listen *l)
+{
+	return l->num_accept > l->backlog; /* Linux: one more than backlog */
+}
+
+static uint32_t syn_limit(const struct tcp_listen *l)
+{
+	uint32_t max = (uint32_t)l->ep->tp->core->sysctl->tcp_max_syn_backlog;
+
+	return MIN(max, MAX(l->backlog, 1u));
+}
+
+static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
+			const struct tcp_seg *s)
+{
+	const struct sysctl_values *v = t->core->sysctl;
+	const struct tcp_repr *r = &s->r;
+	uint32_t clamp;
+	uint8_t scale;
+
+	q->n.key = tcp_seg_key(s);
+	q->n.kind = TCP_NODE_SYN;
+	q->listener = l->ep->index;
+	q->iss = s->iss ? s->iss : tcp_iss(t, &q->n.key, s->now);
+	q->irs = s->seq;
+	q->mss = r->has_mss ? r->mss : TCP_DEF_MSS;
+	if (l->ep->topt.maxseg)
+		q->mss = MIN(q->mss, l->ep->topt.maxseg);
+	if (r->has_ts && v->tcp_timestamps) {
+		q->n.bits |= TCP_SYN_TS;
+		q->ts_recent = r->ts_val;
+	}
+	if (r->sack_ok && v->tcp_sack)
+		q->n.bits |= TCP_SYN_SACK;
+	if (r->has_wscale && v->tcp_window_scaling) {
+		tcp_initial_window(l->ep, 1, &scale, &clamp);
+		q->n.bits |= TCP_SYN_WSCALE;
+		q->n.scales =
+			(uint8_t)(MIN(r->wscale, TCP_MAX_WSCALE) << 4 | scale);
+	}
+}
+
+static void take_syn(struct tcp_listen *l, struct tcp_seg *s)
+{
+	struct tcp *t = l->ep->tp->tcp;
+	struct tcp_syn *q;
+
+	if (is_full(l)) {
+		stat_inc(t->core, STAT_TcpExtListenOverflows);
+		stat_inc(t->core, STAT_TcpExtListenDrops);
+		drop(t->core, DROP_TCP_ACCEPT_QUEUE);
+		return;
+	}
+	if (l->num_syn >= syn_limit(l)) {
+		stat_inc(t->core, STAT_TcpExtTCPReqQFullDrop);
+		stat_inc(t->core, STAT_TcpExtListenDrops);
+		drop(t->core, DROP_TCP_SYN_QUEUE);
+		return;
+	}
+	q = arena_zalloc(t->core->arena, sizeof(*q));
+	if (!q) {
+		stat_inc(t->core, STAT_TcpExtListenDrops);
+		drop(t->core, DROP_NO_MEM);
+		return;
+	}
+	fill_record(t, l, q, s);
+	list_init(&q->link);
+	ASSERT(tcp_tuple_insert(t, &q->n) == 0);
+	l->num_syn++;
+	wait_for_ack(t, q, s->now);
+	tcp_table_rearm(t, s->now);
+	send_synack(t, q, s->now);
+}
+
+/* RFC 9293 3.10.7.2 */
+void tcp_listen_in(struct tcp_listen *l, struct tcp_seg *s)
+{
+	struct tcp *t = l->ep->tp->tcp;
+
+	if (s->r.flags & TCP_RST) {
+		drop(t->core, DROP_TCP_BAD_FLAGS);
+	} else if (s->r.flags & TCP_ACK) {
+		drop(t->core, DROP_TCP_BAD_ACK);
+		tcp_answer_rst(t, s);
+	} else if ((s->r.flags & (TCP_SYN | TCP_FIN)) == TCP_SYN) {
+		take_syn(l, s);
+	} else {
+		drop(t->core, DROP_TCP_BAD_FLAGS);
+	}
+}
+
+/* --- the ACK of our SYN-ACK: a child is born --- */
+
+static void copy_options(struct ep *e, const struct ep *from)
+{
+	e->opts = from->opts;
+	e->rcvbuf = from->rcvbuf;
+	e->sndbuf = from->sndbuf;
+	e->rcvlowat = from->rcvlowat;
+	e->priority = from->priority;
+	e->mark = from->mark;
+	e->busy_poll = from->busy_poll;
+	e->incoming_cpu = from->incoming_cpu;
+	e->max_pacing_lo = from->max_pacing_lo;
+	e->max_pacing = from->max_pacing;
+	e->rcvtimeo = from->rcvtimeo;
+	e->sndtimeo = from->sndtimeo;
+	e->linger = from->linger;
+	memcpy(e->bind_dev, from->bind_dev, sizeof(e->bind_dev));
+	e->tos = from->tos;
+	e->tclass = from->tclass;
+	e->ttl = from->ttl;
+	e->hops6 = from->hops6;
+	e->mc_ttl = from->mc_ttl;
+	e->mc_hops6 = from->mc_hops6;
+	e->pmtudisc = from->pmtudisc;
+	e->pmtudisc6 = from->pmtudisc6;
+	e->min_ttl = from->min_ttl;
+	e->min_hops6 = from->min_hops6;
+	e->mtu6 = from->mtu6;
+	e->scope_id = from->scope_id;
+	e->topt = from->topt;
+}
+
+static struct ep *child_ep(struct tcp_listen *l, const struct tcp_key *k,
+			   nsec now)
+{
+	struct ep *e = ep_new(l->ep->tp, EP_TCP, l->ep->family, now);
+
+	if (!e)
+		return NULL;
+	copy_options(e, l->ep);
+	e->laddr = k->laddr;
+	e->raddr = k->raddr;
+	e->rport = k->rport;
+	port_inherit(e, l->ep);
+	e->lport = k->lport;
+	e->is_child = true;
+	e->is_connected = true;
+	e->phase = EP_CONNECTED;
+	return e;
+}
+
+/* What the record knows; the record's place in the table is the child's. */
+static void child_fill(struct tcp_conn *c, struct tcp_syn *q, nsec now)
+{
+	struct tcp *t = c->t;
+	uint8_t bits = q->n.bits, scales = q->n.scales;
+	uint8_t retries = q->n.retries;
+	nsec sent_at;
+
+	c->is_passive = true;
+	c->iss = c->snd_una = q->iss;
+	c->snd_nxt = c->write_seq = c->push_seq = q->iss + 1;
+	c->irs = q->irs;
+	c->rcv_nxt = c->rcv_wup = c->copied_seq = q->irs + 1;
+	tcp_conn_setup(c, now);
+	c->ts_ok = bits & TCP_SYN_TS;
+	c->sack_ok = bits & TCP_SYN_SACK;
+	c->wscale_ok = bits & TCP_SYN_WSCALE;
+	c->snd_wscale = c->wscale_ok ? scales >> 4 : 0;
+	c->rcv_wscale = c->wscale_ok ? scales & 15 : 0;
+	if (!c->wscale_ok)
+		c->window_clamp = MIN(c->window_clamp, 65535u);
+	c->ts_recent = q->ts_recent;
+	c->ts_recent_at = now;
+	c->mss_clamp = MIN(c->mss_clamp, q->mss);
+	tcp_mss_sync(c, c->pmtu);
+	c->total_retrans = retries;
+	sent_at = ((now >> 14) + (int32_t)(q->due - tcp_stamp(now))) * 16384 -
+		  synack_wait(retries);
+	c->syn_at = MIN(sent_at, now);
+	tcp_syn_forget(t, q);
+	ASSERT(tcp_tuple_insert(t, &c->node) == 0);
+	c->in_table = true;
+	c->node.bits = (uint8_t)tcp_reuse_bits(c->ep);
+	tcp_port_count(t, c->node.key.lport, c->node.bits, 1);
+	c->holds_port = true;
+	tcp_set_state(c, TCPS_SYN_RCVD);
+	if (!retries) /* Karn */
+		tcp_rtt_sample(c, now - c->syn_at, now);
+}
+
+static void make_child(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
+		       struct tcp_seg *s)
+{
+	struct ep *e = child_ep(l, &q->n.key, s->now);
+	struct tcp_conn *c = e ? tcp_conn_new(e, s->now) : NULL;
+
+	if (!c) {
+		if (e)
+			ep_put(e);
+		stat_inc(t->core, STAT_TcpExtListenDrops);
+		drop(t->core, DROP_NO_MEM);
+		return;
+	}
+	child_fill(c, q, s->now);
+	/* in the queue before the segment is looked at: its end may be too */
+	c->parent = l;
+	list_push(&l->acceptq, &c->accept_link);
+	l->num_accept++;
+	tcp_conn_in(c, s);
+	if (c->state == TCPS_SYN_RCVD ||
+	    (c->state == TCPS_CLOSED && !c->was_established)) {
+		tcp_conn_free(c);
+		ep_put(e);
+		return;
+	}
+	stat_inc(t->core, STAT_TcpPassiveOpens);
+	ep_ready(l->ep, tcp_poll(l->ep), true, false);
+}
+
+/* TCP_DEFER_ACCEPT is in seconds; here as SYN-ACKs sent, as Linux keeps it. */
+static unsigned defer_retries(const struct ep *e)
+{
+	nsec left = e->topt.defer_accept * SEC, sum = 0;
+	unsigned n = 0;
+
+	while (sum < left && n < 255)
+		sum += synack_wait(n++);
+	return n;
+}
+
+static void take_ack(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
+{
+	struct tcp_listen *l = tcp_syn_listener(t, q);
+
+	if (s->r.ack != q->iss + 1) {
+		drop(t->core, DROP_TCP_BAD_ACK);
+		tcp_answer_rst(t, s);
+		return;
+	}
+	if (s->end == q->irs + 1 && q->n.retries < defer_retries(l->ep)) {
+		q->n.bits |= TCP_SYN_ACKED;
+		return;
+	}
+	if (is_full(l)) {
+		stat_inc(t->core, STAT_TcpExtListenOverflows);
+		stat_inc(t->core, STAT_TcpExtListenDrops);
+		drop(t->core, DROP_TCP_ACCEPT_QUEUE);
+		q->n.bits |= TCP_SYN_ACKED;
+		if (t->core->sysctl->tcp_abort_on_overflow) {
+			tcp_answer_rst(t, s);
+			tcp_syn_forget(t, q);
+		}
+		return;
+	}
+	make_child(t, l, q, s);
+	tcp_table_rearm(t, s->now);
+}
+
+/* tcp_check_req() of Linux */
+void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
+{
+	bool paws = q->n.bits & TCP_SYN_TS && s->r.has_ts &&
+		    (int32_t)(q->ts_recent - s->r.ts_val) > 0;
+	uint8_t f = s->r.flags;
+
+	if (s->seq == q->irs &&
+	    (f & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN) {
+		if (!paws)
+			send_synack(t, q, s->now);
+		return;
+	}
+	if (paws || !seq_in(s->seq, q->irs + 1, MAX_SYN_WINDOW + 1)) {
+		drop(t->core, paws ? DROP_TCP_PAWS : DROP_TCP_OUT_OF_WINDOW);
+		if (paws)
+			stat_inc(t->core, STAT_TcpExtPAWSEstab);
+		if (!(f & TCP_RST))
+			send_synack(t, q, s->now);
+		return;
+	}
+	if (f & (TCP_RST | TCP_SYN)) {
+		stat_inc(t->core, STAT_TcpAttemptFails);
+		if (f & TCP_SYN)
+			tcp_answer_rst(t, s);
+		tcp_syn_forget(t, q);
+		tcp_table_rearm(t, s->now);
+		return;
+	}
+	if (!(f & TCP_ACK)) {
+		drop(t->core, DROP_TCP_BAD_FLAGS);
+		return;
+	}
+	if (q->n.bits & TCP_SYN_TS && s->r.has_ts && s->seq == q->irs + 1)
+		q->ts_recent = s->r.ts_val;
+	take_ack(t, q, s);
+}
+
+void tcp_syn_error(struct tcp *t, struct tcp_syn *q, uint32_t seq)
+{
+	if (seq != q->iss) {
+		drop(t->core, DROP_ICMP_NO_SOCK);
+		return;
+	}
+	stat_inc(t->core, STAT_TcpExtListenDrops);
+	tcp_syn_forget(t, q);
+}
+
+/* --- SYN-ACKs again --- */
+
+static void resend(struct tcp *t, struct tcp_syn *q, nsec now)
+{
+	const struct ep *e = tcp_syn_listener(t, q)->ep;
+	unsigned max = e->topt.syncnt
+			       ? e->topt.syncnt
+			       : (unsigned)t->core->sysctl->tcp_synack_retries;
+	unsigned defer = defer_retries(e);
+
+	if (q->n.retries >= max) {
+		stat_inc(t->core, STAT_TcpAttemptFails);
+		tcp_syn_forget(t, q);
+		return;
+	}
+	if (!(q->n.bits & TCP_SYN_ACKED) || !defer ||
+	    q->n.retries + 1u >= defer) {
+		stat_inc(t->core, STAT_TcpRetransSegs);
+		send_synack(t, q, now);
+	}
+	q->n.retries++;
+	wait_for_ack(t, q, now);
+}
+
+void tcp_syn_timer(struct tcp *t, nsec now)
+{
+	for (unsigned i = 0; i < TCP_NUM_SYNQ; i++) {
+		struct tcp_syn *q;
+
+		while ((q = list_first(&t->synq[i], struct tcp_syn, link)) &&
+		       (int32_t)(q->due - tcp_stamp(now)) <= 0)
+			resend(t, q, now);
+	}
+}
+
+nsec tcp_syn_next_at(const struct tcp *t, nsec now)
+{
+	nsec at = TIME_NEVER;
+
+	for (unsigned i = 0; i < TCP_NUM_SYNQ; i++) {
+		const struct tcp_syn *q =
+			list_first(&t->synq[i], struct tcp_syn, link);
+
+		if (q)
+			at = MIN(at, ((now >> 14) +
+				      (int32_t)(q->due - tcp_stamp(now))) *
+					     16384);
+	}
+	return at;
+}

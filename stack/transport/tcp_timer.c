@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tcp_timer.c - every deadline: what arms it, what stops it, what it does
+ *
+ * A connection has one entry in the heap, at the earliest of its deadlines; it
+ * is moved lazily, so pushing a deadline back costs a store. Giving up is by
+ * time, as in Linux: so many retries stand for the time that they would take
+ * with the smallest RTO.
+ */
+#include <errno.h>
+
+#include "base/util.h"
+#include "transport/tcp_conn.h"
+
+#define RESOURCE_RETRY (500 * MSEC) /* Linux: TCP_RESOURCE_PROBE_INTERVAL */
+
+void tcp_timer_set(struct tcp_conn *c, enum tcp_timer t, nsec at)
+{
+	c->at[t] = at;
+}
+
+void tcp_timer_sync(struct tcp_conn *c)
+{
+	nsec at = TIME_NEVER;
+
+	for (unsigned i = 0; i < TCP_NUM_TIMERS; i++)
+		at = MIN(at, c->at[i]);
+	if (at == TIME_NEVER)
+		timer_disarm(&c->t->core->timers, &c->timer);
+	else if (at != c->timer.at)
+		timer_arm(&c->t->core->timers, &c->timer, at);
+}
+
+void tcp_timer_rtx_restart(struct tcp_conn *c, nsec now)
+{
+	tcp_timer_set(c, TCP_T_RTX, now + c->rto);
+}
+
+/* --- knobs --- */
+
+nsec tcp_keep_idle(const struct tcp_conn *c)
+{
+	uint32_t s = c->ep->topt.keepidle;
+
+	return (s ? s : tcp_sysctl(c)->tcp_keepalive_time) * SEC;
+}
+
+static nsec keep_intvl(const struct tcp_conn *c)
+{
+	uint32_t s = c->ep->topt.keepintvl;
+
+	return (s ? s : tcp_sysctl(c)->tcp_keepalive_intvl) * SEC;
+}
+
+nsec tcp_fin2_len(const struct tcp_conn *c)
+{
+	int32_t s = c->ep->topt.linger2;
+	nsec len;
+
+	if (s < 0)
+		return -1;
+	len = (s ? s : tcp_sysctl(c)->tcp_fin_timeout) * SEC;
+	/* never shorter than it takes to hear of a lost FIN, as Linux */
+	return MAX(len, (c->rto << 2) - (c->rto >> 1));
+}
+
+static nsec user_timeout(const struct tcp_conn *c)
+{
+	return c->ep->topt.user_timeout * MSEC;
+}
+
+/* --- giving up --- */
+
+static bool give_up(struct tcp_conn *c, nsec now)
+{
+	int err = c->ep->err_soft ? c->ep->err_soft : ETIMEDOUT;
+
+	stat_inc(c->t->core, STAT_TcpExtTCPAbortOnTimeout);
+	c->is_reset = true;
+	return tcp_done(c, err, now);
+}
+
+/* tcp_orphan_retries(): a closed connection is not waited for as long. */
+static unsigned orphan_retries(const struct tcp_conn *c, bool alive)
+{
+	unsigned n = (unsigned)tcp_sysctl(c)->tcp_orphan_retries;
+
+	if (c->ep->err_soft && !alive)
+		return 0;
+	return !n && alive ? 8 : n;
+}
+
+/* retransmits_timed_out(): has it taken longer than @retries would? */
+static bool timed_out(const struct tcp_conn *c, unsigned retries, nsec limit,
+		      nsec now)
+{
+	if (!c->retransmits || !c->retrans_at)
+		return false;
+	if (!limit)
+		limit = tcp_model_timeout(c, retries, tcp_rto_min(c));
+	return now - c->retrans_at >= limit;
+}
+
+static bool syn_timed_out(const struct tcp_conn *c, nsec now)
+{
+	const struct sysctl_values *v = tcp_sysctl(c);
+	unsigned max;
+
+	max = c->ep->topt.syncnt ? c->ep->topt.syncnt
+				 : (unsigned)v->tcp_syn_retries;
+	if (c->state == TCPS_SYN_SENT)
+		max += (unsigned)v->tcp_syn_linear_timeouts;
+	if (c->retransmits >= max)
+		return true;
+	return user_timeout(c) && timed_out(c, max, user_timeout(c), now);
+}
+
+static bool write_timed_out(struct tcp_conn *c, bool *reset, nsec now)
+{
+	unsigned max = (unsigned)tcp_sysctl(c)->tcp_retries2;
+
+	*reset = false;
+	if (TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD)))
+		return syn_timed_out(c, now);
+	if (c->is_orphan) {
+		bool alive = c->rto < tcp_rto_max(c);
+
+		max = orphan_retries(c, alive);
+		*reset = alive || !timed_out(c, max, 0, now);
+	}
+	return timed_out(c, max, user_timeout(c), now);
+}
+
+/* --- what they do; true: the connection is gone --- */
+
+static void back_off(struct tcp_conn *c)
+{
+	bool linear = c->state == TCPS_SYN_SENT &&
+		      c->total_rto <= tcp_sysctl(c)->tcp_syn_linear_timeouts;
+
+	if (linear)
+		return;
+	if (c->backoff < 31)
+		c->backoff++;
+	c->rto = MIN(2 * c->rto, tcp_rto_max(c)); /* RFC 6298 5.5 */
+}
+
+/**
+ * rtx_expired() - Nothing acked for a whole RTO: all of it counts as lost
+ * @c:		Connection
+ * @now:	Current time
+ *
+ * The head is sent again at once, the rest as ACKs come in.
+ *
+ * Return: true if the connection was given up and freed
+ */
+static bool rtx_expired(struct tcp_conn *c, nsec now)
+{
+	bool reset, syn = TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD));
+	bool shut = !c->snd_wnd && !c->is_orphan && !syn;
+
+	if (!c->packets_out)
+		return false;
+	if (shut && now - c->heard_at > tcp_rto_max(c))
+		return give_up(c, now);
+	if (!shut && write_timed_out(c, &reset, now)) {
+		if (reset)
+			tcp_send_rst(c, now);
+		return give_up(c, now);
+	}
+	stat_inc(c->t->core, STAT_TcpExtTCPTimeouts);
+	if (!syn)
+		tcp_enter_loss(c, now);
+	/* the window has closed on what is in flight: not the path's fault */
+	if (!shut && c->retransmits < UINT8_MAX)
+		c->retransmits++;
+	if (c->total_rto < UINT8_MAX)
+		c->total_rto++;
+	if (tcp_resend_head(c, now) == -ENOBUFS) {
+		tcp_timer_set(c, TCP_T_RTX, now + MIN(c->rto, RESOURCE_RETRY));
+		return false;
+	}
+	if (!c->retrans_at)
+		c->retrans_at = now;
+	back_off(c);
+	tcp_timer_rtx_restart(c, now);
+	return false;
+}
+
+static nsec probe_wait(const struct tcp_conn *c)
+{
+	nsec base =
+		MAX(c->srtt ? c->srtt + 4 * c->rttvar : c->rto, tcp_rto_min(c));
+	nsec max = tcp_rto_max(c);
+
+	for (unsigned i = 0; i < c->backoff && base < max; i++)
+		base *= 2;
+	return MIN(base, max);
+}
+
+/* Persist (RFC 9293 3.8.6.1), and the limit of Nagle's and a cork's patience.
+ */
+static bool probe_expired(struct tcp_conn *c, nsec now)
+{
+	unsigned max = (unsigned)tcp_sysctl(c)->tcp_retries2;
+	int err;
+
+	if (c->packets_out || c->fin_sent ||
+	    (c->write_seq == c->snd_nxt && !c->fin_queued)) {
+		c->probes_out = 0;
+		return false;
+	}
+	if (!c->probes_at)
+		c->probes_at = now;
+	else if (user_timeout(c) && now - c->probes_at >= user_timeout(c))
+		return give_up(c, now);
+	if (c->is_orphan) {
+		bool alive = probe_wait(c) < tcp_rto_max(c);
+
+		max = orphan_retries(c, alive);
+		if (!alive && c->backoff >= max)
+			return give_up(c, now);
+	}
+	if (c->probes_out >= max)
+		return give_up(c, now);
+	tcp_out_push(c, now);
+	if (!c->packets_out) {
+		err = tcp_send_wakeup(c, now);
+		if (c->packets_out) {
+			c->probes_out = 0;
+			return false;
+		}
+		if (!err) {
+			c->probes_out++;
+			if (c->backoff < max)
+				c->backoff++;
+		}
+		tcp_timer_set(c, TCP_T_PROBE,
+			      now + (err ? RESOURCE_RETRY : probe_wait(c)));
+	}
+	return false;
+}
+
+static bool delack_expired(struct tcp_conn *c, nsec now)
+{
+	if (!c->owe)
+		return false;
+	if (c->pingpong) {
+		/* no answer came along: be quicker next time */
+		c->pingpong = false;
+		c->ato = TCP_DELACK_MIN;
+	} else {
+		c->ato = MIN(2 * c->ato, c->rto);
+	}
+	stat_inc(c->t->core, STAT_TcpExtDelayedACKs);
+	tcp_send_ack(c, now);
+	return false;
+}
+
+static bool keep_expired(struct tcp_conn *c, nsec now)
+{
+	uint32_t cnt = c->ep->topt.keepcnt;
+	nsec idle = now - c->heard_at, limit = user_timeout(c);
+
+	if (!ep_opt(c->ep, EP_O_KEEPALIVE) ||
+	    TCPS_IN(c, TCPS_BIT(CLOSED) | TCPS_BIT(SYN_SENT)))
+		return false;
+	if (c->packets_out || c->write_seq != c->snd_nxt) {
+		/* the retransmission or probe timer looks after it */
+		tcp_timer_set(c, TCP_T_KEEP, now + tcp_keep_idle(c));
+		return false;
+	}
+	if (idle < tcp_keep_idle(c)) {
+		tcp_timer_set(c, TCP_T_KEEP, now + tcp_keep_idle(c) - idle);
+		return false;
+	}
+	if (!cnt)
+		cnt = (uint32_t)tcp_sysctl(c)->tcp_keepalive_probes;
+	if (limit ? idle >= limit && c->keep_probes : c->keep_probes >= cnt) {
+		tcp_send_rst(c, now);
+		return give_up(c, now);
+	}
+	if (tcp_send_probe(c, now) != -ENOBUFS) {
+		stat_inc(c->t->core, STAT_TcpExtTCPKeepAlive);
+		c->keep_probes++;
+		tcp_timer_set(c, TCP_T_KEEP, now + keep_intvl(c));
+	} else {
+		tcp_timer_set(c, TCP_T_KEEP, now + RESOURCE_RETRY);
+	}
+	return false;
+}
+
+static bool fin2_expired(struct tcp_conn *c, nsec now)
+{
+	return c->state == TCPS_FIN_WAIT2 && c->is_orphan &&
+	       tcp_done(c, 0, now);
+}
+
+static bool out_expired(struct tcp_conn *c, nsec now)
+{
+	tcp_out(c, now);
+	return false;
+}
+
+static bool expired(struct tcp_conn *c, enum tcp_timer t, nsec now)
+{
+	switch (t) {
+	case TCP_T_RTX:
+		return rtx_expired(c, now);
+	case TCP_T_PROBE:
+		return probe_expired(c, now);
+	case TCP_T_DELACK:
+		return delack_expired(c, now);
+	case TCP_T_KEEP:
+		return keep_expired(c, now);
+	case TCP_T_FIN2:
+		return fin2_expired(c, now);
+	case TCP_T_OUT:
+		return out_expired(c, now);
+	default:
+		return false;
+	}
+}
+
+void tcp_conn_timer(struct timer *tm, nsec now)
+{
+	struct tcp_conn *c = container_of(tm, struct tcp_conn, timer);
+
+	for (unsigned i = 0; i < TCP_NUM_TIMERS; i++) {
+		if (c->at[i] > now)
+			continue;
+		c->at[i] = TIME_NEVER;
+		if (expired(c, i, now))
+			return;
+	}
+	tcp_timer_sync(c);
+	tcp_check(c);
+}
+
+/* --- what arms them --- */
+
+void tcp_timer_keep_changed(struct tcp_conn *c, nsec now)
+{
+	if (!ep_opt(c->ep, EP_O_KEEPALIVE)) {
+		tcp_timer_stop(c, TCP_T_KEEP);
+		return;
+	}
+	if (!TCPS_IN(c, TCPS_BIT(CLOSED) | TCPS_BIT(SYN_SENT)))
+		tcp_timer_set(c, TCP_T_KEEP,
+			      MAX(now, c->heard_at + tcp_keep_idle(c)));
+}
+
+/* tcp_send_delayed_ack(): soon for a peer that sends often, later while an
+ * answer of the user may take the ACK along. */
+void tcp_timer_delack(struct tcp_conn *c, nsec now)
+{
+	nsec ato = MAX(c->ato, TCP_DELACK_MIN), max = TCP_DELACK_MAX;
+
+	if (c->owe & TCP_OWE_NOW)
+		ato = TCP_DELACK_MIN;
+	if (c->pingpong)
+		max = TCP_DELACK_MAX;
+	else if (c->srtt)
+		max = MIN(max, MAX(c->srtt, TCP_DELACK_MIN));
+	if (c->ep->topt.delack_max_us)
+		max = MIN(max, c->ep->topt.delack_max_us * USEC);
+	ato = MIN(ato, max);
+	if (c->at[TCP_T_DELACK] == TIME_NEVER ||
+	    c->at[TCP_T_DELACK] > now + ato)
+		tcp_timer_set(c, TCP_T_DELACK, now + ato);
+}
