@@ -105,6 +105,8 @@ static void leave(void)
 	if (!host_is_up() || host.pid != (int)sys(getpid) || sys_forbidden ||
 	    atomic_exchange(&has_left, true))
 		return;
+	host_may_go_on = true;
+	atomic_store(&host.is_leaving, true);
 	close_all();
 	wait_sent();
 	write_stats();

@@ -42,10 +42,21 @@ static long new_socket(int domain, int type, int proto)
 	return near_install(&near, s, domain, type & ~TYPE_FLAGS, proto);
 }
 
+/* Transports that the kernel has and the stack has not: they would carry the
+ * program's traffic past the stack without a word. */
+static bool is_missing(int proto)
+{
+	return proto == IPPROTO_MPTCP || proto == IPPROTO_SCTP ||
+	       proto == IPPROTO_DCCP || proto == IPPROTO_UDPLITE;
+}
+
 EXPORT int socket(int domain, int type, int proto)
 {
 	int fd, r;
 
+	if (is_routed(domain, type) && is_missing(proto) &&
+	    !knobs_on_error_kernel())
+		return (int)shim_ret(-EPROTONOSUPPORT);
 	/* a type of the stack with a protocol that is not: the kernel's */
 	if (!is_routed(domain, type) ||
 	    (proto && proto != IPPROTO_TCP && proto != IPPROTO_UDP)) {

@@ -36,6 +36,7 @@
 #define WAKE_BATCH 16
 
 struct host host;
+__thread bool host_may_go_on;
 
 enum up_state { UP_NOT_YET, UP_YES, UP_FAILED, UP_FORKED };
 
@@ -46,8 +47,11 @@ static struct {
 	size_t len, max; /* of the mapping, present and reserved */
 	_Atomic uint32_t grow_token, log_token;
 	struct pcapfile *pcap;
-	struct txv txv[TX_BATCH]; /* of the tx token's owner */
-	int tx_res[TX_BATCH];
+	struct tx_batch {
+		_Atomic bool is_taken;
+		struct txv v[TX_BATCH];
+		int res[TX_BATCH];
+	} tx[4];
 } up = {.lock = PTHREAD_MUTEX_INITIALIZER, .memfd = -1, .log_fd = 2};
 
 /* Tried in turn: the first passes every sanitizer's own layout. */
@@ -76,10 +80,23 @@ static void take_lock(void)
 	}
 }
 
+/* The process is at its exit: its sockets are closed, and a thread that goes on
+ * would see errors that no kernel makes. */
+static void park(void)
+{
+	for (;;)
+		sys(nanosleep, &(struct timespec){.tv_sec = 3600}, NULL);
+}
+
 struct stack *host_lock(enum host_op op, sockid s)
 {
 	nsec now;
 
+	if (__builtin_expect(atomic_load_explicit(&host.is_leaving,
+						  memory_order_relaxed),
+			     0) &&
+	    !host_may_go_on)
+		park();
 	ASSERT(!sys_forbidden);
 	sys_forbidden = true; /* first: a signal handler looks at it */
 	atomic_signal_fence(memory_order_seq_cst);
@@ -125,14 +142,16 @@ static void take_wakes(struct after *a)
 }
 
 /* Must the stack thread be told that something is due sooner than it thinks? */
-static bool is_late(void)
+static bool is_late(bool has_tx)
 {
 	nsec at = stack_next_at(host.st);
 
-	if (at == TIME_NEVER)
+	if (at == TIME_NEVER && !has_tx)
 		return false;
-	if (host.driver)
+	if (host.driver && at != TIME_NEVER)
 		at += GRACE_TIMER;
+	if (has_tx) /* who should write them may be stopped */
+		at = MIN(at, host_now() + GRACE_TIMER);
 	if (at >= host.sentinel_at)
 		return false;
 	host.sentinel_at = at;
@@ -144,7 +163,8 @@ static void leave(struct after *a)
 	wait_dispatch();
 	take_wakes(a);
 	a->has_tx = stack_tx_pending(host.st);
-	a->is_late = is_late();
+	host.had_tx |= a->has_tx;
+	a->is_late = is_late(a->has_tx);
 	host.sh->op = OP_NONE;
 	pthread_mutex_unlock(&host.sh->lock);
 	atomic_signal_fence(memory_order_seq_cst);
@@ -171,43 +191,84 @@ static void wake_them(struct after *a)
 	}
 }
 
-/* --- packets out --- */
+/* --- packets out ---
+ * Who writes has the token. It may be stopped in the middle: after a while the
+ * token is stolen by a thread with a batch of its own. The old owner finishes
+ * the batch that it has, whenever it goes on, and takes no other. */
 
-/* One batch: those written are handed back, the next ones taken, in one lock
- * round. */
-static unsigned tx_exchange(unsigned num_done)
+static struct tx_batch *batch_get(void)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(up.tx); i++)
+		if (!atomic_exchange(&up.tx[i].is_taken, true))
+			return &up.tx[i];
+	return NULL;
+}
+
+/* Those written are handed back, the next ones taken, in one lock round. */
+static unsigned tx_exchange(struct tx_batch *b, uint64_t mine,
+			    unsigned num_done)
 {
 	struct after a;
-	unsigned n;
+	unsigned n = 0;
 
 	host_lock(OP_TX, 0);
 	if (num_done)
-		stack_tx_done(host.st, up.txv, up.tx_res, num_done, host_now());
-	n = stack_tx(host.st, up.txv, TX_BATCH, host_now());
+		stack_tx_done(host.st, b->v, b->res, num_done, host_now());
+	if (atomic_load(&host.sh->tx_token) == mine) {
+		host.sh->tx_at = host_now();
+		n = stack_tx(host.st, b->v, TX_BATCH, host_now());
+	}
 	leave(&a);
 	wake_them(&a);
 	return n;
 }
 
-static void tx_owned(void)
+static void tx_owned(uint64_t mine)
 {
-	unsigned n = tx_exchange(0);
+	struct tx_batch *b = batch_get();
+	unsigned n = b ? tx_exchange(b, mine, 0) : 0;
 
 	while (n) {
 		for (unsigned i = 0; i < n; i++)
-			up.tx_res[i] = tun_write(&host.tun, &up.txv[i]);
-		n = tx_exchange(n);
+			b->res[i] = tun_write(&host.tun, &b->v[i]);
+		n = tx_exchange(b, mine, n);
 	}
+	if (b)
+		atomic_store(&b->is_taken, false);
+	atomic_compare_exchange_strong(&host.sh->tx_token, &mine, mine + 1);
 }
 
 static void tx_drain(void)
 {
+	uint64_t t;
+
 	do {
-		if (atomic_exchange(&host.sh->tx_token, 1))
+		t = atomic_load(&host.sh->tx_token);
+		if ((t & 1) || !atomic_compare_exchange_strong(
+				       &host.sh->tx_token, &t, t + 1))
 			return; /* its owner looks again */
-		tx_owned();
-		atomic_store(&host.sh->tx_token, 0);
+		tx_owned(t + 1);
 	} while (stack_tx_pending(host.st));
+}
+
+void host_tx_rescue(void)
+{
+	struct after a;
+	uint64_t t;
+
+	host_lock(OP_TX, 0);
+	t = atomic_load(&host.sh->tx_token);
+	a.has_tx = stack_tx_pending(host.st) &&
+		   ((t & 1) == 0 || host_now() - host.sh->tx_at > GRACE_DRIVEN);
+	if (a.has_tx && (t & 1) &&
+	    atomic_compare_exchange_strong(&host.sh->tx_token, &t, t + 2)) {
+		host.sh->tx_at = host_now();
+		leave(&a);
+		wake_them(&a);
+		tx_owned(t + 2);
+		return;
+	}
+	host_unlock();
 }
 
 /* --- memory --- */

@@ -34,7 +34,9 @@ struct shared {
 	/* who drives: moves with every batch and every change of driver */
 	uint64_t epoch __attribute__((aligned(64)));
 	int32_t driver_tid;
-	_Atomic uint32_t tx_token __attribute__((aligned(64)));
+	/* who writes: odd while taken; moves when it is stolen */
+	_Atomic uint64_t tx_token __attribute__((aligned(64)));
+	nsec tx_at; /* when its owner was last seen */
 };
 #define SHARED_SIZE 65536
 
@@ -45,7 +47,8 @@ struct kit {
 	unsigned num_small, num_large, num_got;
 	bool is_drained;
 	bool is_taken;
-	uint32_t num_lost; /* read, with no memory to keep it */
+	_Atomic bool is_reading; /* the owner is at it, without the lock */
+	uint32_t num_lost;	 /* read, with no memory to keep it */
 };
 
 struct host {
@@ -57,11 +60,16 @@ struct host {
 	struct list asleep;    /* waiters that could drive */
 	struct list wakes;     /* waiters to be woken after unlock */
 	nsec sentinel_at;      /* when the stack thread wakes by itself */
+	bool had_tx;	       /* packets to write since it last woke */
 	bool is_logging;       /* more than warnings: drained at each unlock */
 	bool is_capturing;
 	_Atomic bool is_up;
+	_Atomic bool
+		is_leaving; /* exit: threads that may not go on are parked */
 };
 extern struct host host;
+/* This thread goes on while the process leaves. */
+extern __thread bool host_may_go_on;
 
 /* wait.c */
 struct kit *kit_take(void); /* caller holds the lock; NULL: all in use */
@@ -70,6 +78,9 @@ void kit_give(struct kit *k);
 void kit_read(struct kit *k);
 /* Hands what was read to the stack; caller holds the lock. */
 void kit_process(struct kit *k);
+/* Has a kit been read and left lying? Its owner is stopped. Caller holds the
+ * lock; with @take they are processed. */
+bool kits_left(bool take);
 /* stack_ready() to the watches; caller holds the lock. */
 void wait_dispatch(void);
 /* The lease goes to whoever sleeps and could drive; caller holds the lock. */
@@ -81,6 +92,8 @@ int sentinel_start(char *why, size_t len);
 
 /* host.c: writes out log lines and captured packets; no lock held. */
 void host_drain_logs(void);
+/* Writes packets that the token's owner has left lying; no lock held. */
+void host_tx_rescue(void);
 void host_forked(void); /* in a forked child */
 
 /* fdtab.c */

@@ -56,6 +56,7 @@ static void drive(void)
 		return;
 	}
 	host.driver = &me.w;
+	kits_left(true);
 	for (unsigned i = 0; i < BATCHES && host.driver == &me.w; i++) {
 		host_unlock();
 		kit_read(k);
@@ -92,6 +93,16 @@ static void enter_grace(void)
 	me.epoch = host.sh->epoch;
 }
 
+static bool is_left(void)
+{
+	bool left;
+
+	host_lock(OP_RX, 0);
+	left = kits_left(false);
+	host_unlock();
+	return left;
+}
+
 /* GRACE, and it is time to look. */
 static void look(void)
 {
@@ -104,7 +115,7 @@ static void look(void)
 		me.look_at = now + me.period;
 		return;
 	}
-	if (!has_frames()) {
+	if (!has_frames() && !is_left()) {
 		me.state = ARMED;
 		return;
 	}
@@ -135,6 +146,10 @@ static nsec sleep_until(void)
 		at += GRACE_TIMER;
 	if (me.state == GRACE)
 		at = MIN(at, me.look_at);
+	/* one more look, so that not each packet has to nudge us */
+	if (host.had_tx)
+		at = MIN(at, host_now() + GRACE_TIMER);
+	host.had_tx = false;
 	host.sentinel_at = at;
 	host_unlock();
 	return at;
@@ -142,10 +157,12 @@ static nsec sleep_until(void)
 
 static void on_turn(void *arg, unsigned what)
 {
+	host_may_go_on = true;
 	if (what & UV_LOOP_FD)
 		on_fd();
 	else if (me.state == GRACE && sys_now() >= me.look_at)
 		look();
+	host_tx_rescue();
 	uv_loop_arm_deadline(sleep_until());
 	uv_loop_arm_fd(me.state != GRACE);
 	host_drain_logs();

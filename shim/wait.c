@@ -251,6 +251,7 @@ void kit_read(struct kit *k)
 {
 	nsec now = sys_now();
 
+	atomic_store(&k->is_reading, true);
 	k->is_drained = k->num_large == 0;
 	while (k->num_large && k->num_got < RX_BATCH) {
 		struct frame *f = k->large[k->num_large - 1];
@@ -275,6 +276,7 @@ void kit_read(struct kit *k)
 		f->at = now;
 		k->got[k->num_got++] = f;
 	}
+	atomic_store(&k->is_reading, false);
 }
 
 void kit_process(struct kit *k)
@@ -286,6 +288,22 @@ void kit_process(struct kit *k)
 		host.sh->epoch++;
 	}
 	kit_fill(k);
+}
+
+bool kits_left(bool take)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < NUM_KITS; i++) {
+		struct kit *k = &kits[i];
+
+		if (!k->is_taken || atomic_load(&k->is_reading) || !k->num_got)
+			continue;
+		found = true;
+		if (take)
+			kit_process(k);
+	}
+	return found;
 }
 
 void wait_hand_over(void)
