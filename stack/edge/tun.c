@@ -200,8 +200,11 @@ static void set_offload(struct tun *t)
 	unsigned tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 	int len = VNET_LEN;
 
-	if (!t->has_vnet)
+	if (!t->has_vnet) {
+		/* a device that stays keeps what its last user asked for */
+		sys(ioctl, t->fd, TUNSETOFFLOAD, 0);
 		return;
+	}
 	sys(ioctl, t->fd, TUNSETVNETHDRSZ, &len);
 	if (sys(ioctl, t->fd, TUNSETOFFLOAD, tso) == 0) {
 		t->can_csum = t->can_tso4 = t->can_tso6 = true;
