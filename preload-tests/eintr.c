@@ -155,7 +155,9 @@ static void sending(const struct t_fam *f)
 		quiet = poll(&p, 1, 300) ? 0 : 2;
 	}
 	MUST(fcntl(fd, F_SETFL, 0));
-	INTERRUPTED(false, NULL, send(fd, buf, sizeof(buf), 0));
+	/* how much fitted before is nobody's promise */
+	INTERRUPTED(false, NULL,
+		    (send(fd, buf, sizeof(buf), 0) > 0 || errno == EINTR));
 	close(fd);
 	peer("close 0");
 }

@@ -691,10 +691,11 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 }
 
 /* --- epoll_wait --- */
-/* Up to @n events of our sockets into the program's memory. */
-static int take_own(struct epset *s, struct epoll_event *v, int n)
+/* Up to @n events of our sockets into the program's memory. @scan: 0 at the
+ * first of several calls for one wait. */
+static int take_own(struct epset *s, struct epoll_event *v, int n,
+		    uint32_t *scan)
 {
-	uint32_t scan = 0;
 	int num = 0, got;
 
 	do {
@@ -702,9 +703,9 @@ static int take_own(struct epset *s, struct epoll_event *v, int n)
 		int room = n - num < BATCH ? n - num : BATCH;
 
 		host_lock(OP_EPOLL, 0);
-		if (!scan)
-			scan = ++s->scan;
-		got = take_batch(s, batch, room, scan);
+		if (!*scan)
+			*scan = ++s->scan;
+		got = take_batch(s, batch, room, *scan);
 		host_unlock();
 		memcpy(v + num, batch, (size_t)got * sizeof(*v));
 		num += got;
@@ -737,15 +738,16 @@ static int take_kernel(struct epset *s, int epfd, struct epoll_event *v, int n)
 }
 
 /* Events of both halves; they take turns in being first. */
-static int take_both(struct epset *s, int epfd, struct epoll_event *v, int n)
+static int take_both(struct epset *s, int epfd, struct epoll_event *v, int n,
+		     uint32_t *scan)
 {
 	bool kernel_first = s->kernel_first;
 	int a, b = 0;
 
 	s->kernel_first = !kernel_first;
-	a = kernel_first ? take_kernel(s, epfd, v, n) : take_own(s, v, n);
+	a = kernel_first ? take_kernel(s, epfd, v, n) : take_own(s, v, n, scan);
 	if (a >= 0 && a < n)
-		b = kernel_first ? take_own(s, v + a, n - a)
+		b = kernel_first ? take_own(s, v + a, n - a, scan)
 				 : take_kernel(s, epfd, v + a, n - a);
 	if (a < 0 || (b < 0 && !a))
 		return a < 0 ? a : b;
@@ -777,15 +779,16 @@ static int set_wait(struct epset *s, int epfd, struct epoll_event *v, int n,
 {
 	struct epset_watch h = {.is_exclusive = true};
 	struct waiter w;
+	uint32_t scan = 0;
 	int r, num;
 
-	num = take_both(s, epfd, v, n);
+	num = take_both(s, epfd, v, n, &scan);
 	if (num || !deadline) {
 		/* what the device holds counts too */
 		if (num < 0 || num == n)
 			return num;
 		if (host_drive_once() || !num)
-			num += take_own(s, v + num, n - num);
+			num += take_own(s, v + num, n - num, &scan);
 		return num;
 	}
 	waiter_init(&w);
@@ -795,7 +798,7 @@ static int set_wait(struct epset *s, int epfd, struct epoll_event *v, int n,
 	host_unlock();
 	do {
 		r = set_sleep(s, epfd, &h, deadline, mask);
-		num = take_both(s, epfd, v, n);
+		num = take_both(s, epfd, v, n, &scan);
 	} while (!num && r > 0);
 	host_lock(OP_EPOLL, 0);
 	list_remove(&h.node);
