@@ -104,7 +104,6 @@ static void room_again(const struct t_fam *f)
 	int ep = (int)MUST(epoll_create1(0)), fd = t_connected(f, 0);
 	static char buf[65536];
 	struct epoll_event e;
-	long sent = 0;
 	ssize_t n;
 
 	MUST(fcntl(fd, F_SETFL, O_NONBLOCK));
@@ -114,8 +113,9 @@ static void room_again(const struct t_fam *f)
 	do {
 		struct pollfd p = {.fd = fd, .events = POLLOUT};
 
-		while ((n = send(fd, buf, sizeof(buf), 0)) > 0)
-			sent += n;
+		do
+			n = send(fd, buf, sizeof(buf), 0);
+		while (n > 0);
 		if (poll(&p, 1, 300) == 0)
 			break;
 	} while (n < 0 && errno == EAGAIN);

@@ -16,8 +16,9 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
-#define SIN6_LEN_RFC2133 24 /* without sin6_scope_id, which Linux still takes \
-			     */
+#define SIN6_LEN_RFC2133                                     \
+	24 /* without sin6_scope_id, which Linux still takes \
+	    */
 
 struct ep *sock_find(struct stack *st, sockid s)
 {

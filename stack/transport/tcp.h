@@ -26,7 +26,7 @@ struct span {
 };
 
 struct tcp *tcp_new(struct transport *tp); /* NULL: no memory */
-void tcp_free(struct tcp *t);		   /* drops every connection, silently */
+void tcp_free(struct tcp *t); /* drops every connection, silently */
 
 int tcp_ep_init(struct ep *e); /* a new socket(2): defaults from sysctl */
 /* The owner is gone (close(2)): FIN, or RST with unread data or SO_LINGER 0
@@ -72,7 +72,8 @@ int tcp_ioctl(struct ep *e, unsigned long req);
 
 /* EPOLL* bits that hold now, as tcp_poll() of Linux computes them. */
 uint32_t tcp_poll(const struct ep *e);
-uint8_t tcp_state(const struct ep *e); /* enum of netinet/tcp.h: TCP_ESTABLISHED.. */
+uint8_t tcp_state(
+	const struct ep *e); /* enum of netinet/tcp.h: TCP_ESTABLISHED.. */
 /* True values only; what does not apply is 0. */
 void tcp_get_info(const struct ep *e, struct tcp_info *info, nsec now);
 uint16_t tcp_mss_now(const struct ep *e); /* TCP_MAXSEG reads back this */
