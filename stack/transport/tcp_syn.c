@@ -194,7 +194,7 @@ static uint32_t syn_limit(const struct tcp_listen *l)
 {
 	uint32_t max = (uint32_t)l->ep->tp->core->sysctl->tcp_max_syn_backlog;
 
-	return MIN(max, MAX(l->backlog, 1u));
+	return MIN(max, l->backlog + 1); /* Linux: full when over backlog */
 }
 
 static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
