@@ -86,13 +86,16 @@ static int bound_socket(int family, int type, int port)
 {
 	struct timeval tv = {.tv_sec = PATIENCE};
 	struct sockaddr_storage ss;
-	socklen_t len = make_addr(&ss, family, port, true);
+	socklen_t len = make_addr(&ss, family, port < 0 ? 0 : port, true);
 	int fd = socket(family == 6 ? AF_INET6 : AF_INET, type, 0);
 
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+	if (port < 0) /* chosen by connect(), which knows the remote end */
+		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){1},
+			   sizeof(int));
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0) {
 		int err = errno;
 
@@ -192,7 +195,7 @@ static long do_accept(const long *a)
 
 static long do_connect(const long *a)
 {
-	int fd = bound_socket((int)a[1], SOCK_STREAM, 0);
+	int fd = bound_socket((int)a[1], SOCK_STREAM, -1);
 	struct sockaddr_storage ss;
 	socklen_t len = make_addr(&ss, (int)a[1], (int)a[2], false);
 
@@ -463,7 +466,7 @@ static void *dial_main(void *arg)
 	struct job *j = arg;
 
 	for (long i = 0; i < j->count; i++) {
-		int fd = bound_socket(j->family, SOCK_STREAM, 0);
+		int fd = bound_socket(j->family, SOCK_STREAM, -1);
 		struct sockaddr_storage ss;
 		socklen_t len = make_addr(&ss, j->family, j->port, false);
 		uint64_t tx = 0, rx = 0;
