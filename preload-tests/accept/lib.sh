@@ -23,7 +23,7 @@ TOP=$(cd "$ACCEPT/../.." && pwd)
 
 KERNEL=${ACCEPT_KERNEL:-0}
 LIB=${SHIM_LIB:-$TOP/build/shim/libtcpshim.so}
-LIMIT=60 # seconds for one command
+LIMIT=30 # seconds for one command
 V4=10.77.0.1 V6=fd77::1 MY4=10.77.0.2 MY6=fd77::2
 NUM_OK=0 NUM_FAIL=0
 PY=$(PATH=/usr/bin:/bin command -v python3 ||
