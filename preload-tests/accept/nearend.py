@@ -36,7 +36,7 @@ def is_setup(call, args):
 
 
 def main():
-    near, bad, seen = {}, [], 0
+    unix, near, bad, seen = set(), {}, [], 0
     with open(sys.argv[1], encoding="latin-1") as trace:
         for number, line in enumerate(trace, 1):
             m = line_re.match(line)
@@ -47,7 +47,13 @@ def main():
             res = int(res.group(1)) if res else None
             if call == "socket":
                 if "AF_UNIX" in args and res is not None and res >= 0:
-                    near[res] = number
+                    unix.add(res)
+                continue
+            if call == "connect" and first_fd(args) in unix:
+                unix.discard(first_fd(args))
+                if 'sun_path="/' not in args:  # a path: the program's, libc's
+                    near[first_fd(args)] = number
+                    seen += 1
                 continue
             if res is not None and res >= 0 and first_fd(args) in near and \
                     (call.startswith("dup") or "F_DUPFD" in args):
@@ -63,16 +69,9 @@ def main():
                 if any(n in near for n in named):
                     bad.append(f"{number}: {line.strip()[:120]}")
                 continue
+            if call == "close":
+                unix.discard(fd)
             if fd not in near:
-                continue
-            if call == "connect":
-                if 'sun_path="/' in args:
-                    del near[fd]  # a path: the program's, or libc's
-                else:
-                    seen += 1
-                continue
-            if call == "listen":
-                del near[fd]  # the shim's listener
                 continue
             if call == "close":
                 del near[fd]
