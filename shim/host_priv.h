@@ -20,7 +20,7 @@
 /* How long frames may lie unread before the stack thread takes them: nobody
  * drives; somebody should. */
 #define GRACE_IDLE (1 * MSEC)
-#define GRACE_DRIVEN (10 * MSEC)
+#define GRACE_DRIVEN (20 * MSEC)
 /* How late a timer may be while somebody drives, before the stack thread
  * takes it. */
 #define GRACE_TIMER (20 * MSEC)

@@ -44,13 +44,14 @@ static bool has_frames(void)
 	return sys_ppoll(&p, 1, &zero, NULL) > 0;
 }
 
-/* Reads and processes until the device is empty or the lease was lost. */
-static void drive(void)
+/* Reads and processes until the device is empty or the lease was lost. Only
+ * with @steal is it taken from somebody who has it. */
+static void drive(bool steal)
 {
 	struct kit *k;
 
 	host_lock(OP_RX, 0);
-	k = kit_take();
+	k = host.driver && !steal ? NULL : kit_take();
 	if (!k) {
 		host_unlock();
 		return;
@@ -124,13 +125,13 @@ static void look(void)
 		return;
 	}
 	me.state = DRIVING;
-	drive();
+	drive(true);
 }
 
 static void on_fd(void)
 {
 	if (me.state == DRIVING && me.epoch == host.sh->epoch)
-		drive();
+		drive(false);
 	else
 		enter_grace();
 }
