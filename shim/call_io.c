@@ -8,6 +8,7 @@
  * signal that jumps away or a kill in the middle of a copy hurts nobody else.
  */
 #include <limits.h>
+#include <linux/sockios.h>
 
 #include "aliases.h"
 #include "block.h"
@@ -83,21 +84,39 @@ static int recv_once(struct recv *r, size_t want)
 	host_unlock();
 	if (res < 0 || (sp.num_v == 0 && !sp.pin))
 		return res;
-	for (unsigned i = 0; i < sp.num_v; i++)
-		used += cursor_copy(&r->to, sp.v[i].iov_base, sp.v[i].iov_len,
-				    true);
-	if (!sp.num_v)
+	if (!sp.num_v || (r->flags & MSG_TRUNC && r->f->type == SOCK_STREAM))
 		used = (size_t)res; /* thrown away: MSG_TRUNC on a stream */
+	else
+		for (unsigned i = 0; i < sp.num_v; i++)
+			used += cursor_copy(&r->to, sp.v[i].iov_base,
+					    sp.v[i].iov_len, true);
 	st = host_lock(OP_RECV, r->f->s);
 	sock_recv_commit(st, r->f->s, &sp, used, r->flags, host_now());
 	host_unlock();
 	return res;
 }
 
+/* Is there more to be read right now? Asked before going on with what was read
+ * already: an error or the end is the next call's to tell. */
+static bool has_more(struct file *f, bool *is_over)
+{
+	uint32_t bits = 0;
+	int num = 0, at_mark = 0;
+	struct stack *st = host_lock(OP_RECV, f->s);
+
+	if (sock_ioctl(st, f->s, FIONREAD, &num) < 0 ||
+	    sock_ioctl(st, f->s, SIOCATMARK, &at_mark) < 0 || at_mark)
+		num = 0; /* no read goes across the urgent mark */
+	*is_over = !num && (at_mark || sock_poll(st, f->s, &bits) < 0 ||
+			    bits & (EPOLLERR | EPOLLHUP | EPOLLRDHUP));
+	host_unlock();
+	return num > 0;
+}
+
 /* A stream goes on as long as there is something: the lent vectors are few. */
 static ssize_t recv_stream(struct recv *r, struct block *b)
 {
-	bool all = r->flags & MSG_WAITALL;
+	bool all = r->flags & MSG_WAITALL, is_over;
 	ssize_t done = 0;
 	int res;
 
@@ -110,15 +129,33 @@ static ssize_t recv_stream(struct recv *r, struct block *b)
 			if ((size_t)done >= r->want ||
 			    r->flags & (MSG_PEEK | MSG_OOB))
 				return done;
-			continue;
+			if (has_more(r->f, &is_over))
+				continue;
+			if (!all || is_over)
+				return done;
+			res = -EAGAIN;
 		}
 		if (res != -EAGAIN || (done && !all))
 			break;
 		res = block_again(b, r->flags & MSG_OOB ? EPOLLPRI : EPOLLIN);
 		if (res != 1)
 			break;
+		if (done && !has_more(r->f, &is_over) && is_over)
+			break;
 	}
 	return done ? done : res;
+}
+
+/* recv(2) for no bytes waits for one, and leaves it; read(2) gives 0. */
+static ssize_t recv_nothing(struct recv *r, struct block *b)
+{
+	int res;
+
+	r->flags |= MSG_PEEK | MSG_TRUNC;
+	do
+		res = recv_once(r, 1);
+	while (res == -EAGAIN && (res = block_again(b, EPOLLIN)) == 1);
+	return res < 0 ? res : 0;
 }
 
 static ssize_t do_recv(struct file *f, const struct iovec *v, size_t n,
@@ -135,7 +172,7 @@ static ssize_t do_recv(struct file *f, const struct iovec *v, size_t n,
 	block_begin(&b, f, false, flags);
 	if (f->type == SOCK_STREAM) {
 		if (!want && !(flags & MSG_OOB))
-			return 0;
+			return recv_nothing(&r, &b);
 		return recv_stream(&r, &b);
 	}
 	do
@@ -425,7 +462,7 @@ EXPORT ssize_t read(int fd, void *buf, size_t len)
 {
 	if (!fd_sock(fd))
 		return real.read(fd, buf, len);
-	return recv(fd, buf, len, 0);
+	return len ? recv(fd, buf, len, 0) : 0;
 }
 
 EXPORT ssize_t __read(int fd, void *buf, size_t len)
@@ -448,7 +485,9 @@ EXPORT ssize_t readv(int fd, const struct iovec *v, int n)
 		return real.readv(fd, v, n);
 	if (n < 0 || n > IOV_MAX)
 		return shim_ret(-EINVAL);
-	return shim_ret(do_recv(f, v, (size_t)n, 0, NULL));
+	return vec_len(v, (size_t)n)
+		       ? shim_ret(do_recv(f, v, (size_t)n, 0, NULL))
+		       : 0;
 }
 
 EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,

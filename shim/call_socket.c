@@ -7,6 +7,8 @@
  * that it is given: loopback and TCPSHIM_BYPASS belong to the kernel, and the
  * socket is handed over under the same number (fdtab.c).
  */
+#include <netinet/tcp.h>
+
 #include "aliases.h"
 #include "block.h"
 #include "knobs.h"
@@ -93,6 +95,8 @@ static int copy_addr(struct sockaddr_storage *ss, const struct sockaddr *sa,
 	if (len > sizeof(*ss))
 		return -EINVAL;
 	memset(ss, 0, sizeof(*ss));
+	if (len && !sa)
+		return -EFAULT;
 	if (len)
 		memcpy(ss, sa, len);
 	return 0;
@@ -194,16 +198,29 @@ EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	return (int)shim_ret(r);
 }
 
-static int connect_result(struct file *f)
+/* How a connect ended that was waited for. As in Linux, the caller is told of a
+ * failure once, and the socket is as it was before. */
+static int connect_result(struct file *f, const struct sockaddr_storage *ss,
+			  socklen_t ss_len)
 {
-	int err = 0;
+	static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	int err = 0, r;
 	socklen_t len = sizeof(err);
+	struct sock_facts facts = {0};
 	struct stack *st = host_lock(OP_CONNECT, f->s);
-	int r = sock_getopt(st, f->s, SOL_SOCKET, SO_ERROR, &err, &len,
-			    host_now());
 
+	r = sock_facts(st, f->s, &facts);
+	if (r == 0 && facts.state != TCP_CLOSE) {
+		r = sock_connect(st, f->s, (const struct sockaddr *)ss, ss_len,
+				 host_now());
+	} else if (r == 0) {
+		sock_getopt(st, f->s, SOL_SOCKET, SO_ERROR, &err, &len,
+			    host_now());
+		sock_connect(st, f->s, &nobody, sizeof(nobody), host_now());
+		r = err ? -err : -ECONNABORTED;
+	}
 	host_unlock();
-	return r < 0 ? r : -err;
+	return r == -EISCONN ? 0 : r;
 }
 
 static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
@@ -212,7 +229,7 @@ static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
 	bool has_timeout, nonblock = file_has(f, FILE_NONBLOCK);
 	struct stack *st = host_lock(OP_CONNECT, f->s);
 	nsec deadline;
-	int r;
+	int r, slept;
 
 	r = sock_connect(st, f->s, (const struct sockaddr *)ss, len,
 			 host_now());
@@ -220,10 +237,10 @@ static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
 	if (nonblock || (r != -EINPROGRESS && r != -EALREADY))
 		return r;
 	deadline = block_deadline(f->s, true, &has_timeout);
-	r = block_on(f, EPOLLOUT, deadline, has_timeout);
-	if (r == 0)
-		return -EINPROGRESS; /* SO_SNDTIMEO is over */
-	return r < 0 ? r : connect_result(f);
+	slept = block_on(f, EPOLLOUT, deadline, has_timeout);
+	if (slept == 0)
+		return r; /* SO_SNDTIMEO is over, the attempt goes on */
+	return slept < 0 ? slept : connect_result(f, ss, len);
 }
 
 EXPORT int connect(int fd, const struct sockaddr *sa, socklen_t len)
@@ -376,14 +393,21 @@ static int name_of(struct file *f, bool peer, struct sockaddr *sa,
 	struct stack *st;
 	int r;
 
+	if (!len)
+		return -EFAULT;
 	if ((int)*len < 0)
 		return -EINVAL;
 	st = host_lock(OP_NAME, f->s);
 	r = sock_name(st, f->s, peer, &ss, &ss_len);
 	host_unlock();
-	if (!r)
-		give_name(&ss, ss_len, sa, len);
-	return r;
+	if (r)
+		return r;
+	if (!sa && *len)
+		return -EFAULT;
+	if (sa)
+		memcpy(sa, &ss, MIN(*len, ss_len));
+	*len = ss_len;
+	return 0;
 }
 
 EXPORT int getsockname(int fd, struct sockaddr *restrict sa,

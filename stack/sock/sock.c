@@ -203,6 +203,13 @@ static int check_bind6(const struct ep *e, const struct target *t)
 	return 0;
 }
 
+/* Bound or in use: bind(2) comes too late. */
+static bool has_place(const struct ep *e)
+{
+	return e->is_bound || e->is_connected || e->phase != EP_UNCONNECTED ||
+	       (e->kind == EP_TCP && tcp_state(e) != TCP_CLOSE);
+}
+
 int sock_bind(struct stack *st, sockid s, const struct sockaddr *sa,
 	      socklen_t len, nsec now)
 {
@@ -218,10 +225,12 @@ int sock_bind(struct stack *st, sockid s, const struct sockaddr *sa,
 					   : check_bind6(e, &t);
 	if (err)
 		return err;
+	/* Linux asks IPv6 sockets for their state first, IPv4 ones last */
+	if (e->family == AF_INET6 && has_place(e))
+		return -EINVAL;
 	if (!can_bind_to(st, e, &t.a))
 		return -EADDRNOTAVAIL;
-	if (e->is_bound || e->is_connected || e->phase != EP_UNCONNECTED ||
-	    (e->kind == EP_TCP && tcp_state(e) != TCP_CLOSE))
+	if (has_place(e))
 		return -EINVAL;
 	if (!t.port && ep_opt(e, EP_O_BIND_NO_PORT))
 		e->laddr = t.a;

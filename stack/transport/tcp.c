@@ -697,12 +697,9 @@ int tcp_shutdown(struct ep *e, int how, nsec now)
 	}
 	if (!c || c->state == TCPS_CLOSED)
 		return -ENOTCONN;
-	if (c->state == TCPS_SYN_SENT) {
-		if (how == SHUT_RD) {
-			e->shut |= EP_SHUT_RD;
-			return 0;
-		}
-		tcp_done(c, 0, now);
+	if (c->state == TCPS_SYN_SENT) { /* Linux: inet_shutdown() */
+		tcp_disconnect(e, now);
+		ep_ready(e, tcp_poll(e), true, true);
 		return 0;
 	}
 	e->shut |= (uint8_t)(how + 1); /* SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2 */
