@@ -117,11 +117,11 @@ static void update(struct cc *cc, uint32_t acked, nsec now)
 	uint32_t target;
 
 	q->acked += acked;
-	if (q->epoch_at && q->last_cwnd == cc->cwnd &&
-	    now - q->last_at <= RECOMPUTE_EVERY)
-		return;
 	if (!q->epoch_at)
 		begin_epoch(cc, acked, now);
+	else if (q->last_cwnd == cc->cwnd &&
+		 now - q->last_at <= RECOMPUTE_EVERY)
+		return;
 	q->last_cwnd = cc->cwnd;
 	q->last_at = now;
 	/* the window of one round trip from now */
@@ -132,9 +132,6 @@ static void update(struct cc *cc, uint32_t acked, nsec now)
 		q->cnt = 100 * cc->cwnd; /* next to nothing */
 	if (!q->last_max)
 		q->cnt = MIN(q->cnt, 20u); /* no loss seen yet: 5 % a trip */
-	follow_reno(cc);
-	/* at most half as much again in a round trip (RFC 9438 4.2) */
-	q->cnt = MAX(q->cnt, 2u);
 }
 
 static void grow(struct cc *cc, uint32_t acked, nsec now)
@@ -145,6 +142,9 @@ static void grow(struct cc *cc, uint32_t acked, nsec now)
 			return;
 	}
 	update(cc, acked, now);
+	follow_reno(cc);
+	/* at most half as much again in a round trip (RFC 9438 4.2) */
+	cc->u.cubic.cnt = MAX(cc->u.cubic.cnt, 2u);
 	cc_grow_linear(cc, cc->u.cubic.cnt, acked);
 }
 

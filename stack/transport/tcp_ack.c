@@ -207,8 +207,10 @@ static void recover(struct tcp_conn *c, const struct acked *a)
 	judge_loss(c);
 	if (c->ca >= CA_RECOVERY) {
 		/* RFC 6582 3.2 step 5: a partial ACK shows the next hole */
-		if (!c->sack_ok && a->segs)
+		if (!c->sack_ok && a->segs) {
 			mark_head_lost(c);
+			c->must_resend = c->ca == CA_RECOVERY;
+		}
 		return;
 	}
 	if (must_recover(c)) {

@@ -590,39 +590,46 @@ static uint32_t read_limit(struct tcp_conn *c, uint32_t seq)
 	return end - seq;
 }
 
+static bool urgent_is_next(const struct tcp_conn *c)
+{
+	return !list_empty(&c->rcvq) && c->urg_state &&
+	       !ep_opt(c->ep, EP_O_OOBINLINE) && c->urg_seq == c->copied_seq;
+}
+
 /* The urgent byte at the head of the queue is passed over. */
 static void skip_urgent(struct tcp_conn *c)
 {
 	struct tcp_rslice *r = list_first(&c->rcvq, struct tcp_rslice, node);
 
-	if (!r || !c->urg_state || ep_opt(c->ep, EP_O_OOBINLINE) ||
-	    c->urg_seq != r->seq)
-		return;
 	c->copied_seq++;
 	r->seq++;
 	r->p++;
 	if (--r->len == 0)
 		tcp_rslice_free(c, r);
-	if (c->urg_state == TCP_URG_READ || c->urg_state == TCP_URG_VALID)
-		c->urg_state = 0;
+	c->urg_state = 0;
 }
 
 static void lend_peek(struct tcp_conn *c, struct span *sp, struct tcp_lend *l,
-		      uint32_t want)
+		      uint32_t skip, uint32_t want)
 {
 	struct list *p;
 
 	list_for_each (p, &c->rcvq) {
 		struct tcp_rslice *r = list_entry(p, struct tcp_rslice, node);
-		uint32_t n = MIN(want - l->bytes, r->len);
+		uint32_t n = MIN(want - l->bytes, r->len - skip);
 
-		if (!n || l->num == SPAN_MAX_V)
+		if (l->bytes == want || l->num == SPAN_MAX_V)
 			break;
+		if (!n) {
+			skip = 0;
+			continue;
+		}
 		buf_get(r->b);
 		/* pinned as a buffer; frames and chunks begin with one */
 		l->c[l->num++] = (struct chunk *)(void *)r->b;
-		sp->v[sp->num_v++] = (struct iovec){r->p, n};
+		sp->v[sp->num_v++] = (struct iovec){r->p + skip, n};
 		l->bytes += n;
+		skip = 0;
 	}
 }
 
@@ -643,7 +650,13 @@ static void lend_rslices(struct tcp_conn *c, struct span *sp,
 		list_remove(&r->node);
 		list_push(&l->slices, &r->node);
 	}
-	c->copied_seq += l->bytes;
+	/* not + l->bytes: what was given back may lie before a gap */
+	c->copied_seq =
+		list_empty(&c->rcvq)
+			? c->rcv_nxt - c->fin_rcvd
+			: list_first(&c->rcvq, struct tcp_rslice, node)->seq;
+	if (c->urg_state && seq_gt(c->copied_seq, c->urg_seq))
+		c->urg_state = 0;
 }
 
 int tcp_recv_begin(struct ep *e, size_t want, int flags, struct span *sp,
@@ -651,7 +664,7 @@ int tcp_recv_begin(struct ep *e, size_t want, int flags, struct span *sp,
 {
 	struct tcp_conn *c = e->tcp;
 	struct tcp_lend *l;
-	uint32_t n;
+	uint32_t n, skip;
 
 	*sp = (struct span){0};
 	if (e->listen)
@@ -659,7 +672,7 @@ int tcp_recv_begin(struct ep *e, size_t want, int flags, struct span *sp,
 	if (flags & MSG_OOB)
 		return c && c->state != TCPS_CLOSED ? recv_oob(c, flags, sp)
 						    : -EINVAL;
-	if (c)
+	if (c && urgent_is_next(c) && !(flags & MSG_PEEK))
 		skip_urgent(c);
 	if (!c || list_empty(&c->rcvq))
 		return nothing_to_read(e);
@@ -668,10 +681,11 @@ int tcp_recv_begin(struct ep *e, size_t want, int flags, struct span *sp,
 	l = lend_new(c, true);
 	if (!l)
 		return -EAGAIN;
-	n = (uint32_t)MIN(want, read_limit(c, c->copied_seq));
 	l->is_peek = flags & MSG_PEEK;
+	skip = l->is_peek && urgent_is_next(c);
+	n = (uint32_t)MIN(want, read_limit(c, c->copied_seq + skip));
 	if (l->is_peek)
-		lend_peek(c, sp, l, n);
+		lend_peek(c, sp, l, skip, n);
 	else
 		lend_rslices(c, sp, l, n);
 	if (!l->bytes) {
@@ -757,7 +771,6 @@ int tcp_recv_commit(struct ep *e, struct span *sp, size_t used, int flags,
 	}
 	if (!l->is_peek) {
 		consume(c, l, (uint32_t)used);
-		skip_urgent(c);
 		if (c->state != TCPS_CLOSED) {
 			tcp_rcv_space_adjust(c, now);
 			after_read(c, used > 0, now);

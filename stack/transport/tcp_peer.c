@@ -170,6 +170,14 @@ static void look(const struct seen *n, struct peer_seg *s)
 	memcpy(w.data, l4 + r.hdr_len, s->len);
 }
 
+void next(void)
+{
+	drain();
+	cr_assert(num_seen);
+	look(&seen[first_seen], &w.last);
+	shift_seen();
+}
+
 void expect(uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len)
 {
 	struct peer_seg *s = &w.last;

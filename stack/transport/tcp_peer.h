@@ -59,6 +59,7 @@ void send_seg(const struct peer_seg *s);
 #define SEND(...) send_seg(&(struct peer_seg){__VA_ARGS__})
 /* The next packet of the stack must have these flags and numbers. */
 void expect(uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len);
+void next(void); /* whatever it is, into w.last */
 void quiet(void);
 void skip(void); /* forgets whatever the stack has sent */
 unsigned num_out(void);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+
+#include "transport/cc.h"
+
+static struct cc make(enum cc_id id)
+{
+	struct cc cc = {.cwnd = 10,
+			.ssthresh = CC_SSTHRESH_NONE,
+			.cwnd_clamp = 1u << 30};
+
+	cc_switch(&cc, id);
+	return cc;
+}
+
+static void lose(struct cc *cc)
+{
+	cc->ssthresh = cc_ops(cc)->ssthresh(cc);
+	cc->cwnd = cc->ssthresh;
+}
+
+/* One round trip in which the whole window was acknowledged. */
+static void round_trip(struct cc *cc, nsec rtt, nsec *now)
+{
+	uint32_t n = cc->cwnd;
+
+	*now += rtt;
+	if (cc_ops(cc)->rtt)
+		cc_ops(cc)->rtt(cc, rtt, *now);
+	for (uint32_t i = 0; i < n; i += 2)
+		cc_ops(cc)->grow(cc, 2, *now);
+}
+
+Test(cc, reno_doubles_then_adds_one_a_round_trip)
+{
+	struct cc cc = make(CC_RENO);
+	nsec now = SEC;
+
+	round_trip(&cc, 10 * MSEC, &now);
+	cr_assert(cc.cwnd == 20);
+	lose(&cc);
+	cr_assert(cc.cwnd == 10 && cc.ssthresh == 10);
+	round_trip(&cc, 10 * MSEC, &now);
+	cr_assert(cc.cwnd == 11);
+	round_trip(&cc, 10 * MSEC, &now);
+	cr_assert(cc.cwnd == 11 || cc.cwnd == 12);
+}
+
+Test(cc, reno_never_below_two)
+{
+	struct cc cc = make(CC_RENO);
+
+	for (int i = 0; i < 10; i++)
+		lose(&cc);
+	cr_assert(cc.ssthresh == 2);
+}
+
+Test(cc, cubic_falls_to_seven_tenths)
+{
+	struct cc cc = make(CC_CUBIC);
+
+	cc.cwnd = 1000;
+	lose(&cc);
+	cr_assert(cc.cwnd == 700);
+}
+
+/* RFC 9438 4.2: back at W_max after K = cbrt(W_max (1 - beta) / C). */
+Test(cc, cubic_is_back_at_its_maximum_after_k)
+{
+	struct cc cc = make(CC_CUBIC);
+	nsec now = SEC, start, rtt = 100 * MSEC;
+
+	cc.cwnd = 1000;
+	lose(&cc);
+	start = now;
+	while (cc.cwnd < 990)
+		round_trip(&cc, rtt, &now);
+	/* cbrt(1000 * 0.3 / 0.4) = 9.09 s; 990 lies on the flat part */
+	cr_assert(now - start > 5 * SEC && now - start < 10 * SEC, "%lld ms",
+		  (long long)(now - start) / MSEC);
+	/* concave, then convex: slow around the plateau, fast beyond */
+	for (int i = 0; i < 10; i++)
+		round_trip(&cc, rtt, &now);
+	cr_assert(cc.cwnd < 1010);
+	while (now - start < 16 * SEC)
+		round_trip(&cc, rtt, &now);
+	cr_assert(cc.cwnd > 1080);
+}
+
+Test(cc, cubic_is_no_slower_than_reno_on_short_paths)
+{
+	struct cc cc = make(CC_CUBIC);
+	nsec now = SEC;
+	uint32_t before;
+
+	cc.cwnd = 20;
+	lose(&cc);
+	before = cc.cwnd;
+	for (int i = 0; i < 20; i++)
+		round_trip(&cc, MSEC, &now);
+	/* 3 (1 - 0.7) / (1 + 0.7) = 0.53 segments a round trip */
+	cr_assert(cc.cwnd >= before + 8, "%u", cc.cwnd);
+}
+
+Test(cc, cubic_gives_way_when_it_loses_below_its_maximum)
+{
+	struct cc cc = make(CC_CUBIC);
+
+	cc.cwnd = 1000;
+	lose(&cc);
+	lose(&cc); /* at 700: somebody else needs room (RFC 9438 4.7) */
+	cr_assert(cc.u.cubic.last_max < 700);
+	cr_assert(cc.u.cubic.last_max == 700 * (1024 + 717) / 2048);
+}
+
+Test(cc, idle_time_does_not_count)
+{
+	struct cc cc = make(CC_CUBIC);
+	nsec now = SEC;
+	uint32_t before;
+
+	cc.cwnd = 1000;
+	lose(&cc);
+	for (int i = 0; i < 20; i++)
+		round_trip(&cc, 100 * MSEC, &now);
+	before = cc.cwnd;
+	now += 1000 * SEC;
+	cc_ops(&cc)->event(&cc, CC_RESTART, 1000 * SEC, now);
+	round_trip(&cc, 100 * MSEC, &now);
+	cr_assert(cc.cwnd < before + before / 4);
+}
