@@ -6,10 +6,14 @@
  *	do
  *		r = try(...);
  *	while (r == -EAGAIN && (r = block_again(&b, EPOLLIN)) == 1);
+ *	block_end(&b);
  *
  * A non-blocking call that finds nothing looks at the device once before it
  * says so, or a program that polls with recv() would not see its packet until
  * the stack thread's grace has passed.
+ *
+ * A call that sleeps holds its file: as in Linux, it goes on although another
+ * thread closes the number, and the socket goes when it returns.
  */
 #ifndef TCPSHIM_BLOCK_H
 #define TCPSHIM_BLOCK_H
@@ -21,7 +25,7 @@
 struct block {
 	struct file *f;
 	nsec deadline;
-	bool is_send, nonblock, has_looked, has_deadline, has_timeout;
+	bool is_send, nonblock, has_looked, has_deadline, has_timeout, is_held;
 };
 
 /* @flags: MSG_DONTWAIT counts as O_NONBLOCK. */
@@ -44,6 +48,9 @@ static inline int block_again(struct block *b, uint32_t want)
 		b->has_looked = true;
 		return host_drive_once() ? 1 : -EAGAIN;
 	}
+	if (!b->is_held && !file_hold(b->f))
+		return -EBADF;
+	b->is_held = true;
 	if (!b->has_deadline) {
 		b->deadline =
 			block_deadline(b->f->s, b->is_send, &b->has_timeout);
@@ -51,6 +58,12 @@ static inline int block_again(struct block *b, uint32_t want)
 	}
 	r = block_on(b->f, want, b->deadline, b->has_timeout);
 	return r == 0 ? -EAGAIN : r;
+}
+
+static inline void block_end(struct block *b)
+{
+	if (b->is_held)
+		file_drop(b->f);
 }
 
 /* call_socket.c: is this address the kernel's to serve (loopback, bypass)? */

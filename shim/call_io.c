@@ -69,6 +69,7 @@ struct recv {
 	size_t want;
 	int flags;
 	struct sock_msg *m;
+	bool was_full; /* the last loan: more may be behind it */
 };
 
 /* Takes what is there, at most one loan. > 0, 0 at end of file, -errno. */
@@ -82,8 +83,10 @@ static int recv_once(struct recv *r, size_t want)
 	res = sock_recv_begin(st, r->f->s, want, r->flags, r->m, &sp,
 			      host_now());
 	host_unlock();
+	r->was_full = false;
 	if (res < 0 || (sp.num_v == 0 && !sp.pin))
 		return res;
+	r->was_full = sp.num_v == SPAN_MAX_V;
 	if (!sp.num_v || (r->flags & MSG_TRUNC && r->f->type == SOCK_STREAM))
 		used = (size_t)res; /* thrown away: MSG_TRUNC on a stream */
 	else
@@ -129,6 +132,8 @@ static ssize_t recv_stream(struct recv *r, struct block *b)
 			if ((size_t)done >= r->want ||
 			    r->flags & (MSG_PEEK | MSG_OOB))
 				return done;
+			if (!all && !r->was_full)
+				return done;
 			if (has_more(r->f, &is_over))
 				continue;
 			if (!all || is_over)
@@ -158,26 +163,34 @@ static ssize_t recv_nothing(struct recv *r, struct block *b)
 	return res < 0 ? res : 0;
 }
 
+static ssize_t recv_with(struct recv *r, struct block *b)
+{
+	int res;
+
+	if (r->f->type == SOCK_STREAM && !r->want && !(r->flags & MSG_OOB))
+		return recv_nothing(r, b);
+	if (r->f->type == SOCK_STREAM)
+		return recv_stream(r, b);
+	do
+		res = recv_once(r, r->want);
+	while (res == -EAGAIN && (res = block_again(b, EPOLLIN)) == 1);
+	return res;
+}
+
 static ssize_t do_recv(struct file *f, const struct iovec *v, size_t n,
 		       int flags, struct sock_msg *m)
 {
 	ssize_t want = vec_len(v, n);
-	struct recv r = {f, {v, n, 0}, 0, flags, m};
+	struct recv r = {f, {v, n, 0}, 0, flags, m, false};
 	struct block b;
-	int res;
+	ssize_t res;
 
 	if (want < 0)
 		return want;
 	r.want = (size_t)want;
 	block_begin(&b, f, false, flags);
-	if (f->type == SOCK_STREAM) {
-		if (!want && !(flags & MSG_OOB))
-			return recv_nothing(&r, &b);
-		return recv_stream(&r, &b);
-	}
-	do
-		res = recv_once(&r, r.want);
-	while (res == -EAGAIN && (res = block_again(&b, EPOLLIN)) == 1);
+	res = recv_with(&r, &b);
+	block_end(&b);
 	return res;
 }
 
@@ -237,6 +250,7 @@ static ssize_t send_stream(struct file *f, struct cursor *from, size_t want,
 		else if (res == -EAGAIN)
 			res = block_again(&b, EPOLLOUT);
 	} while (res > 0 && done < want);
+	block_end(&b);
 	return send_result(f, (ssize_t)done, res, flags);
 }
 
@@ -275,6 +289,7 @@ static ssize_t do_send(struct file *f, const struct iovec *v, size_t n,
 	do
 		res = send_once(f, &from, (size_t)want, flags, m);
 	while (res == -EAGAIN && (res = block_again(&b, EPOLLOUT)) == 1);
+	block_end(&b);
 	return send_result(f, 0, res, flags);
 }
 

@@ -40,6 +40,10 @@ int file_hand_over(struct file *f);
 void fdtab_fill_low(void);
 void fdtab_free_low(void);
 
+/* Keeps @f although its numbers may be closed; false: it is gone already. */
+bool file_hold(struct file *f);
+void file_drop(struct file *f);
+
 /* block.c */
 /* Sleeps until one of @want holds for @f. 1, 0 at the deadline, -EINTR when a
  * handler ran that doesn't restart calls (or when @has_timeout). */

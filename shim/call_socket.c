@@ -237,10 +237,16 @@ static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
 	if (nonblock || (r != -EINPROGRESS && r != -EALREADY))
 		return r;
 	deadline = block_deadline(f->s, true, &has_timeout);
+	if (!file_hold(f))
+		return -EBADF;
 	slept = block_on(f, EPOLLOUT, deadline, has_timeout);
-	if (slept == 0)
-		return r; /* SO_SNDTIMEO is over, the attempt goes on */
-	return slept < 0 ? slept : connect_result(f, ss, len);
+	if (slept < 0)
+		r = slept;
+	else if (slept > 0)
+		r = connect_result(f, ss, len);
+	/* else SO_SNDTIMEO is over, and the attempt goes on */
+	file_drop(f);
+	return r;
 }
 
 EXPORT int connect(int fd, const struct sockaddr *sa, socklen_t len)
@@ -347,6 +353,7 @@ static int do_accept(struct file *f, struct sockaddr *sa, socklen_t *len,
 		if (r == 1)
 			r = accept_once(f, flags, &ss, &ss_len);
 	} while (r == -EAGAIN && (r = block_again(&b, EPOLLIN)) == 1);
+	block_end(&b);
 	if (r >= 0)
 		give_name(&ss, ss_len, sa, len);
 	return r;

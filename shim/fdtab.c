@@ -623,20 +623,37 @@ static bool file_release(struct file *f, struct near *n)
 	return reusable;
 }
 
-void fd_dropped(int fd)
+bool file_hold(struct file *f)
 {
-	struct file *f = fd_file(fd);
-	bool is_sock = f && f->kind == FILE_SOCK;
+	uint32_t refs = atomic_load(&f->refs);
+
+	while (refs)
+		if (atomic_compare_exchange_weak(&f->refs, &refs, refs + 1))
+			return true;
+	return false;
+}
+
+void file_drop(struct file *f)
+{
+	bool is_sock = f->kind == FILE_SOCK;
 	struct near n;
 
-	/* mostly nothing is there: no need to write */
-	if (f)
-		f = atomic_exchange(&fdtab_v[fd], NULL);
-	if (!f || atomic_fetch_sub(&f->refs, 1) != 1)
+	if (atomic_fetch_sub(&f->refs, 1) != 1)
 		return;
 	file_release(f, &n);
 	if (is_sock)
 		listener_put(n.listener);
+}
+
+void fd_dropped(int fd)
+{
+	struct file *f = fd_file(fd);
+
+	/* mostly nothing is there: no need to write */
+	if (f)
+		f = atomic_exchange(&fdtab_v[fd], NULL);
+	if (f)
+		file_drop(f);
 }
 
 static void linger(struct file *f)
