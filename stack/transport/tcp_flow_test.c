@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 
 #include "transport/tcp_conn.h"
-#include "transport/tcp_peer.h"
+#include "transport/tcp_world.h"
 #include "base/csum.h"
 #include "wire/ip4.h"
 

@@ -7,7 +7,7 @@
 #include <netinet/tcp.h>
 
 #include "transport/tcp_conn.h"
-#include "transport/tcp_peer.h"
+#include "transport/tcp_world.h"
 
 TestSuite(tcp, .init = peer_init, .fini = peer_fini);
 

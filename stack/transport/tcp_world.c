@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "transport/tcp_peer.h"
+#include "transport/tcp_world.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>

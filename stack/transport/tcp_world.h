@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * tcp_peer.h - a stack and, on the other end, a test that writes each segment
+ * tcp_world.h - a stack and, on the other end, a test that writes each segment
  *	        by hand: tests that read like a packet trace
  *
  * Sequence numbers are relative: 0 is the SYN of each side. The clock moves
  * only in pass() and until(). Every packet that the stack sends must be looked
  * at with expect(); quiet() says that there is none.
  */
-#ifndef TCPSHIM_TCP_PEER_H
-#define TCPSHIM_TCP_PEER_H
+#ifndef TCPSHIM_TCP_WORLD_H
+#define TCPSHIM_TCP_WORLD_H
 
 #include <criterion/criterion.h>
 
