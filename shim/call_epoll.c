@@ -1006,19 +1006,17 @@ void epoll_file_handed_over(struct file *f, int fd)
 
 void epoll_forked(void)
 {
-	struct list *l, *tmp;
+	struct list *l, *i;
 
-	list_for_each_safe (l, tmp, &all_sets) {
+	while ((l = list_pop(&all_sets))) {
 		struct epset *s = list_entry(l, struct epset, all_link);
-		struct list *i;
 
 		while ((i = list_pop(&s->items)))
 			list_push_front(&free_items, i);
-		s->num_items = 0;
-		s->num_users = 0;
-		s->has_kernel = true;
-		list_init(&s->ready);
-		list_init(&s->waiters);
+		s->mirror_fd = -1; /* closed with the other internal ones */
+		list_push(&free_sets, l);
 	}
+	memset((void *)sleepers, 0, sizeof(sleepers));
+	atomic_store(&num_mirrors, 0);
 	atomic_flag_clear(&making);
 }
