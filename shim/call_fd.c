@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 
 #include "call_priv.h"
+#include "host_priv.h"
 #include "real.h"
 #include "sys.h"
 
@@ -18,20 +19,32 @@ int __close(int fd);
 int __dup2(int fd, int to);
 int __fcntl(int fd, int cmd, ...);
 
+/* A vfork child has our memory and numbers of its own: what it closes or moves
+ * before exec may not be forgotten here. */
+static bool is_us(void)
+{
+	return host.pid == (int)sys(getpid);
+}
+
 /* --- close --- */
+
+static int close_ours(int fd)
+{
+	return is_us() ? fd_close(fd) : (int)sys(close, fd);
+}
 
 EXPORT int close(int fd)
 {
 	if (!fd_file(fd) && !fd_is_internal(fd))
 		return real.close(fd);
-	return (int)shim_ret(fd_close(fd));
+	return (int)shim_ret(close_ours(fd));
 }
 
 EXPORT int __close(int fd)
 {
 	if (!fd_file(fd) && !fd_is_internal(fd))
 		return real.__close(fd);
-	return (int)shim_ret(fd_close(fd));
+	return (int)shim_ret(close_ours(fd));
 }
 
 /* The kernel's part of a range, around the numbers of our own. */
@@ -66,14 +79,14 @@ static int do_close_range(unsigned first, unsigned last, int flags)
 
 EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
-	if (!fdtab_num)
+	if (!fdtab_num || !is_us())
 		return real.close_range(first, last, flags);
 	return (int)shim_ret(do_close_range(first, last, flags));
 }
 
 EXPORT void closefrom(int first)
 {
-	if (!fdtab_num)
+	if (!fdtab_num || !is_us())
 		real.closefrom(first);
 	else
 		do_close_range((unsigned)MAX(first, 0), ~0u, 0);
@@ -86,7 +99,7 @@ static int shared(int fd, struct file *f)
 {
 	int r;
 
-	if (fd < 0 || !f)
+	if (fd < 0 || !f || !is_us())
 		return fd;
 	r = fd_share(fd, f);
 	if (r < 0)
@@ -127,21 +140,21 @@ static int do_dup3(int fd, int to, int flags, bool same_is_fine)
 
 EXPORT int dup2(int fd, int to)
 {
-	if (!fdtab_num)
+	if (!fdtab_num || !is_us())
 		return real.dup2(fd, to);
 	return (int)shim_ret(do_dup3(fd, to, 0, true));
 }
 
 EXPORT int __dup2(int fd, int to)
 {
-	if (!fdtab_num)
+	if (!fdtab_num || !is_us())
 		return real.__dup2(fd, to);
 	return (int)shim_ret(do_dup3(fd, to, 0, true));
 }
 
 EXPORT int dup3(int fd, int to, int flags)
 {
-	if (!fdtab_num)
+	if (!fdtab_num || !is_us())
 		return real.dup3(fd, to, flags);
 	return (int)shim_ret(do_dup3(fd, to, flags, false));
 }
@@ -156,7 +169,7 @@ static int do_fcntl(int fd, struct file *f, int cmd, void *arg)
 		return r;
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
 		return shared(r, f);
-	if (cmd == F_SETFL && f->kind == FILE_SOCK) {
+	if (cmd == F_SETFL && f->kind == FILE_SOCK && is_us()) {
 		if ((intptr_t)arg & O_NONBLOCK)
 			atomic_fetch_or(&f->flags, FILE_NONBLOCK);
 		else
