@@ -155,9 +155,10 @@ static void try_opts(int fd, const struct opt *o, size_t num)
 		for (int i = 0; i < o->num_values; i++) {
 			int r = setsockopt(fd, o->level, o->name, &o->values[i],
 					   sizeof(int));
+			const char *res = r < 0 ? t_err(errno) : "ok";
 
-			say("  set %d: %s, then %s", o->values[i],
-			    r < 0 ? t_err(errno) : "ok", value(fd, o));
+			say("  set %d: %s, then %s", o->values[i], res,
+			    value(fd, o));
 		}
 	}
 }
