@@ -37,7 +37,7 @@ static void close_all(void)
 
 static bool is_sent(void *arg)
 {
-	return stack_num_unfinished(host.st) == 0 && !stack_tx_pending(host.st);
+	return stack_num_unfinished(host.st) == 0;
 }
 
 static void wait_sent(void)

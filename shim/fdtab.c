@@ -147,11 +147,15 @@ void fdtab_free_low(void)
 {
 	unsigned num_new = 0;
 
-	for (unsigned fd = 0; fd < tab.internal_from; fd++)
-		if (atomic_load(&tab.internal[fd]) == 2) {
-			atomic_store(&tab.internal[fd], 0);
-			sys(close, fd);
-		}
+	for (unsigned fd = 0; fd < tab.internal_from; fd++) {
+		unsigned first = fd;
+
+		while (fd < tab.internal_from &&
+		       atomic_load(&tab.internal[fd]) == 2)
+			atomic_store(&tab.internal[fd++], 0);
+		if (fd > first)
+			sys(close_range, first, fd - 1, 0);
+	}
 	/* what was opened meanwhile is just above */
 	for (unsigned fd = tab.internal_from; num_new < 64; fd++, num_new++)
 		if (sys(fcntl, fd, F_GETFD) >= 0)

@@ -44,6 +44,7 @@ static struct {
 	uv_poll_t poll;
 	uv_timer_t timer;
 	pthread_t thread;
+	bool is_armed; /* the device */
 } me;
 
 static int open_lib(char *why, size_t len)
@@ -78,7 +79,7 @@ static void on_async(uv_async_t *h)
 
 static void on_fd(uv_poll_t *h, int status, int events)
 {
-	lib.uv_poll_stop(h);
+	uv_loop_arm_fd(false);
 	me.cfg.turn(me.cfg.arg, UV_LOOP_FD);
 }
 
@@ -143,6 +144,9 @@ void uv_loop_kick(void)
 
 void uv_loop_arm_fd(bool on)
 {
+	if (on == me.is_armed)
+		return;
+	me.is_armed = on;
 	if (on)
 		lib.uv_poll_start(&me.poll, UV_READABLE, on_fd);
 	else
