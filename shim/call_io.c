@@ -9,6 +9,7 @@
  */
 #include <limits.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 
 #include "aliases.h"
 #include "block.h"
@@ -375,6 +376,9 @@ static void put_control(struct file *f, struct msghdr *h,
 	bool is4 = f->family == AF_INET;
 	size_t at = 0;
 
+	if (m->ctl & SOCK_CTL_INQ)
+		put_cmsg(h, &at, IPPROTO_TCP, TCP_INQ, &m->inq,
+			 sizeof(m->inq));
 	if (m->ctl & SOCK_CTL_STAMP)
 		put_stamp(f, h, &at, m);
 	if (m->ctl & SOCK_CTL_PKTINFO)

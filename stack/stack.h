@@ -132,6 +132,7 @@ int sock_name(struct stack *st, sockid s, bool peer,
 #define SOCK_CTL_PKTINFO 1u /* local address of a datagram */
 #define SOCK_CTL_TTL 2u
 #define SOCK_CTL_TOS 4u
+#define SOCK_CTL_INQ 16u  /* TCP_INQ: bytes left to read */
 #define SOCK_CTL_STAMP 8u /* arrival, on the stack's clock */
 struct sock_msg {
 	struct sockaddr_storage name;
@@ -140,7 +141,7 @@ struct sock_msg {
 	uint32_t real_len;  /* recv: length of the whole datagram */
 	uint32_t ctl;	    /* SOCK_CTL_*: which of these are set */
 	struct ip_addr local;
-	int ttl, tos;
+	int ttl, tos, inq;
 	nsec at;
 };
 

@@ -649,6 +649,17 @@ static void fill_msg(const struct ep *e, const struct udp_from *f, size_t want,
 		m->ctl |= SOCK_CTL_STAMP;
 }
 
+/* What will be left once @res bytes are taken. */
+static void fill_inq(struct ep *e, int flags, int res, struct sock_msg *m)
+{
+	int inq = tcp_ioctl(e, FIONREAD);
+
+	if (!(flags & MSG_PEEK))
+		inq -= res;
+	m->inq = MAX(inq, 0);
+	m->ctl |= SOCK_CTL_INQ;
+}
+
 int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 		    struct sock_msg *m, struct span *sp, nsec now)
 {
@@ -677,6 +688,8 @@ int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 			m->real_len = (uint32_t)res;
 		if (m && res > 0 && flags & MSG_OOB)
 			m->flags |= MSG_OOB;
+		if (m && res >= 0 && e->topt.inq)
+			fill_inq(e, flags, res, m);
 	}
 	if (res >= 0 && is_lent(sp))
 		ep_get(e);

@@ -418,7 +418,8 @@ static void set_header(struct ep *e, struct pkt *p, const struct udp_tx *tx,
 		.len = (uint16_t)(UDP_HLEN + len),
 	};
 
-	if (ip_addr_is4(&tx->dst) && ep_opt(e, EP_O_NO_CHECK)) {
+	if (ep_opt(e,
+		   ip_addr_is4(&tx->dst) ? EP_O_NO_CHECK : EP_O_NO_CHECK6_TX)) {
 		p->csum = CSUM_NONE;
 	} else {
 		p->csum = CSUM_PARTIAL;
@@ -450,6 +451,51 @@ static int give_to_ip(struct ep *e, const struct udp_tx *tx, struct pkt *p,
 	return ip_out(e->tp->ip, p, &ip, now);
 }
 
+static void deliver_all(struct transport *tp, const struct ip_rx *rx,
+			const struct udp_repr *r);
+
+/* What is sent to many is also heard at home: broadcast always, multicast
+ * unless IP_MULTICAST_LOOP is 0, and if somebody has joined. */
+static void hear_oneself(struct ep *e, const struct udp_tx *tx,
+			 const uint8_t *data, uint32_t len, nsec now)
+{
+	enum ip_scope scope = ip_scope(e->tp->ip, &tx->dst);
+	bool is4 = ip_addr_is4(&tx->dst);
+	struct udp_repr r = {
+		.src_port = e->lport,
+		.dst_port = tx->dport,
+		.len = (uint16_t)(UDP_HLEN + len),
+	};
+	struct ip_rx rx = {
+		.l4_len = r.len,
+		.src = tx->src,
+		.dst = tx->dst,
+		.proto = IPPROTO_UDP,
+		.ttl = (uint8_t)MAX(tx->ttl, 0),
+		.tos = tx->tos,
+		.scope = (uint8_t)scope,
+		.csum = CSUM_VALID,
+		.link = LINK_LO,
+	};
+
+	if (scope != IP_SCOPE_BCAST &&
+	    (scope != IP_SCOPE_MCAST ||
+	     !ep_opt(e, is4 ? EP_O_MCAST_LOOP : EP_O_MCAST_LOOP6) ||
+	     !udp_host_has_group(e->tp, &tx->dst)))
+		return;
+	rx.f = frame_new(core_of(e)->arena, r.len);
+	if (!rx.f)
+		return;
+	udp_emit(&r, rx.f->data);
+	if (len)
+		memcpy(rx.f->data + UDP_HLEN, data, len);
+	rx.f->len = r.len;
+	rx.f->at = now;
+	rx.l4 = rx.f->data;
+	deliver_all(e->tp, &rx, &r);
+	frame_put(core_of(e)->arena, rx.f);
+}
+
 /* The datagram of @len bytes in @c goes down; takes @c. */
 static int send_chunk(struct ep *e, struct chunk *c, uint32_t len, nsec now)
 {
@@ -459,6 +505,8 @@ static int send_chunk(struct ep *e, struct chunk *c, uint32_t len, nsec now)
 	struct pkt *p = pkt_new(core->arena);
 	int err = -ENOBUFS;
 
+	if (p)
+		hear_oneself(e, tx, bytes_of(c), len, now);
 	/* IP_MULTICAST_TTL 0: it must not leave the host */
 	if (tx->ttl == 0) {
 		if (p)
@@ -782,12 +830,42 @@ static void deliver_all(struct transport *tp, const struct ip_rx *rx,
 		drop(tp->core, DROP_UDP_NO_PORT);
 }
 
+/* A datagram without checksum over IPv6, which RFC 6935 5 leaves to sockets
+ * that ask for it (UDP_NO_CHECK6_RX). */
+static bool is_bare6(const struct ip_rx *rx)
+{
+	return rx->l4_len >= UDP_HLEN && !ip_addr_is4(&rx->dst) &&
+	       get_be16(rx->l4 + 6) == 0;
+}
+
+static enum drop parse(struct transport *tp, const struct ip_rx *rx,
+		       struct udp_repr *r)
+{
+	if (is_bare6(rx)) {
+		struct ep *e =
+			port_lookup(tp, EP_UDP, &rx->dst, get_be16(rx->l4 + 2),
+				    &rx->src, get_be16(rx->l4), 0);
+
+		if (e && ep_opt(e, EP_O_NO_CHECK6_RX)) {
+			*r = (struct udp_repr){
+				.src_port = get_be16(rx->l4),
+				.dst_port = get_be16(rx->l4 + 2),
+				.len = get_be16(rx->l4 + 4),
+			};
+			if (r->len < UDP_HLEN || r->len > rx->l4_len)
+				return DROP_UDP_MALFORMED;
+			return DROP_NONE;
+		}
+	}
+	return udp_parse(r, &rx->src, &rx->dst, rx->l4, rx->l4_len,
+			 (enum csum_state)rx->csum);
+}
+
 enum ip_verdict udp_in(struct transport *tp, const struct ip_rx *rx, nsec now)
 {
 	struct udp_repr r;
 	struct ep *e;
-	enum drop d = udp_parse(&r, &rx->src, &rx->dst, rx->l4, rx->l4_len,
-				(enum csum_state)rx->csum);
+	enum drop d = parse(tp, rx, &r);
 
 	if (d) {
 		stat_inc(tp->core, STAT_UdpInErrors);

@@ -387,3 +387,33 @@ Test(udp, an_edge_is_counted_for_every_datagram)
 		cr_assert(v[0].bits & EPOLLIN && v[0].slot == 3);
 	}
 }
+
+Test(udp, a_sender_hears_its_own_multicast_unless_it_says_no)
+{
+	struct ip_mreq m = {0};
+
+	cr_assert(bind_to(0, a, "0.0.0.0", 5000) == 0);
+	put_be32(&m.imr_multiaddr, 0xef010203);
+	sock_setopt(host(0), a, IPPROTO_IP, IP_ADD_MEMBERSHIP, &m, sizeof(m),
+		    now());
+	cr_assert(send_to(0, a, "x", 1, 0, "239.1.2.3", 5000) == 1);
+	cr_assert(recv_from(0, a, back, 1, 0, NULL) == 1 && back[0] == 'x');
+	set_int(0, a, IPPROTO_IP, IP_MULTICAST_LOOP, 0);
+	send_to(0, a, "x", 1, 0, "239.1.2.3", 5000);
+	settle();
+	cr_assert(recv_from(0, a, back, 1, MSG_DONTWAIT, NULL) == -EAGAIN);
+}
+
+Test(udp, ipv6_without_checksum_needs_both_ends_to_agree)
+{
+	sockid c = open_sock(0, AF_INET6, SOCK_DGRAM);
+
+	set_int(0, c, IPPROTO_UDP, 101 /* UDP_NO_CHECK6_TX */, 1);
+	send_to(0, c, "x", 1, 0, "fd00::2", 53);
+	settle();
+	cr_assert(recv_from(1, b, back, 1, MSG_DONTWAIT, NULL) == -EAGAIN);
+	set_int(1, b, IPPROTO_UDP, 102 /* UDP_NO_CHECK6_RX */, 1);
+	send_to(0, c, "x", 1, 0, "fd00::2", 53);
+	settle();
+	cr_assert(recv_from(1, b, back, 1, 0, NULL) == 1);
+}
