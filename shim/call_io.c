@@ -377,8 +377,7 @@ static void put_control(struct file *f, struct msghdr *h,
 	size_t at = 0;
 
 	if (m->ctl & SOCK_CTL_INQ)
-		put_cmsg(h, &at, IPPROTO_TCP, TCP_INQ, &m->inq,
-			 sizeof(m->inq));
+		put_cmsg(h, &at, IPPROTO_TCP, TCP_INQ, &m->inq, sizeof(m->inq));
 	if (m->ctl & SOCK_CTL_STAMP)
 		put_stamp(f, h, &at, m);
 	if (m->ctl & SOCK_CTL_PKTINFO)
