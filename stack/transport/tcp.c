@@ -506,7 +506,7 @@ int tcp_connect(struct ep *e, nsec now)
 	stat_inc(c->t->core, STAT_TcpActiveOpens);
 	err = tcp_send_syn(c, now);
 	if (err && err != -ENOBUFS) {
-		c->state = TCPS_CLOSED;
+		tcp_set_state(c, TCPS_CLOSED);
 		tcp_conn_free(c);
 		e->is_connected = false;
 		return err;
@@ -600,18 +600,25 @@ static void listen_close(struct tcp_listen *l, nsec now)
 
 void tcp_disconnect(struct ep *e, nsec now)
 {
+	struct tcp_conn *c = e->tcp;
+	bool is_queued = c && c->parent;
+
+	ep_get(e); /* the connection may hold the last reference */
 	if (e->listen)
 		listen_close(e->listen, now);
-	if (e->tcp) {
-		struct tcp_conn *c = e->tcp;
-
+	if (is_queued) { /* it stays in the accept queue, dead */
+		conn_abort(c, ECONNABORTED, now);
+	} else if (c) {
 		if (c->state == TCPS_SYN_SENT)
 			ep_error(e, ECONNRESET);
 		c->is_orphan = true;
 		conn_abort(c, 0, now);
 	}
-	e->shut = 0;
-	e->is_connected = false;
+	if (!is_queued) {
+		e->shut = 0;
+		e->is_connected = false;
+	}
+	ep_put(e);
 }
 
 /* Our side is done sending: the FIN half of close(2) and shutdown(2). True if
@@ -775,9 +782,9 @@ int tcp_ioctl(struct ep *e, unsigned long req)
 	case SIOCATMARK:
 		return c && c->urg_state && c->urg_seq == c->copied_seq;
 	case SIOCOUTQ:
-		return early ? 0 : (int)(c->write_seq - c->snd_una);
+		return early ? 0 : (int)tcp_unacked(c);
 	case SIOCOUTQNSD:
-		return early ? 0 : (int)(c->write_seq - c->snd_nxt);
+		return early ? 0 : (int)tcp_unsent(c);
 	default:
 		return -EINVAL;
 	}
@@ -848,9 +855,7 @@ unsigned tcp_num_unfinished(const struct tcp *t)
 
 		if (c->state == TCPS_CLOSED)
 			continue;
-		n += c->state != TCPS_SYN_SENT &&
-		     (c->write_seq != c->snd_una ||
-		      (c->fin_queued && c->state != TCPS_FIN_WAIT2));
+		n += c->state != TCPS_SYN_SENT && tcp_unacked(c);
 	}
 	return n;
 }
@@ -869,7 +874,7 @@ static bool row_of(const struct tcp *t, const struct tcp_node *n,
 
 		row->state = c->state;
 		row->recv_q = c->rcv_nxt - c->copied_seq;
-		row->send_q = c->write_seq - c->snd_una;
+		row->send_q = tcp_unacked(c);
 		row->s = c->is_orphan ? 0 : ep_id(c->ep);
 		return true;
 	}

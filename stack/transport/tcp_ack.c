@@ -137,7 +137,10 @@ static void reno_count(struct tcp_conn *c, const struct acked *a)
 	} else if (a->segs) {
 		uint32_t gone = a->segs - 1; /* the hole itself was no dup */
 
-		c->sacked_out -= MIN(gone, c->sacked_out);
+		gone = MIN(gone, c->sacked_out);
+		c->delivered -= gone; /* its duplicate ACK was counted */
+		/* out of recovery a new ACK ends the row of duplicates */
+		c->sacked_out = c->ca < CA_RECOVERY ? 0 : c->sacked_out - gone;
 	}
 	reno_limit(c);
 }
@@ -163,7 +166,6 @@ static void enter_recovery(struct tcp_conn *c)
 {
 	stat_inc(c->t->core, c->sack_ok ? STAT_TcpExtTCPSackRecovery
 					: STAT_TcpExtTCPRenoRecovery);
-	c->prior_ssthresh = c->cc.ssthresh;
 	c->cc.ssthresh = cc_ops(&c->cc)->ssthresh(&c->cc);
 	c->cc.cwnd = MAX(c->cc.ssthresh, 1u);
 	c->cc.cwnd_cnt = 0;
@@ -229,7 +231,6 @@ void tcp_enter_loss(struct tcp_conn *c, nsec now)
 
 	if (c->ca <= CA_DISORDER || seq_leq(c->high_seq, c->snd_una) ||
 	    (c->ca == CA_LOSS && !c->retransmits)) {
-		c->prior_ssthresh = c->cc.ssthresh;
 		c->cc.ssthresh = cc_ops(&c->cc)->ssthresh(&c->cc);
 		if (cc_ops(&c->cc)->event)
 			cc_ops(&c->cc)->event(&c->cc, CC_TIMEOUT, 0, now);
@@ -248,7 +249,6 @@ void tcp_enter_loss(struct tcp_conn *c, nsec now)
 	c->hint_rtx = head;
 	c->cc.cwnd = 1; /* RFC 5681 3.1 */
 	c->cc.cwnd_cnt = 0;
-	c->cwnd_used_at = now;
 	c->high_seq = c->snd_nxt;
 	c->ca = CA_LOSS;
 	c->must_resend = false;

@@ -332,7 +332,6 @@ struct tcp_conn {
 	bool is_cwnd_limited;
 	uint32_t high_seq;    /* snd_nxt as recovery began */
 	uint32_t high_sacked; /* end of the highest SACK */
-	uint32_t prior_ssthresh;
 	uint32_t max_packets_out, max_packets_seq;
 	bool must_resend; /* recovery begins: one resend, whatever the pipe */
 	struct tcp_sack_block sack_seen[TCP_MAX_SACK];
@@ -343,7 +342,6 @@ struct tcp_conn {
 	uint64_t app_limited; /* delivered when the limit is over; 0: none */
 	struct tcp_rate rate;
 	nsec last_sent_at; /* data */
-	nsec cwnd_used_at;
 
 	/* round trip and retransmission, RFC 6298 */
 	nsec srtt, mdev, mdev_max, rttvar, rto;
@@ -396,7 +394,7 @@ struct tcp_conn {
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
 	uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
 	uint32_t total_retrans, dsack_dups, num_ooo;
-	nsec ack_rcvd_at, ack_sent_at, busy_since, busy;
+	nsec ack_rcvd_at;
 };
 
 #define TCP_URG_NOTYET 1
@@ -406,6 +404,18 @@ struct tcp_conn {
 static inline const struct sysctl_values *tcp_sysctl(const struct tcp_conn *c)
 {
 	return c->t->core->sysctl;
+}
+
+/* Stream bytes not yet sent. */
+static inline uint32_t tcp_unsent(const struct tcp_conn *c)
+{
+	return c->fin_sent ? 0 : c->write_seq - c->snd_nxt;
+}
+
+/* Sequence numbers not yet acknowledged, a queued FIN among them. */
+static inline uint32_t tcp_unacked(const struct tcp_conn *c)
+{
+	return c->write_seq + c->fin_queued - c->snd_una;
 }
 
 static inline struct arena *tcp_arena(const struct tcp_conn *c)

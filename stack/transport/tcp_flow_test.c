@@ -534,6 +534,35 @@ Test(tcp_flow, keepalive_probes_then_gives_up)
 	cr_assert(sock_err() == ETIMEDOUT);
 }
 
+Test(tcp_flow, keepalive_of_a_half_closed_connection)
+{
+	int q = -1;
+
+	open_active();
+	set_opt(SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_opt(IPPROTO_TCP, TCP_KEEPIDLE, 10);
+	cr_assert(sock_shutdown(w.st, w.s, SHUT_WR, w.now) == 0);
+	expect(FIN | ACK, 1, 1, 0);
+	cr_assert(sock_ioctl(w.st, w.s, TIOCOUTQ, &q) == 0 && q == 1);
+	SEND(.flags = ACK, .seq = 1, .ack = 2);
+	cr_assert(sock_ioctl(w.st, w.s, TIOCOUTQ, &q) == 0 && q == 0);
+	cr_assert(stack_num_unfinished(w.st) == 0);
+	pass(10 * SEC + MSEC);
+	expect(ACK, 1, 1, 0);
+}
+
+Test(tcp_flow, an_absurd_mss_is_not_believed)
+{
+	open_with(&(struct peer_seg){.flags = SYN | ACK,
+				     .ack = 1,
+				     .mss = 1,
+				     .has_ts = true,
+				     .ts_val = 1});
+	put(100, 0);
+	expect(ACK, 1, 1, 48); /* tcp_min_snd_mss */
+	skip();
+}
+
 /* --- urgent --- */
 
 Test(tcp_flow, urgent_byte_is_read_out_of_band)

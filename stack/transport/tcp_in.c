@@ -713,7 +713,9 @@ void tcp_batch_end(struct tcp *t, bool drained, nsec now)
 
 static void conn_mtu(struct tcp_conn *c, uint32_t mtu, nsec now)
 {
-	if (c->ep->pmtudisc == IP_PMTUDISC_DONT || mtu >= c->pmtu)
+	bool is4 = ip_addr_is4(&c->node.key.raddr);
+
+	if ((is4 && c->ep->pmtudisc == IP_PMTUDISC_DONT) || mtu >= c->pmtu)
 		return;
 	tcp_mss_sync(c, mtu);
 	if (TCPS_IN(c, TCPS_CAN_SEND))

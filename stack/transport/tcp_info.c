@@ -68,7 +68,7 @@ static void fill_sender(const struct tcp_conn *c, struct tcp_info *i)
 	i->tcpi_bytes_acked = c->bytes_acked;
 	i->tcpi_segs_out = c->segs_out;
 	i->tcpi_data_segs_out = c->data_segs_out;
-	i->tcpi_notsent_bytes = c->write_seq - c->snd_nxt;
+	i->tcpi_notsent_bytes = tcp_unsent(c);
 	i->tcpi_bytes_sent = c->bytes_sent + c->bytes_retrans;
 	i->tcpi_bytes_retrans = c->bytes_retrans;
 	i->tcpi_dsack_dups = c->dsack_dups;

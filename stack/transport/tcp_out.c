@@ -18,7 +18,6 @@
 #include "transport/tcp_conn.h"
 
 #define MAX_FRAME 65535u /* an IP packet */
-#define PROBE_WIN 0xffffu
 
 enum { SENT = 1, NOTHING = 0 };
 
@@ -40,8 +39,10 @@ void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu)
 {
 	uint32_t mss = tcp_mss_of_mtu(&c->node.key, pmtu);
 
+	/* a peer may have offered next to nothing */
 	mss = MIN(mss, c->mss_clamp);
-	mss -= c->ts_ok ? TCP_TS_OPT_LEN : 0;
+	if (c->ts_ok)
+		mss -= MIN(mss, TCP_TS_OPT_LEN);
 	mss = MAX(mss, (uint32_t)tcp_sysctl(c)->tcp_min_snd_mss);
 	c->pmtu = pmtu;
 	c->mss_cache = (uint16_t)MIN(mss, 65535u);
@@ -255,7 +256,6 @@ static void ack_is_out(struct tcp_conn *c, uint32_t win, nsec now)
 {
 	c->rcv_wnd = win;
 	c->rcv_wup = c->rcv_nxt;
-	c->ack_sent_at = now;
 	c->owe = 0;
 	c->owed_frames = 0;
 	c->has_dsack = false;
@@ -623,7 +623,7 @@ static uint32_t in_pieces(const struct tcp_conn *c, uint32_t len)
 /* Bytes of the next frame, 0: not now. */
 static uint32_t next_len(struct tcp_conn *c, uint32_t mss, bool push)
 {
-	uint32_t unsent = c->write_seq - c->snd_nxt;
+	uint32_t unsent = tcp_unsent(c);
 	uint32_t end = c->snd_una + c->snd_wnd;
 	uint32_t wnd = seq_gt(end, c->snd_nxt) ? end - c->snd_nxt : 0;
 	uint32_t pipe = tcp_in_flight(c), len;
@@ -664,12 +664,19 @@ static void restart_if_idle(struct tcp_conn *c, nsec now)
 {
 	nsec idle = now - c->last_sent_at;
 	uint32_t floor = (uint32_t)tcp_sysctl(c)->tcp_init_cwnd;
+	uint32_t mtu;
 
-	if (c->packets_out || c->write_seq == c->snd_nxt || !c->snd_wnd)
+	if (c->packets_out || !tcp_unsent(c) || !c->snd_wnd)
 		return;
 	if (cc_ops(&c->cc)->event)
 		cc_ops(&c->cc)->event(&c->cc, CC_RESTART, idle, now);
-	if (!tcp_sysctl(c)->tcp_slow_start_after_idle || idle <= c->rto)
+	if (idle <= c->rto)
+		return;
+	/* what was learned of the path may have expired */
+	mtu = ip_mtu(c->t->tp->ip, &c->node.key.raddr, now);
+	if (mtu != c->pmtu)
+		tcp_mss_sync(c, mtu);
+	if (!tcp_sysctl(c)->tcp_slow_start_after_idle)
 		return;
 	c->cc.ssthresh = MAX(c->cc.ssthresh, c->cc.cwnd * 3 / 4);
 	floor = MIN(floor, c->cc.cwnd);
@@ -677,7 +684,6 @@ static void restart_if_idle(struct tcp_conn *c, nsec now)
 		c->cc.cwnd /= 2;
 	c->cc.cwnd = MAX(c->cc.cwnd, MAX(floor, 1u));
 	c->cc.cwnd_cnt = 0;
-	c->cwnd_used_at = now;
 }
 
 static void after_data(struct tcp_conn *c, uint32_t len, uint32_t mss, nsec now)
@@ -695,7 +701,7 @@ static void after_data(struct tcp_conn *c, uint32_t len, uint32_t mss, nsec now)
 static int send_new(struct tcp_conn *c, bool push, nsec now)
 {
 	uint32_t mss = tcp_out_mss(c), len = 0;
-	uint32_t unsent = c->write_seq - c->snd_nxt;
+	uint32_t unsent = tcp_unsent(c);
 	bool fin = c->fin_queued && !c->fin_sent;
 	struct tcp_rec *r;
 	struct out o;
@@ -742,8 +748,7 @@ static int send_new(struct tcp_conn *c, bool push, nsec now)
 
 static void arm_probe(struct tcp_conn *c, nsec now)
 {
-	if (c->packets_out || c->fin_sent ||
-	    (c->write_seq == c->snd_nxt && !c->fin_queued))
+	if (c->packets_out || c->fin_sent || (!tcp_unsent(c) && !c->fin_queued))
 		return;
 	/* it waits for a window, for Nagle or for a cork; this is the limit */
 	if (c->at[TCP_T_PROBE] == TIME_NEVER)
@@ -753,7 +758,7 @@ static void arm_probe(struct tcp_conn *c, nsec now)
 static void note_limit(struct tcp_conn *c)
 {
 	/* the application gives less than the window would take */
-	if (c->write_seq == c->snd_nxt && tcp_in_flight(c) < c->cc.cwnd &&
+	if (!tcp_unsent(c) && tcp_in_flight(c) < c->cc.cwnd &&
 	    c->lost_out <= c->retrans_out)
 		c->app_limited = MAX(c->delivered + tcp_in_flight(c), 1u);
 }
@@ -779,7 +784,7 @@ static void send_loop(struct tcp_conn *c, bool push, nsec now)
 	c->is_cwnd_limited = false;
 	for (; budget && r == SENT; budget--) {
 		if (link_tx_room(c->t->tp->ip->link) <= TCP_TXQ_SPARE) {
-			if (next_lost(c) || c->write_seq != c->snd_nxt ||
+			if (next_lost(c) || tcp_unsent(c) ||
 			    (c->fin_queued && !c->fin_sent))
 				wait_for_room(c);
 			break;
@@ -806,7 +811,7 @@ void tcp_out(struct tcp_conn *c, nsec now)
 void tcp_out_push(struct tcp_conn *c, nsec now)
 {
 	c->more_coming = false;
-	if (c->write_seq != c->snd_nxt)
+	if (tcp_unsent(c))
 		c->push_seq = c->write_seq;
 	send_loop(c, true, now);
 }
@@ -822,7 +827,7 @@ void tcp_send_fin(struct tcp_conn *c, nsec now)
 int tcp_send_wakeup(struct tcp_conn *c, nsec now)
 {
 	uint32_t end = c->snd_una + c->snd_wnd, mss = tcp_out_mss(c);
-	uint32_t unsent = c->write_seq - c->snd_nxt, len;
+	uint32_t unsent = tcp_unsent(c), len;
 	struct tcp_rec *r;
 	struct out o;
 	int err;

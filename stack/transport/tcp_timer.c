@@ -206,7 +206,7 @@ static bool probe_expired(struct tcp_conn *c, nsec now)
 	int err;
 
 	if (c->packets_out || c->fin_sent ||
-	    (c->write_seq == c->snd_nxt && !c->fin_queued)) {
+	    (!tcp_unsent(c) && !c->fin_queued)) {
 		c->probes_out = 0;
 		return false;
 	}
@@ -265,7 +265,7 @@ static bool keep_expired(struct tcp_conn *c, nsec now)
 	if (!ep_opt(c->ep, EP_O_KEEPALIVE) ||
 	    TCPS_IN(c, TCPS_BIT(CLOSED) | TCPS_BIT(SYN_SENT)))
 		return false;
-	if (c->packets_out || c->write_seq != c->snd_nxt) {
+	if (c->packets_out || tcp_unsent(c)) {
 		/* the retransmission or probe timer looks after it */
 		tcp_timer_set(c, TCP_T_KEEP, now + tcp_keep_idle(c));
 		return false;
