@@ -69,18 +69,64 @@ static long real_raw_select(int n, fd_set *r, fd_set *w, fd_set *x,
 	return real_raw_pselect(n, r, w, x, tv ? &t : NULL, NULL);
 }
 
-/* The kernel's own layout needs a restorer from libc: not before it is up. */
+/* --- handlers that are installed before libc's sigaction() can be found --- */
+
+struct kernel_sigaction {
+	real_handler fn;
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+/* Where a handler returns to. On aarch64 the kernel has one of its own. */
+#if defined(__x86_64__)
+#define KERNEL_SA_RESTORER 0x04000000ul
+void real_sigreturn(void) __attribute__((visibility("hidden")));
+__asm__(".pushsection .text\n"
+	".hidden real_sigreturn\n"
+	".type real_sigreturn, @function\n"
+	"real_sigreturn:\n"
+	"	mov $15, %eax\n" /* rt_sigreturn */
+	"	syscall\n"
+	".size real_sigreturn, . - real_sigreturn\n"
+	".popsection\n");
+#else
+#define KERNEL_SA_RESTORER 0
+#define real_sigreturn NULL
+#endif
+
 static long real_raw_sigaction(int sig, const struct sigaction *act,
 			       struct sigaction *old)
 {
-	(void)sig, (void)act, (void)old;
-	return -ENOSYS;
+	struct kernel_sigaction k = {0}, was = {0};
+	long r;
+
+	if (act) {
+		k.fn = act->sa_handler;
+		k.flags = (unsigned)act->sa_flags | KERNEL_SA_RESTORER;
+		k.restorer = real_sigreturn;
+		memcpy(&k.mask, &act->sa_mask, sizeof(k.mask));
+	}
+	r = sys(rt_sigaction, sig, act ? &k : NULL, old ? &was : NULL,
+		SYS_KERNEL_SIGSET);
+	if (r == 0 && old) {
+		memset(old, 0, sizeof(*old));
+		old->sa_handler = was.fn;
+		old->sa_flags = (int)(was.flags & ~KERNEL_SA_RESTORER);
+		memcpy(&old->sa_mask, &was.mask, sizeof(was.mask));
+	}
+	return r;
 }
 
 static long real_raw_signal(int sig, real_handler fn)
 {
-	(void)sig, (void)fn;
-	return -ENOSYS;
+	struct sigaction sa = {.sa_handler = fn, .sa_flags = SA_RESTART};
+	struct sigaction old = {0};
+	long r;
+
+	sigaddset(&sa.sa_mask, sig);
+	r = real_raw_sigaction(sig, &sa, &old);
+	return r < 0 ? r : (long)old.sa_handler;
 }
 
 #define CALL(ret, name, params, args, raw)         \
