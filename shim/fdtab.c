@@ -80,7 +80,7 @@ static struct {
 
 bool fd_is_internal(int fd)
 {
-	return tab.internal && (unsigned)fd < FD_MAX &&
+	return tab.internal && (unsigned)fd < FD_MAX && !sys_is_own &&
 	       atomic_load(&tab.internal[fd]);
 }
 

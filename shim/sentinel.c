@@ -80,7 +80,7 @@ static void run_timers(void)
 	unsigned rounds = BATCHES;
 	nsec late = host.driver && host.driver != &me.w ? GRACE_TIMER : 0;
 
-	while (rounds-- && stack_next_at(host.st) + late <= host_now())
+	while (rounds-- && stack_next_at(host.st) <= host_now() - late)
 		if (stack_tick(host.st, TICK_BUDGET, host_now()) < TICK_BUDGET)
 			break;
 }

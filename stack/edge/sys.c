@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 __thread volatile bool sys_forbidden;
+__thread bool sys_is_own;
 
 void sys_say(const char *fmt, ...)
 {

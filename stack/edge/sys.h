@@ -34,6 +34,11 @@
 extern __thread volatile bool sys_forbidden
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
+/* This thread is inside a library that works for us, whose calls may come
+ * through our own hooks: our own fds are its to use. */
+extern __thread bool sys_is_own
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
 #ifdef TCPSHIM_DEBUG_CHECKS
 #define SYS_CHECK() ASSERT(!sys_forbidden)
 #else

@@ -4,7 +4,7 @@
  *
  * libuv is opened privately (RTLD_LOCAL), and deep-bound so that its close()
  * and write() are libc's and not our hooks; sanitizers interpose libc
- * themselves and can't have that.
+ * themselves and can't have that: there sys_is_own lets its calls through.
  */
 #include "edge/uv.h"
 
@@ -90,6 +90,7 @@ static void on_timer(uv_timer_t *h)
 
 static void *run(void *arg)
 {
+	sys_is_own = true;
 	pthread_setname_np(pthread_self(), "tcpshim");
 	me.cfg.turn(me.cfg.arg, UV_LOOP_KICK);
 	for (;;) /* the async handle keeps the loop alive for ever */
@@ -120,6 +121,7 @@ int uv_loop_start(const struct uv_loop_cfg *cfg, char *why, size_t len)
 	if (r < 0)
 		return r;
 	me.cfg = *cfg;
+	sys_is_own = true;
 	r = lib.uv_loop_init(&me.loop);
 	if (!r)
 		r = lib.uv_async_init(&me.loop, &me.async, on_async);
@@ -129,6 +131,7 @@ int uv_loop_start(const struct uv_loop_cfg *cfg, char *why, size_t len)
 		r = lib.uv_timer_init(&me.loop, &me.timer);
 	if (!r)
 		r = start_thread();
+	sys_is_own = false;
 	if (r < 0)
 		log_snprintf(why, len,
 			     "the stack's thread cannot be started: error %d; "
