@@ -26,6 +26,10 @@
 #define TUN_F_USO6 0x40
 #endif
 
+/* How often, and how long, to wait for the kernel's side: 1.5 s at most. */
+#define RUNNING_NAP (200 * 1000)
+#define RUNNING_NAPS 7500
+
 #define VNET_LEN 12 /* struct virtio_net_hdr_v1, with num_buffers */
 
 struct vnet {
@@ -124,6 +128,21 @@ static int bring_up(const char *name)
 		return r;
 	ifr.ifr_flags |= IFF_UP;
 	return if_ioctl(SIOCSIFFLAGS, name, &ifr);
+}
+
+/* The carrier came with us, but until the kernel's own worker has seen that, it
+ * drops what it would send: the answer to our first packet. */
+static void await_running(const char *name)
+{
+	struct timespec nap = {.tv_nsec = RUNNING_NAP};
+	struct ifreq ifr = {0};
+
+	for (int i = 0; i < RUNNING_NAPS; i++) {
+		if (if_ioctl(SIOCGIFFLAGS, name, &ifr) < 0 ||
+		    (ifr.ifr_flags & IFF_RUNNING))
+			return;
+		sys(nanosleep, &nap, NULL);
+	}
 }
 
 /* A device that we made ourselves: up, with the kernel's addresses. */
@@ -247,6 +266,7 @@ int tun_open(struct tun *t, const struct tun_cfg *cfg, char *why, size_t len)
 		sys(close, t->fd);
 		return r;
 	}
+	await_running(t->name);
 	t->mtu = if_ioctl(SIOCGIFMTU, t->name, &ifr) == 0
 			 ? (uint32_t)ifr.ifr_mtu
 			 : 1500;
