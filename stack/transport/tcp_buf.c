@@ -729,6 +729,15 @@ static void consume(struct tcp_conn *c, struct tcp_lend *l, uint32_t used)
 	}
 }
 
+/* Did a write of the peer's end with what we have not acknowledged? Without an
+ * ACK its next small one waits for ours (Nagle). One that is answered anyway
+ * doesn't need it. */
+static bool is_pushed(const struct tcp_conn *c)
+{
+	return c->owe & TCP_OWE_PUSHED2 ||
+	       (c->owe & TCP_OWE_PUSHED && !c->pingpong);
+}
+
 /* tcp_cleanup_rbuf(): tell the peer that the window has opened, or that its
  * data was taken when we owe it an ACK for more than a segment. */
 static void after_read(struct tcp_conn *c, bool copied, nsec now)
@@ -738,8 +747,8 @@ static void after_read(struct tcp_conn *c, bool copied, nsec now)
 	if (!TCPS_IN(c, TCPS_CAN_RECV))
 		return;
 	if (c->owe && (c->rcv_nxt - c->rcv_wup > c->rcv_mss ||
-		       (copied && c->rcv_nxt != c->rcv_wup && c->quick &&
-			!c->pingpong && list_empty(&c->rcvq))))
+		       (copied && c->rcv_nxt != c->rcv_wup && is_pushed(c) &&
+			list_empty(&c->rcvq))))
 		now_please = true;
 	if (copied && !now_please) {
 		uint32_t left = c->rcv_wup + c->rcv_wnd - c->rcv_nxt;

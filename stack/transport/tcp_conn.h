@@ -261,8 +261,10 @@ enum tcp_ca { /* as TCP_INFO shows them */
 };
 
 /* What of an ACK is owed. */
-#define TCP_OWE_ACK 1 /* something came: delayed or by count */
-#define TCP_OWE_NOW 2 /* at once */
+#define TCP_OWE_ACK 1	  /* something came: delayed or by count */
+#define TCP_OWE_NOW 2	  /* at once */
+#define TCP_OWE_PUSHED 4  /* when the user has read it all; ends a write */
+#define TCP_OWE_PUSHED2 8 /* the same twice */
 
 struct tcp_rate {	    /* of the last sample taken */
 	uint32_t delivered; /* segments */

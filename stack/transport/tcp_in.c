@@ -307,6 +307,11 @@ static void measure(struct tcp_conn *c, const struct tcp_seg *s)
 	uint32_t size = s->rx->f->gso_size ? s->rx->f->gso_size : s->len;
 	uint32_t held = s->rx->f->b.size + TCP_SLICE_COST, ratio;
 
+	/* the end of what the peer wrote: it may wait for our ACK */
+	if (size < c->rcv_mss && c->owe & TCP_OWE_PUSHED)
+		c->owe |= TCP_OWE_PUSHED2;
+	if (size < c->rcv_mss || s->r.flags & TCP_PSH)
+		c->owe |= TCP_OWE_PUSHED;
 	if (size < c->rcv_mss)
 		return;
 	c->rcv_mss = MIN(size, MAX((uint32_t)c->advmss, TCP_MIN_MSS));
