@@ -8,22 +8,13 @@
  * A signal handler ends the sleep. As in Linux, a call without a timeout goes
  * on when the handler was installed with SA_RESTART, and fails with EINTR when
  * not; one with SO_RCVTIMEO or SO_SNDTIMEO always fails.
- *
- * The waiter and its watch belong to the thread and not to the stack frame: a
- * handler may leave by longjmp(), and what it leaves behind on our lists must
- * still be there when it is found. The next sleep of the thread clears it away.
  */
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
 #include "call_priv.h"
+#include "sleeper.h"
 #include "sys.h"
-
-static __thread struct {
-	struct waiter w;
-	struct watch h;
-	bool is_left; /* still on lists */
-} mine __attribute__((tls_model("initial-exec")));
 
 nsec block_deadline(sockid s, bool send, bool *has_timeout)
 {
@@ -39,32 +30,28 @@ nsec block_deadline(sockid s, bool send, bool *has_timeout)
 	return t;
 }
 
-static void clear_away(void)
+static void drop_watch(struct sleeper *sl)
 {
-	watch_del(&mine.h);
-	waiter_fini(&mine.w);
-	mine.is_left = false;
+	watch_del(&sl->watch);
 }
 
 int block_on(struct file *f, uint32_t want, nsec deadline, bool has_timeout)
 {
+	struct sleeper *sl = sleeper_get(drop_watch);
 	uint32_t eintrs = signal_num_eintr, bits;
 	int r = 1;
 
-	host_lock(OP_WAIT, f->s);
-	if (mine.is_left)
-		clear_away();
-	waiter_init(&mine.w);
-	bits = watch_add(&mine.h, f, want, &mine.w, NULL);
-	mine.is_left = true;
+	if (!sl)
+		return -ENOMEM;
+	bits = watch_add(&sl->watch, f, want, &sl->w, NULL);
 	host_unlock();
 	while (!bits) {
-		r = wait_block(&mine.w, NULL, 0, deadline, NULL, NULL, NULL);
+		r = wait_block(&sl->w, NULL, 0, deadline, NULL, NULL, NULL);
 		if (r != -EINTR || has_timeout || eintrs != signal_num_eintr)
 			break;
 	}
 	host_lock(OP_WAIT, 0);
-	clear_away();
+	sleeper_put(sl);
 	host_unlock();
 	return r;
 }

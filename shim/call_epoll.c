@@ -40,6 +40,7 @@
 #include <sys/mman.h>
 
 #include "real.h"
+#include "sleeper.h"
 #include "sys.h"
 
 /* How an item waits, not what for (EP_PRIVATE_BITS of the kernel). */
@@ -760,25 +761,51 @@ static bool is_ready(void *arg)
 }
 
 /* Sleeps until there is something in @s. 1, 0 at the deadline, -EINTR. */
-static int set_sleep(struct epset *s, int epfd, struct epset_watch *h,
-		     nsec deadline, const sigset_t *mask)
+static int set_sleep(struct epset *s, int epfd, struct waiter *w, nsec deadline,
+		     const sigset_t *mask)
 {
 	struct pollfd p = {.fd = epfd, .events = POLLIN};
 	bool has_kernel;
 
 	host_lock(OP_EPOLL, 0);
-	waiter_clear(h->waiter);
+	waiter_clear(w);
 	has_kernel = s->has_kernel;
 	host_unlock();
-	return wait_block(h->waiter, has_kernel ? &p : NULL, has_kernel,
-			  deadline, mask, is_ready, s);
+	return wait_block(w, has_kernel ? &p : NULL, has_kernel, deadline, mask,
+			  is_ready, s);
+}
+
+/* The set is in use: not recycled although its last number is closed. */
+static void set_get(struct epset *s)
+{
+	s->num_users++;
+}
+
+static void set_put(struct epset *s)
+{
+	if (!--s->num_users && !s->file)
+		list_push(&free_sets, &s->all_link);
+}
+
+/* Nobody waits here any more; if something is left, somebody else's turn. The
+ * stack lock is held. */
+static void stop_waiting(struct sleeper *sl)
+{
+	struct epset *s = sl->set;
+
+	if (!s)
+		return;
+	list_remove(&sl->set_watch.node);
+	if (!list_empty(&s->ready))
+		wake_waiters(s);
+	set_put(s);
+	sl->set = NULL;
 }
 
 static int set_wait(struct epset *s, int epfd, struct epoll_event *v, int n,
 		    nsec deadline, const sigset_t *mask)
 {
-	struct epset_watch h = {.is_exclusive = true};
-	struct waiter w;
+	struct sleeper *sl;
 	uint32_t scan = 0;
 	int r, num;
 
@@ -791,20 +818,21 @@ static int set_wait(struct epset *s, int epfd, struct epoll_event *v, int n,
 			num += take_own(s, v + num, n - num, &scan);
 		return num;
 	}
-	waiter_init(&w);
-	h.waiter = &w;
-	host_lock(OP_EPOLL, 0);
-	list_push(&s->waiters, &h.node);
+	sl = sleeper_get(stop_waiting);
+	if (!sl)
+		return -ENOMEM;
+	set_get(s);
+	sl->set = s;
+	sl->set_watch.waiter = &sl->w;
+	sl->set_watch.is_exclusive = true;
+	list_push(&s->waiters, &sl->set_watch.node);
 	host_unlock();
 	do {
-		r = set_sleep(s, epfd, &h, deadline, mask);
+		r = set_sleep(s, epfd, &sl->w, deadline, mask);
 		num = take_both(s, epfd, v, n, &scan);
 	} while (!num && r > 0);
 	host_lock(OP_EPOLL, 0);
-	list_remove(&h.node);
-	if (!list_empty(&s->ready))
-		wake_waiters(s);
-	waiter_fini(&w);
+	sleeper_put(sl);
 	host_unlock();
 	return num ? num : r;
 }
@@ -815,7 +843,6 @@ static int own_wait(int epfd, struct epoll_event *v, int n, nsec deadline,
 {
 	struct file *f = fd_epoll(epfd);
 	struct epset *s = f ? f->priv : NULL;
-	bool gone;
 	int r;
 
 	if (n <= 0 || n > INT_MAX / (int)sizeof(*v))
@@ -823,16 +850,8 @@ static int own_wait(int epfd, struct epoll_event *v, int n, nsec deadline,
 	if (!s)
 		return -EBADF;
 	epset_refresh_nested();
-	host_lock(OP_EPOLL, 0);
-	s->num_users++;
-	host_unlock();
 	r = set_wait(s, epfd, v, n, deadline, mask);
-	host_lock(OP_EPOLL, 0);
-	gone = !--s->num_users && !s->file;
-	if (gone)
-		list_push(&free_sets, &s->all_link);
-	host_unlock();
-	if (!gone && s->mirror_fd >= 0)
+	if (s->mirror_fd >= 0)
 		mirror_refresh(s);
 	return r;
 }

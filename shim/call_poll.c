@@ -17,8 +17,8 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 
-#include "epset.h"
 #include "real.h"
+#include "sleeper.h"
 #include "sys.h"
 
 #define ON_STACK 32 /* numbers that need no memory of their own */
@@ -42,6 +42,9 @@ struct own {
 		struct epset_watch set_watch;
 	};
 };
+
+_Static_assert(ON_STACK * sizeof(struct own) <= SLEEPER_ROOM,
+	       "what is on the stack has room in a sleeper");
 
 struct split {
 	struct pollfd *v; /* the program's */
@@ -225,27 +228,20 @@ static void start_watching(struct split *s, struct waiter *w)
 	}
 }
 
-static void stop_watching(struct split *s, struct waiter *w)
+/* Caller holds the stack lock. */
+static void drop_watches(struct sleeper *sl)
 {
-	unsigned i = 0;
+	struct own *v = sl->own;
 
-	do {
-		host_lock(OP_POLL, 0);
-		for (unsigned k = 0; k < PER_HOLD && i < s->num_own; k++, i++) {
-			struct own *o = &s->own[i];
-
-			if (!o->is_watching)
-				continue;
-			if (o->is_set)
-				epset_watch_del(&o->set_watch);
-			else
-				watch_del(&o->watch);
-			o->is_watching = false;
-		}
-		if (i == s->num_own)
-			waiter_fini(w);
-		host_unlock();
-	} while (i < s->num_own);
+	for (unsigned i = 0; i < sl->num_own; i++) {
+		if (!v[i].is_watching)
+			continue;
+		if (v[i].is_set)
+			epset_watch_del(&v[i].set_watch);
+		else
+			watch_del(&v[i].watch);
+		v[i].is_watching = false;
+	}
 }
 
 static void clear_mark(struct waiter *w)
@@ -258,18 +254,28 @@ static void clear_mark(struct waiter *w)
 /* Nothing is ready: sleeps until something is. */
 static int sleep_until(struct split *s, nsec deadline, const sigset_t *mask)
 {
-	struct waiter w;
+	struct sleeper *sl = sleeper_get(drop_watches);
 	int r, num;
 
-	waiter_init(&w);
-	start_watching(s, &w);
+	if (!sl)
+		return -ENOMEM;
+	host_unlock();
+	if (s->own == s->own_room) { /* off the stack */
+		memcpy(sl->room, s->own, s->num_own * sizeof(*s->own));
+		s->own = (struct own *)(void *)sl->room;
+	}
+	sl->own = s->own;
+	sl->num_own = s->num_own;
+	start_watching(s, &sl->w);
 	do {
-		r = wait_block(&w, s->num_kernel ? s->kernel : NULL,
+		r = wait_block(&sl->w, s->num_kernel ? s->kernel : NULL,
 			       s->num_kernel, deadline, mask, NULL, NULL);
-		clear_mark(&w);
-		num = look_once(s);
+		clear_mark(&sl->w);
+		num = collect(s); /* the kernel's were asked in the wait */
 	} while (!num && r > 0);
-	stop_watching(s, &w);
+	host_lock(OP_POLL, 0);
+	sleeper_put(sl);
+	host_unlock();
 	return num ? num : r;
 }
 

@@ -21,6 +21,7 @@
 #include "call_priv.h"
 #include "host_priv.h"
 #include "real.h"
+#include "sleeper.h"
 #include "sys.h"
 
 #define NUM_SIGNALS 65
@@ -73,6 +74,7 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 	}
 	if (!(flags & SA_RESTART))
 		signal_num_eintr++;
+	sleeper_interrupt();
 	if (flags & (int)SA_RESETHAND) {
 		struct sigaction def = {.sa_handler = SIG_DFL};
 

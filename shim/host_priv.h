@@ -85,6 +85,8 @@ bool kits_left(bool take);
 void wait_dispatch(void);
 /* The lease goes to whoever sleeps and could drive; caller holds the lock. */
 void wait_hand_over(void);
+/* @w drives no longer, if it did; caller holds the lock. */
+void wait_give_up(struct waiter *w);
 void wait_forked(void);
 
 /* sentinel.c */

@@ -32,6 +32,7 @@
 
 #include "call_priv.h"
 #include "host_priv.h"
+#include "sleeper.h"
 #include "sys.h"
 
 #define NUM_KITS 4
@@ -40,6 +41,7 @@
 
 #define WORD_MARKED 1u
 #define WORD_NUDGED 2u /* the lease is free: come and drive */
+#define WORD_SIGNAL 4u
 
 static struct kit kits[NUM_KITS];
 
@@ -67,6 +69,11 @@ void waiter_init_fd(struct waiter *w, int fd)
 
 void waiter_fini(struct waiter *w)
 {
+	/* left by longjmp() while it drove */
+	if (w->kit)
+		kit_give(w->kit);
+	w->kit = NULL;
+	wait_give_up(w);
 	list_remove(&w->asleep_link);
 	list_remove(&w->wake_link);
 	if (w->wake_fd >= 0 && w->sleep != SLEEP_ALWAYS &&
@@ -92,6 +99,19 @@ void waiter_mark(struct waiter *w)
 void waiter_clear(struct waiter *w)
 {
 	w->word &= ~WORD_MARKED;
+}
+
+/* In a signal handler, of the thread that waits, which may be about to sleep:
+ * the word has changed then, or the eventfd counts. */
+void waiter_interrupt(struct waiter *w)
+{
+	static const uint64_t one = 1;
+	int fd = w->wake_fd;
+
+	w->is_interrupted = true;
+	atomic_fetch_or((_Atomic uint32_t *)&w->word, WORD_SIGNAL);
+	if (fd >= 0)
+		sys(write, fd, &one, sizeof(one));
 }
 
 static uint32_t wanted(const struct watch *h)
@@ -306,6 +326,16 @@ bool kits_left(bool take)
 	return found;
 }
 
+void wait_give_up(struct waiter *w)
+{
+	w->is_driver = false;
+	if (host.driver != w)
+		return;
+	host.driver = NULL;
+	host.sh->epoch++;
+	wait_hand_over();
+}
+
 void wait_hand_over(void)
 {
 	if (!list_empty(&host.asleep))
@@ -330,9 +360,8 @@ struct block {
 	const sigset_t *mask;
 	bool (*done)(void *arg);
 	void *arg;
-	struct kit *kit;
 	struct pollfd *v; /* device, wake fd, the program's */
-	bool is_kernel_ready, is_interrupted, has_polled;
+	bool is_kernel_ready, has_polled;
 };
 
 enum next { NEXT_RETURN, NEXT_READ, NEXT_SLEEP, NEXT_MAKE_FD };
@@ -344,24 +373,22 @@ static void woke_up(struct block *b)
 	list_remove(&w->asleep_link);
 	list_remove(&w->wake_link);
 	w->sleep = AWAKE;
-	w->word &= ~WORD_NUDGED;
+	w->word &= ~(WORD_NUDGED | WORD_SIGNAL);
 }
 
 /* What was read before is processed, whoever drives now. */
-static void process(struct block *b)
+static void process(struct waiter *w)
 {
-	struct waiter *w = b->w;
-
 	if (w->is_driver && host.driver != w)
 		w->is_driver = false;
-	if (!b->kit)
+	if (!w->kit)
 		return;
-	kit_process(b->kit);
+	kit_process(w->kit);
 	if (stack_next_at(host.st) <= host_now())
 		stack_tick(host.st, TICK_BUDGET, host_now());
 	if (!w->is_driver) {
-		kit_give(b->kit);
-		b->kit = NULL;
+		kit_give(w->kit);
+		w->kit = NULL;
 	} else {
 		/* own readiness, before it is looked at */
 		wait_dispatch();
@@ -373,30 +400,25 @@ static bool is_done(const struct block *b)
 	return b->done ? b->done(b->arg) : b->w->word & WORD_MARKED;
 }
 
-static bool take_lease(struct block *b)
+static bool take_lease(struct waiter *w)
 {
 	if (host.driver || host.tun.fd < 0)
 		return false;
-	b->kit = kit_take();
-	if (!b->kit)
+	w->kit = kit_take();
+	if (!w->kit)
 		return false;
-	host.driver = b->w;
-	b->w->is_driver = true;
+	host.driver = w;
+	w->is_driver = true;
 	host.sh->epoch++;
 	return true;
 }
 
-static void give_lease(struct block *b)
+static void give_lease(struct waiter *w)
 {
-	if (b->kit)
-		kit_give(b->kit);
-	b->kit = NULL;
-	if (!b->w->is_driver)
-		return;
-	b->w->is_driver = false;
-	host.driver = NULL;
-	host.sh->epoch++;
-	wait_hand_over();
+	if (w->kit)
+		kit_give(w->kit);
+	w->kit = NULL;
+	wait_give_up(w);
 }
 
 /* Under the lock, with nothing more to do but to sleep. */
@@ -414,7 +436,7 @@ static enum next prepare_sleep(struct block *b)
 	if (w->is_driver) {
 		nsec at = stack_next_at(host.st);
 
-		if (!b->kit->is_drained)
+		if (!w->kit->is_drained)
 			b->until = 0; /* a look at the program's fds */
 		b->until = MIN(b->until, at);
 	}
@@ -434,15 +456,17 @@ static enum next turn(struct block *b, int *ret)
 	host_lock(OP_WAIT, 0);
 	if (w->sleep != AWAKE)
 		woke_up(b);
-	process(b);
+	process(w);
 	*ret = 1;
 	if (is_done(b) || b->is_kernel_ready)
 		goto out;
 	*ret = -EINTR;
-	if (b->is_interrupted)
+	if (w->is_interrupted) {
+		w->is_interrupted = false;
 		goto out;
-	is_new = !w->is_driver && take_lease(b);
-	if (is_new || (w->is_driver && !b->kit->is_drained && !b->num_kernel &&
+	}
+	is_new = !w->is_driver && take_lease(w);
+	if (is_new || (w->is_driver && !w->kit->is_drained && !b->num_kernel &&
 		       host_now() < b->deadline)) {
 		host_unlock();
 		return NEXT_READ;
@@ -453,7 +477,7 @@ static enum next turn(struct block *b, int *ret)
 	next = prepare_sleep(b);
 out:
 	if (next == NEXT_RETURN)
-		give_lease(b);
+		give_lease(w);
 	host_unlock();
 	return next;
 }
@@ -465,7 +489,7 @@ static void sleep_futex(struct block *b)
 
 	if (sys_futex_wait(&b->w->word, 0,
 			   b->until == TIME_NEVER ? NULL : &t) == -EINTR)
-		b->is_interrupted = true;
+		b->w->is_interrupted = true;
 }
 
 static void sleep_poll(struct block *b)
@@ -477,7 +501,7 @@ static void sleep_poll(struct block *b)
 	int r;
 
 	b->v[0] = (struct pollfd){
-		.fd = w->is_driver && b->kit->num_large ? host.tun.fd : -1,
+		.fd = w->is_driver && w->kit->num_large ? host.tun.fd : -1,
 		.events = POLLIN,
 	};
 	b->v[1] = (struct pollfd){.fd = w->wake_fd, .events = POLLIN};
@@ -490,7 +514,7 @@ static void sleep_poll(struct block *b)
 		      b->until == TIME_NEVER ? NULL : &t, b->mask);
 	b->has_polled = true;
 	if (r == -EINTR)
-		b->is_interrupted = true;
+		b->w->is_interrupted = true;
 	if (r <= 0)
 		return;
 	if (b->v[1].revents)
@@ -501,7 +525,7 @@ static void sleep_poll(struct block *b)
 			b->is_kernel_ready = true;
 	}
 	if (b->v[0].revents)
-		kit_read(b->kit);
+		kit_read(w->kit);
 }
 
 static void make_wake_fd(struct waiter *w)
@@ -551,7 +575,7 @@ int wait_block(struct waiter *w, struct pollfd *kernel, nfds_t num_kernel,
 	}
 	while ((next = turn(&b, &ret)) != NEXT_RETURN)
 		if (next == NEXT_READ)
-			kit_read(b.kit);
+			kit_read(w->kit);
 		else if (next == NEXT_MAKE_FD)
 			make_wake_fd(w);
 		else if (w->sleep == SLEEP_FD)
@@ -563,18 +587,30 @@ int wait_block(struct waiter *w, struct pollfd *kernel, nfds_t num_kernel,
 	return ret;
 }
 
-static bool never(void *arg)
+static void drop_nothing(struct sleeper *sl)
 {
-	return false;
 }
 
 unsigned host_drive_once(void)
 {
-	struct waiter w;
+	struct sleeper *sl = sleeper_get(drop_nothing);
 	uint64_t before;
+	bool is_due;
 
-	waiter_init(&w);
+	if (!sl)
+		return 0;
 	before = host.sh->epoch;
-	wait_block(&w, NULL, 0, 0, NULL, never, NULL);
-	return (unsigned)(host.sh->epoch - before > 2);
+	is_due = stack_next_at(host.st) <= host_now();
+	if (take_lease(&sl->w)) {
+		host_unlock();
+		kit_read(sl->w.kit);
+		host_lock(OP_WAIT, 0);
+		process(&sl->w);
+		give_lease(&sl->w);
+	}
+	before = host.sh->epoch - before;
+	sleeper_put(sl);
+	host_unlock();
+	/* two steps are the lease's own */
+	return before > 2 || (is_due && before);
 }

@@ -36,6 +36,8 @@
  * kernel: it is off the socket's list already, and there is no more to come. */
 #define WATCH_GONE 0x40000000u
 
+struct kit;
+
 struct waiter {
 	struct list asleep_link; /* asleep, candidates for driving */
 	struct list wake_link;	 /* marked while asleep: to be woken */
@@ -43,6 +45,9 @@ struct waiter {
 	int wake_fd;		 /* eventfd, lent by a pool; -1: none yet */
 	uint8_t sleep;		 /* enum in wait.c: not asleep, how asleep */
 	bool is_driver;
+	/* a handler ran since the last wait_block() with it said -EINTR */
+	volatile bool is_interrupted;
+	struct kit *kit; /* to read the device with; of wait.c */
 };
 
 struct watch;
@@ -66,6 +71,8 @@ void waiter_init_fd(struct waiter *w, int fd);
 void waiter_fini(struct waiter *w);
 /* Caller holds the stack lock: @w's condition may hold now. */
 void waiter_mark(struct waiter *w);
+/* From a handler: the wait under way, or the next one, ends with -EINTR. */
+void waiter_interrupt(struct waiter *w);
 /* Caller holds the stack lock: what was marked before is dealt with. */
 void waiter_clear(struct waiter *w);
 

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sleeper.c - what a sleeping call has on the lists of others
+ *
+ * A signal handler may leave a sleeping call by longjmp(). What the call had on
+ * the lists of sockets and waiters stays there, so it can't be on the stack,
+ * which others write over. It is here instead, in memory that is never given
+ * back, and the next sleep of the thread clears it away.
+ *
+ * Which calls were left? Each notes where on the stack it is. A call that
+ * sleeps now, and is not inside another one, is not deeper than any that still
+ * lasts: what was noted at the same depth or deeper has been left. A handler
+ * that sleeps inside a sleeping call is deeper than that call, which then
+ * stays. An alternate signal stack lies elsewhere and is asked for, but only if
+ * anything is noted at all, which is rare.
+ */
+#include "sleeper.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "host_priv.h"
+#include "sys.h"
+
+#define SLAB_BYTES 65536
+
+static __thread struct sleeper *mine __attribute__((tls_model("initial-exec")));
+
+static struct list free_ones = {&free_ones, &free_ones}; /* stack lock */
+
+static bool is_on(const stack_t *ss, uintptr_t frame)
+{
+	return frame - (uintptr_t)ss->ss_sp < ss->ss_size;
+}
+
+/* Has the call of @sl been left, seen from @frame? */
+static bool was_left(const struct sleeper *sl, uintptr_t frame,
+		     const stack_t *ss)
+{
+	bool has_alt = !(ss->ss_flags & SS_DISABLE);
+	bool it_alt = has_alt && is_on(ss, sl->frame);
+	bool now_alt = has_alt && is_on(ss, frame);
+
+	if (it_alt != now_alt)
+		return it_alt;
+	return sl->frame <= frame;
+}
+
+static int refill(void)
+{
+	long p = sys(mmap, NULL, SLAB_BYTES, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct sleeper *v = (struct sleeper *)p;
+
+	if (p < 0 && p >= -4095)
+		return (int)p;
+	host_lock(OP_WAIT, 0);
+	for (size_t i = 0; i < SLAB_BYTES / sizeof(*v); i++)
+		list_push(&free_ones, &v[i].link);
+	host_unlock();
+	return 0;
+}
+
+void sleeper_put(struct sleeper *sl)
+{
+	sl->leave(sl);
+	waiter_fini(&sl->w);
+	mine = sl->outer;
+	list_push_front(&free_ones, &sl->link);
+}
+
+struct sleeper *sleeper_get(void (*leave)(struct sleeper *sl))
+{
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+	stack_t ss = {.ss_flags = SS_DISABLE};
+	struct sleeper *sl;
+	struct list *l;
+
+	if (mine)
+		sys(sigaltstack, NULL, &ss);
+	host_lock(OP_WAIT, 0);
+	while (mine && was_left(mine, frame, &ss))
+		sleeper_put(mine);
+	for (sl = mine; sl; sl = sl->outer)
+		wait_give_up(&sl->w); /* it can't drive while we are here */
+	while (!(l = list_pop(&free_ones))) {
+		host_unlock();
+		if (refill() < 0)
+			return NULL;
+		host_lock(OP_WAIT, 0);
+	}
+	sl = list_entry(l, struct sleeper, link);
+	waiter_init(&sl->w);
+	sl->frame = frame;
+	sl->leave = leave;
+	sl->set = NULL;
+	sl->own = NULL;
+	sl->num_own = 0;
+	sl->watch = (struct watch){.file = NULL};
+	list_init(&sl->watch.node);
+	list_init(&sl->set_watch.node);
+	sl->outer = mine;
+	mine = sl;
+	return sl;
+}
+
+void sleeper_interrupt(void)
+{
+	for (struct sleeper *sl = mine; sl; sl = sl->outer)
+		waiter_interrupt(&sl->w);
+}
