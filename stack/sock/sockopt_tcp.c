@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sockopt_tcp.c - options of IPPROTO_TCP
+ */
+#include "sock/sockopt_priv.h"
+
+#define MAX_MSS 32767 /* MAX_TCP_WINDOW */
+#define MIN_MSS 88    /* TCP_MIN_MSS */
+
+static bool is_closed_or_listening(const struct ep *e)
+{
+	return e->listen || tcp_state(e) == 7; /* TCP_CLOSE */
+}
+
+static int set_maxseg(struct opt_call *c, int v)
+{
+	if (v && (v < MIN_MSS || v > MAX_MSS))
+		return -EINVAL;
+	c->e->topt.maxseg = (uint16_t)v;
+	return 0;
+}
+
+static int get_maxseg(struct opt_call *c, int *v)
+{
+	if (c->e->topt.maxseg && is_closed_or_listening(c->e))
+		*v = c->e->topt.maxseg;
+	else
+		*v = tcp_mss_now(c->e);
+	return 0;
+}
+
+/* A number of the connection, or the host's where it was not set. */
+#define TUNED(id, field, row, lo, hi)                               \
+	static int set_##id(struct opt_call *c, int v)              \
+	{                                                           \
+		if (v < (lo) || v > (hi))                           \
+			return -EINVAL;                             \
+		c->e->topt.field = (__typeof__(c->e->topt.field))v; \
+		return 0;                                           \
+	}                                                           \
+	static int get_##id(struct opt_call *c, int *v)             \
+	{                                                           \
+		*v = c->e->topt.field ? (int)c->e->topt.field       \
+				      : (int)c->st->sysctl.row;     \
+		return 0;                                           \
+	}
+TUNED(keepidle, keepidle, tcp_keepalive_time, 1, 32767)
+TUNED(keepintvl, keepintvl, tcp_keepalive_intvl, 1, 32767)
+TUNED(keepcnt, keepcnt, tcp_keepalive_probes, 1, 127)
+TUNED(syncnt, syncnt, tcp_syn_retries, 1, 127)
+#undef TUNED
+
+static int set_linger2(struct opt_call *c, int v)
+{
+	c->e->topt.linger2 = v < 0 ? -1 : MIN(v, 120); /* TCP_FIN_TIMEOUT_MAX */
+	return 0;
+}
+
+static int get_linger2(struct opt_call *c, int *v)
+{
+	*v = c->e->topt.linger2 ? c->e->topt.linger2
+				: (int)c->st->sysctl.tcp_fin_timeout;
+	return 0;
+}
+
+/* Kept as the time of so many SYN-ACKs: secs_to_retrans() and back. */
+static int set_defer(struct opt_call *c, int v)
+{
+	int period = 1, timeout = 1;
+
+	for (int n = 1; v > period && n < 255; n++) {
+		timeout = MIN(timeout * 2, 120); /* TCP_RTO_MAX */
+		period += timeout;
+	}
+	c->e->topt.defer_accept = v > 0 ? (uint32_t)period : 0;
+	return 0;
+}
+
+static int get_defer(struct opt_call *c, int *v)
+{
+	*v = (int)c->e->topt.defer_accept;
+	return 0;
+}
+
+static int set_clamp(struct opt_call *c, int v)
+{
+	if (!v && !is_closed_or_listening(c->e))
+		return -EINVAL;
+	c->e->topt.window_clamp = v ? (uint32_t)MAX(v, OPT_MIN_RCVBUF / 2) : 0;
+	return 0;
+}
+
+static int get_clamp(struct opt_call *c, int *v)
+{
+	*v = (int)c->e->topt.window_clamp;
+	return 0;
+}
+
+static int set_thin_dupack(struct opt_call *c, int v)
+{
+	return v < 0 || v > 1 ? -EINVAL : 0;
+}
+
+static int set_fastopen(struct opt_call *c, int v)
+{
+	if (v < 0 || !is_closed_or_listening(c->e))
+		return -EINVAL;
+	c->e->topt.fastopen_qlen = (int)MIN(v, c->st->sysctl.somaxconn);
+	return 0;
+}
+
+static int get_fastopen(struct opt_call *c, int *v)
+{
+	*v = c->e->topt.fastopen_qlen;
+	return 0;
+}
+
+static int set_no_cookie(struct opt_call *c, int v)
+{
+	if (v < 0 || v > 1 || !is_closed_or_listening(c->e))
+		return -EINVAL;
+	c->e->topt.fastopen_no_cookie = (uint8_t)v;
+	return 0;
+}
+
+static int get_no_cookie(struct opt_call *c, int *v)
+{
+	*v = c->e->topt.fastopen_no_cookie;
+	return 0;
+}
+
+static int set_repair(struct opt_call *c, int v)
+{
+	if (v == 0 || v == -1)
+		return 0;
+	stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
+	return v == 1 ? -EPERM : -EINVAL;
+}
+
+static int get_timestamp(struct opt_call *c, int *v)
+{
+	*v = (int)(uint32_t)(c->now / MSEC);
+	return 0;
+}
+
+static int set_tx_delay(struct opt_call *c, int v)
+{
+	if (v)
+		stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
+	return v < 0 ? -EINVAL : v ? -EOPNOTSUPP : 0;
+}
+
+static int set_rto_max(struct opt_call *c, int v)
+{
+	if (v < 1000 || v > 120000)
+		return -EINVAL;
+	c->e->topt.rto_max_ms = ALIGN_UP((uint32_t)v, OPT_JIFFY_US / 1000);
+	return 0;
+}
+
+static int get_rto_max(struct opt_call *c, int *v)
+{
+	*v = c->e->topt.rto_max_ms ? (int)c->e->topt.rto_max_ms
+				   : (int)c->st->sysctl.tcp_rto_max_ms;
+	return 0;
+}
+
+/* Between two ticks and 200 ms, in whole ticks. */
+static int parse_us(int v, uint32_t *out)
+{
+	uint32_t us;
+
+	if (v <= 0 || v > 200000)
+		return -EINVAL;
+	us = DIV_ROUND_UP((uint32_t)v, OPT_JIFFY_US) * OPT_JIFFY_US;
+	if (us < 2 * OPT_JIFFY_US)
+		return -EINVAL;
+	*out = us;
+	return 0;
+}
+
+static int set_rto_min(struct opt_call *c, int v)
+{
+	return parse_us(v, &c->e->topt.rto_min_us);
+}
+
+static int get_rto_min(struct opt_call *c, int *v)
+{
+	*v = c->e->topt.rto_min_us ? (int)c->e->topt.rto_min_us
+				   : (int)c->st->sysctl.tcp_rto_min_us;
+	return 0;
+}
+
+static int set_delack_max(struct opt_call *c, int v)
+{
+	return parse_us(v, &c->e->topt.delack_max_us);
+}
+
+static int get_delack_max(struct opt_call *c, int *v)
+{
+	uint32_t us = c->e->topt.delack_max_us;
+
+	*v = us ? (int)us : 200000; /* TCP_DELACK_MAX */
+	return 0;
+}
+
+static int get_tcp_info(struct opt_call *c, void *val, socklen_t *len)
+{
+	struct tcp_info info;
+
+	memset(&info, 0, sizeof(info));
+	tcp_get_info(c->e, &info, c->now);
+	return opt_give(val, len, &info, sizeof(info));
+}
+
+static int set_congestion(struct opt_call *c, const void *val, socklen_t len)
+{
+	char name[16] = {0}; /* TCP_CA_NAME_MAX */
+	int id;
+
+	if (len < 1)
+		return -EINVAL;
+	memcpy(name, val, MIN(len, sizeof(name) - 1));
+	id = tcp_cc_find(name);
+	if (id < 0)
+		return -ENOENT;
+	c->e->topt.cc = (uint8_t)id;
+	return 0;
+}
+
+static int get_congestion(struct opt_call *c, void *val, socklen_t *len)
+{
+	const char *found = tcp_cc_name(c->e->topt.cc);
+	char name[16] = {0};
+
+	if (found)
+		memcpy(name, found, MIN(strlen(found), sizeof(name) - 1));
+	return opt_give(val, len, name, sizeof(name));
+}
+
+/* There is no such module here, says Linux then. */
+static int set_ulp(struct opt_call *c, const void *val, socklen_t len)
+{
+	if (len < 1)
+		return -EINVAL;
+	stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
+	return -ENOENT;
+}
+
+const struct opt_row sockopt_tcp[] = {
+#include "sock/sockopt_tcp.def"
+};
+const size_t sockopt_num_tcp = ARRAY_SIZE(sockopt_tcp);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sockopt_udp.c - options of IPPROTO_UDP
+ */
+#include "sock/sockopt_priv.h"
+
+static int set_udp_cork(struct opt_call *c, int v)
+{
+	ep_opt_set(c->e, EP_O_UDP_CORK, v != 0);
+	return v ? 0 : udp_push(c->e, c->now);
+}
+
+static int get_udp_cork(struct opt_call *c, int *v)
+{
+	*v = ep_opt(c->e, EP_O_UDP_CORK);
+	return 0;
+}
+
+static int set_encap(struct opt_call *c, int v)
+{
+	if (v)
+		stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
+	return v ? -ENOPROTOOPT : 0;
+}
+
+static int set_segment(struct opt_call *c, int v)
+{
+	if (v < 0 || v > UINT16_MAX)
+		return -EINVAL;
+	if (v)
+		stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
+	return v ? -ENOPROTOOPT : 0; /* as before Linux 4.18 */
+}
+
+const struct opt_row sockopt_udp[] = {
+#include "sock/sockopt_udp.def"
+};
+const size_t sockopt_num_udp = ARRAY_SIZE(sockopt_udp);
