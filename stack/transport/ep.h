@@ -79,7 +79,9 @@ struct ep {
 	bool is_bound;	     /* in the port table */
 	bool is_auto;	     /* port picked by connect: others may share it */
 	uint8_t phase;	     /* enum ep_phase: connect(2) as Linux tells it */
-	uint64_t opts;	     /* 1 << enum ep_opt */
+	struct ep_opts {
+		uint64_t w[2]; /* bit of enum ep_opt */
+	} opts;
 
 	/* addresses; any until bound or connected */
 	struct ip_addr laddr, raddr;
@@ -157,13 +159,17 @@ struct ep {
 
 static inline bool ep_opt(const struct ep *e, enum ep_opt o)
 {
-	return e->opts >> o & 1;
+	return e->opts.w[o / 64] >> o % 64 & 1;
 }
 
 static inline void ep_opt_set(struct ep *e, enum ep_opt o, bool on)
 {
-	e->opts = on ? e->opts | 1ull << o : e->opts & ~(1ull << o);
+	uint64_t bit = 1ull << o % 64, *w = &e->opts.w[o / 64];
+
+	*w = on ? *w | bit : *w & ~bit;
 }
+
+_Static_assert(EP_NUM_OPTS <= 128, "struct ep_opts has no more bits");
 
 /* Table of endpoints: slots never move, an index is used again with a new
  * generation. Segments keep every allocation small. */
