@@ -11,7 +11,7 @@
 
 uint32_t sock_bits(const struct ep *e)
 {
-	return e->kind == EP_UDP ? udp_poll(e) : tcp_poll(e);
+	return dgram_is(e) ? dgram_poll(e) : tcp_poll(e);
 }
 
 static void fill(struct ready *r, const struct ep *e)

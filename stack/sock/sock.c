@@ -165,7 +165,7 @@ void sock_close(struct stack *st, sockid s, nsec now)
 	if (e->kind == EP_TCP)
 		tcp_close(e, now);
 	else
-		udp_close(e);
+		dgram_close(e);
 	ep_put(e);
 }
 
@@ -290,8 +290,8 @@ static void forget_peer(struct ep *e)
 
 static int disconnect(struct ep *e, nsec now)
 {
-	if (e->kind == EP_UDP) {
-		udp_disconnect(e);
+	if (dgram_is(e)) {
+		dgram_disconnect(e);
 		return 0;
 	}
 	tcp_disconnect(e, now);
@@ -376,7 +376,7 @@ static int connect_parsed(struct stack *st, struct ep *e, struct target *t,
 	if (e->kind == EP_TCP)
 		return connect_tcp(st, e, t, now);
 	resolve_any(e, &t->a);
-	return udp_connect(e, &t->a, t->port);
+	return dgram_connect(e, &t->a, t->port);
 }
 
 int sock_connect(struct stack *st, sockid s, const struct sockaddr *sa,
@@ -463,8 +463,8 @@ int sock_shutdown(struct stack *st, sockid s, int how, nsec now)
 		return -EBADF;
 	if (how < SHUT_RD || how > SHUT_RDWR)
 		return -EINVAL;
-	if (e->kind == EP_UDP)
-		return udp_shutdown(e, how);
+	if (dgram_is(e))
+		return dgram_shutdown(e, how);
 	err = tcp_shutdown(e, how, now);
 	if (e->phase == EP_CONNECTING && tcp_state(e) == TCP_CLOSE)
 		e->phase = EP_UNCONNECTED;
@@ -475,7 +475,7 @@ static bool has_peer(const struct ep *e)
 {
 	if (!e->rport)
 		return false;
-	if (e->kind == EP_UDP)
+	if (dgram_is(e))
 		return e->is_connected;
 	switch (tcp_state(e)) {
 	case TCP_CLOSE:
@@ -508,7 +508,7 @@ int sock_name(struct stack *st, sockid s, bool peer,
 /* The name a datagram is sent to; udpv6_sendmsg() also takes an AF_INET one,
  * and AF_UNSPEC as none at all. */
 static int parse_name(const struct ep *e, const struct sock_msg *m,
-		      struct udp_to *to)
+		      struct dgram_to *to)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&m->name;
 	bool is6 = e->family == AF_INET6;
@@ -540,10 +540,10 @@ static int parse_name(const struct ep *e, const struct sock_msg *m,
 	return 0;
 }
 
-static int udp_begin(struct ep *e, size_t want, int flags,
-		     const struct sock_msg *m, struct span *sp, nsec now)
+static int dgram_begin(struct ep *e, size_t want, int flags,
+		       const struct sock_msg *m, struct span *sp, nsec now)
 {
-	struct udp_to to = {.ttl = -1, .tos = -1};
+	struct dgram_to to = {.ttl = -1, .tos = -1};
 	int err;
 
 	if (m && m->name_len) {
@@ -562,7 +562,7 @@ static int udp_begin(struct ep *e, size_t want, int flags,
 		to.ttl = m->ttl;
 	if (m && m->ctl & SOCK_CTL_TOS)
 		to.tos = m->tos;
-	return udp_send_begin(e, want, flags, &to, sp, now);
+	return dgram_send_begin(e, want, flags, &to, sp, now);
 }
 
 static bool is_lent(const struct span *sp)
@@ -590,8 +590,8 @@ int sock_send_begin(struct stack *st, sockid s, size_t want, int flags,
 	*sp = (struct span){0};
 	if (!e)
 		return -EBADF;
-	if (e->kind == EP_UDP)
-		res = udp_begin(e, want, flags, m, sp, now);
+	if (dgram_is(e))
+		res = dgram_begin(e, want, flags, m, sp, now);
 	else if (want == 0)
 		return tcp_send_nothing(e, flags, sp, now);
 	else
@@ -610,12 +610,12 @@ int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
 	if (!is_lent(sp))
 		return 0;
 	ASSERT(e); /* the begin holds a reference */
-	if (e->kind == EP_UDP) {
+	if (dgram_is(e)) {
 		/* no byte of many is "give back", of none a datagram */
 		bool back = len == 0 && sp->v[0].iov_len > 0;
 
-		res = udp_send_commit(e, sp, back ? -1 : (ssize_t)len, flags,
-				      now);
+		res = dgram_send_commit(e, sp, back ? -1 : (ssize_t)len, flags,
+					now);
 	} else {
 		res = tcp_send_commit(e, sp, len, flags, now);
 	}
@@ -626,8 +626,8 @@ int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
 
 /* --- receiving --- */
 
-static void fill_msg(const struct ep *e, const struct udp_from *f, size_t want,
-		     struct sock_msg *m)
+static void fill_msg(const struct ep *e, const struct dgram_from *f,
+		     size_t want, struct sock_msg *m)
 {
 	bool is4 = e->family == AF_INET;
 
@@ -664,7 +664,7 @@ int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 		    struct sock_msg *m, struct span *sp, nsec now)
 {
 	struct ep *e = sock_find(st, s);
-	struct udp_from from;
+	struct dgram_from from;
 	int res;
 
 	*sp = (struct span){0};
@@ -676,8 +676,8 @@ int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 		m->real_len = 0;
 		m->ctl = 0;
 	}
-	if (e->kind == EP_UDP) {
-		res = udp_recv_begin(e, want, flags, &from, sp, now);
+	if (dgram_is(e)) {
+		res = dgram_recv_begin(e, want, flags, &from, sp, now);
 		if (m && res >= 0 && is_lent(sp))
 			fill_msg(e, &from, want, m);
 	} else if (flags & MSG_ERRQUEUE) {
@@ -705,8 +705,8 @@ int sock_recv_commit(struct stack *st, sockid s, struct span *sp, size_t used,
 	if (!is_lent(sp))
 		return 0;
 	ASSERT(e); /* the begin holds a reference */
-	if (e->kind == EP_UDP)
-		udp_recv_commit(e, sp);
+	if (dgram_is(e))
+		dgram_recv_commit(e, sp);
 	else
 		res = tcp_recv_commit(e, sp, used, flags, now);
 	*sp = (struct span){0};
@@ -723,7 +723,7 @@ int sock_ioctl(struct stack *st, sockid s, unsigned long req, int *val)
 
 	if (!e)
 		return -EBADF;
-	res = e->kind == EP_TCP ? tcp_ioctl(e, req) : udp_ioctl(e, req);
+	res = e->kind == EP_TCP ? tcp_ioctl(e, req) : dgram_ioctl(e, req);
 	if (res < 0)
 		return res;
 	*val = res;

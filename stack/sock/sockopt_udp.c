@@ -7,7 +7,7 @@
 static int set_udp_cork(struct opt_call *c, int v)
 {
 	ep_opt_set(c->e, EP_O_UDP_CORK, v != 0);
-	return v ? 0 : udp_push(c->e, c->now);
+	return v ? 0 : dgram_push(c->e, c->now);
 }
 
 static int get_udp_cork(struct opt_call *c, int *v)

@@ -73,8 +73,8 @@ void link_tx_done(struct ip *ip, uint64_t cookie, uint32_t charge, int res,
 
 	if (!e)
 		return;
-	if (e->kind == EP_UDP)
-		udp_tx_done(e, charge);
+	if (dgram_is(e))
+		dgram_tx_done(e, charge);
 	else
 		e->tx_mem -= MIN(charge, e->tx_mem);
 }

@@ -131,8 +131,8 @@ static void ep_free(struct ep *e)
 	struct transport *tp = e->tp;
 	struct ep_slot *s = slot_at(&tp->eps, e->index);
 
-	if (e->kind == EP_UDP)
-		udp_ep_fini(e);
+	if (dgram_is(e))
+		dgram_ep_fini(e);
 	port_release(e);
 	list_remove(&e->ready_link);
 	s->e = NULL;

@@ -130,11 +130,11 @@ struct ep {
 	uint32_t tx_mem; /* bytes charged until the device has them (UDP) */
 
 	/* UDP */
-	struct list rxq; /* struct udp_dgram */
+	struct list rxq; /* struct dgram */
 	uint32_t num_rxq;
 	uint32_t rx_drops;
-	struct list groups;    /* struct udp_group: multicast joined */
-	struct udp_cork *cork; /* MSG_MORE, UDP_CORK: not yet complete */
+	struct list groups;	 /* struct udp_group: multicast joined */
+	struct dgram_cork *cork; /* MSG_MORE, UDP_CORK: not yet complete */
 
 	/* TCP: one of them, or neither (CLOSED) */
 	struct tcp_conn *tcp;

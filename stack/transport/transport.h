@@ -64,7 +64,7 @@ uint32_t port_conn_hash(const struct transport *tp, const struct ip_addr *laddr,
 bool port_addr_matches(const struct ep *e, const struct ip_addr *laddr);
 
 /* udp.c */
-struct udp_dgram { /* one queued datagram */
+struct dgram { /* one queued datagram */
 	struct list node;
 	struct buf *b;	     /* holds the bytes */
 	const uint8_t *data; /* payload */

@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * dgram.c - sending and receiving whole messages, whatever their header
+ *
+ * Sending: begin lends one chunk that holds the whole datagram, commit puts a
+ * header in front and gives it to ip. What a datagram needs to know (where to,
+ * from where) lies at the beginning of its chunk, before the bytes, so a send
+ * in progress is one allocation and other calls may come in between. The
+ * socket is charged for the chunk until the device has the packet.
+ *
+ * Receiving: a datagram stays in the frame that brought it, which the socket
+ * is charged for at its true size.
+ */
+#include "transport/dgram.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include "sysctl.h"
+#include "transport/udp.h"
+
+/* The chunk of a corked datagram: its bytes so far, and who holds its end. */
+struct dgram_cork {
+	struct chunk *c;
+	uint32_t len;
+	bool is_lent;
+};
+
+static struct core *core_of(const struct ep *e)
+{
+	return e->tp->core;
+}
+
+static bool is_writable(const struct ep *e) /* sock_writeable() of Linux */
+{
+	return e->tx_mem < e->sndbuf / 2;
+}
+
+/* datagram_poll() of Linux */
+uint32_t dgram_poll(const struct ep *e)
+{
+	uint32_t bits = 0;
+
+	if (e->err)
+		bits |= EPOLLERR;
+	if (e->shut & EP_SHUT_RD)
+		bits |= EPOLLRDHUP | EPOLLIN | EPOLLRDNORM;
+	if (e->shut == (EP_SHUT_RD | EP_SHUT_WR))
+		bits |= EPOLLHUP;
+	if (!list_empty(&e->rxq))
+		bits |= EPOLLIN | EPOLLRDNORM;
+	if (is_writable(e))
+		bits |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+	return bits;
+}
+
+static void update(struct ep *e, bool edge_in)
+{
+	ep_ready(e, dgram_poll(e), edge_in, false);
+}
+
+static void charge_tx(struct ep *e, uint32_t n)
+{
+	e->tx_mem += n;
+	update(e, false);
+}
+
+void dgram_tx_done(struct ep *e, uint32_t charge)
+{
+	e->tx_mem -= MIN(charge, e->tx_mem);
+	update(e, false);
+}
+
+static void dgram_free(struct ep *e, struct dgram *d)
+{
+	struct arena *a = core_of(e)->arena;
+
+	buf_put(a, d->b);
+	arena_free(a, d);
+}
+
+static void conn_leave(struct ep *e)
+{
+	if (e->in_conn)
+		htab_remove(&e->tp->udp_conn, &e->conn_node);
+	e->in_conn = false;
+}
+
+/* The owner is gone; who still copies keeps the memory, not the port. */
+void dgram_close(struct ep *e)
+{
+	conn_leave(e);
+	port_release(e);
+}
+
+void dgram_ep_fini(struct ep *e)
+{
+	struct list *n;
+
+	conn_leave(e);
+	while ((n = list_pop(&e->rxq)))
+		dgram_free(e, list_entry(n, struct dgram, node));
+	while ((n = list_pop(&e->groups))) {
+		struct udp_group *g = list_entry(n, struct udp_group, ep_link);
+
+		list_remove(&g->host_link);
+		arena_free(core_of(e)->arena, g);
+	}
+	if (e->cork) {
+		buf_put(core_of(e)->arena, &e->cork->c->b);
+		arena_free(core_of(e)->arena, e->cork);
+	}
+}
+
+/* --- where to --- */
+
+/* To no address means to this host, as Linux's routing has it. */
+static void resolve_any(const struct ep *e, struct ip_addr *dst)
+{
+	static const uint8_t lo4[4] = {127, 0, 0, 1};
+
+	if (!ip_addr_is_any(dst))
+		return;
+	if (!ip_addr_is_any(&e->laddr))
+		*dst = e->laddr;
+	else if (ip_addr_is4(dst))
+		*dst = ip_addr_v4(lo4);
+	else
+		*dst = (struct ip_addr){.b[15] = 1};
+}
+
+/* Route, permission and source address for a packet to @dst. */
+static int check_dst(struct ep *e, const struct ip_addr *dst,
+		     struct ip_addr *src)
+{
+	struct ip *ip = e->tp->ip;
+	enum ip_scope own = ip_scope(ip, &e->laddr);
+
+	if (!ip_route_lookup(ip, dst)) {
+		stat_inc(core_of(e), ip_addr_is4(dst) ? STAT_IpOutNoRoutes
+						      : STAT_Ip6OutNoRoutes);
+		return -ENETUNREACH;
+	}
+	if (ip_scope(ip, dst) == IP_SCOPE_BCAST && !ep_opt(e, EP_O_BROADCAST))
+		return -EACCES;
+	if (!ip_addr_is_any(src))
+		return ip_addr_is4(src) == ip_addr_is4(dst) ? 0 : -EINVAL;
+	if (ip_addr_is_any(&e->laddr) || own == IP_SCOPE_BCAST ||
+	    own == IP_SCOPE_MCAST)
+		return ip_source(ip, dst, src);
+	if (ip_addr_is4(&e->laddr) != ip_addr_is4(dst))
+		return -ENETUNREACH;
+	*src = e->laddr;
+	return 0;
+}
+
+int dgram_connect(struct ep *e, const struct ip_addr *to, uint16_t dport)
+{
+	struct ip_addr dst = *to, src = {0};
+	int err;
+
+	if (!e->is_bound && port_bind(e, &e->laddr, 0))
+		return -EAGAIN;
+	resolve_any(e, &dst);
+	err = check_dst(e, &dst, &src);
+	if (err)
+		return err;
+	conn_leave(e);
+	if (ip_addr_is_any(&e->laddr))
+		e->laddr = src;
+	e->raddr = dst;
+	e->rport = dport;
+	e->is_connected = true;
+	htab_insert(&e->tp->udp_conn, &e->conn_node,
+		    port_conn_hash(e->tp, &e->laddr, e->lport, &dst, dport));
+	e->in_conn = true;
+	return 0;
+}
+
+void dgram_disconnect(struct ep *e)
+{
+	static const uint8_t any4[4];
+	struct ip_addr any = {0};
+
+	if (e->family == AF_INET)
+		any = ip_addr_v4(any4);
+	conn_leave(e);
+	e->is_connected = false;
+	e->raddr = any;
+	e->rport = 0;
+	if (!ep_opt(e, EP_O_BOUND_ADDR))
+		e->laddr = any;
+	if (!ep_opt(e, EP_O_BOUND_PORT)) {
+		port_release(e);
+		e->lport = 0;
+	}
+}
+
+/* Even an unconnected socket is shut down, to wake who polls it: Linux's
+ * inet_shutdown() says so and then returns -ENOTCONN. */
+int dgram_shutdown(struct ep *e, int how)
+{
+	e->shut |= (uint8_t)(how + 1);
+	update(e, true);
+	return e->is_connected ? 0 : -ENOTCONN;
+}
+
+/* --- sending --- */
+
+static uint32_t probe_mtu(struct ep *e, const struct ip_addr *dst, nsec now)
+{
+	const struct ip_route *r = ip_route_lookup(e->tp->ip, dst);
+
+	if (r && r->link == LINK_DEV)
+		return e->tp->ip->link->mtu;
+	return ip_mtu(e->tp->ip, dst, now);
+}
+
+/* What path MTU discovery allows: ip_sk_ignore_df() and ip_dont_fragment() of
+ * Linux, and the IPv6 ones, which use the same numbers. */
+static void set_mtu(struct ep *e, struct dgram_tx *tx, nsec now)
+{
+	bool is4 = ip_addr_is4(&tx->dst);
+	unsigned disc = is4 ? e->pmtudisc : e->pmtudisc6;
+	bool own = disc == IP_PMTUDISC_PROBE || disc == IP_PMTUDISC_INTERFACE;
+	bool may_frag = disc < IP_PMTUDISC_DO || disc == IP_PMTUDISC_OMIT;
+
+	if (!is4 && ep_opt(e, EP_O_DONTFRAG6))
+		may_frag = false;
+	tx->is_probe = own;
+	tx->df = disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE ||
+		 disc == IP_PMTUDISC_WANT;
+	tx->mtu = may_frag ? 0
+		  : own	   ? probe_mtu(e, &tx->dst, now)
+			   : ip_mtu(e->tp->ip, &tx->dst, now);
+}
+
+static int16_t choose_ttl(const struct ep *e, const struct dgram_to *to,
+			  bool is_mcast)
+{
+	bool is4 = ip_addr_is4(&to->dst);
+
+	if (to->ttl >= 0)
+		return (int16_t)to->ttl;
+	if (is_mcast && is4)
+		return e->mc_ttl;
+	if (is_mcast) /* RFC 3493 5.2: 1 unless set */
+		return e->mc_hops6 < 0 ? 1 : e->mc_hops6;
+	return is4 ? e->ttl : e->hops6;
+}
+
+/* Fills @tx, or says why there can be no such datagram. */
+static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
+		   nsec now)
+{
+	struct dgram_to t = *to;
+	bool is_mcast;
+	int err;
+
+	*tx = (struct dgram_tx){0};
+	if (t.has_dst) {
+		if (!t.dport)
+			return -EINVAL;
+	} else {
+		if (!e->is_connected)
+			return -EDESTADDRREQ;
+		t.dst = e->raddr;
+		t.dport = e->rport;
+	}
+	resolve_any(e, &t.dst);
+	if (t.has_src)
+		tx->src = t.src;
+	err = check_dst(e, &t.dst, &tx->src);
+	if (err)
+		return err;
+	tx->dst = t.dst;
+	tx->dport = t.dport;
+	is_mcast = ip_scope(e->tp->ip, &t.dst) == IP_SCOPE_MCAST;
+	tx->ttl = choose_ttl(e, &t, is_mcast);
+	tx->tos = (uint8_t)(t.tos >= 0		  ? t.tos
+			    : ip_addr_is4(&t.dst) ? e->tos
+						  : e->tclass);
+	set_mtu(e, tx, now);
+	return 0;
+}
+
+static int check_size(const struct ep *e, const struct dgram_tx *tx, size_t len)
+{
+	size_t l3 = ip_addr_is4(&tx->dst) ? 20 : 40;
+	size_t l4 = e->kind == EP_UDP ? 8 : 0;
+	size_t most = l3 == 20 ? 65535 - l3 : 65535; /* RFC 791 3.1, 8200 3 */
+
+	if (l4 + len > most || (tx->mtu && l3 + l4 + len > tx->mtu))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static struct dgram_tx *tx_of(struct chunk *c)
+{
+	return (struct dgram_tx *)(void *)c->data;
+}
+
+static uint8_t *bytes_of(struct chunk *c)
+{
+	return c->data + sizeof(struct dgram_tx);
+}
+
+static void lend(struct span *sp, uint8_t *p, size_t len, struct chunk *c)
+{
+	sp->v[0] = (struct iovec){.iov_base = p, .iov_len = len};
+	sp->num_v = 1;
+	sp->pin = (uintptr_t)c;
+}
+
+/* The next piece of a corked datagram: behind what is there. */
+static int lend_corked(struct ep *e, size_t want, struct span *sp)
+{
+	struct dgram_cork *k = e->cork;
+
+	if (k->is_lent)
+		return -EAGAIN;
+	if (check_size(e, tx_of(k->c), k->len + want))
+		return -EMSGSIZE;
+	k->is_lent = true;
+	lend(sp, bytes_of(k->c) + k->len, want, k->c);
+	return (int)want;
+}
+
+static bool is_corking(const struct ep *e, int flags)
+{
+	return flags & MSG_MORE || ep_opt(e, EP_O_UDP_CORK);
+}
+
+static int lend_new(struct ep *e, const struct dgram_tx *tx, size_t want,
+		    int flags, struct span *sp)
+{
+	struct arena *a = core_of(e)->arena;
+	size_t room = is_corking(e, flags) ? UDP_MAX6 : want;
+	struct chunk *c = chunk_new(a, (uint32_t)(sizeof(*tx) + room));
+
+	if (!c)
+		return -ENOBUFS;
+	if (is_corking(e, flags)) {
+		e->cork = arena_zalloc(a, sizeof(*e->cork));
+		if (!e->cork) {
+			buf_put(a, &c->b);
+			return -ENOBUFS;
+		}
+		e->cork->c = c;
+		e->cork->is_lent = true;
+	}
+	*tx_of(c) = *tx;
+	tx_of(c)->charge = c->b.size;
+	tx_of(c)->room = (uint32_t)want;
+	charge_tx(e, c->b.size);
+	lend(sp, bytes_of(c), want, c);
+	return (int)want;
+}
+
+int dgram_send_begin(struct ep *e, size_t want, int flags,
+		     const struct dgram_to *to, struct span *sp, nsec now)
+{
+	struct dgram_tx tx;
+	int err;
+
+	*sp = (struct span){0};
+	if (!e->is_bound && port_bind(e, &e->laddr, 0))
+		return -EAGAIN;
+	if (want > 0xffff)
+		return -EMSGSIZE;
+	if (flags & MSG_OOB) /* as BSD; udp_sendmsg() of Linux */
+		return -EOPNOTSUPP;
+	if (e->cork)
+		return lend_corked(e, want, sp);
+	err = prepare(e, to, &tx, now);
+	if (!err)
+		err = check_size(e, &tx, want);
+	if (err)
+		return err;
+	if (e->err) {
+		err = -e->err;
+		e->err = 0;
+		update(e, false);
+		return err;
+	}
+	if (e->shut & EP_SHUT_WR)
+		return -EPIPE;
+	if (e->tx_mem >= e->sndbuf)
+		return -EAGAIN;
+	return lend_new(e, &tx, want, flags, sp);
+}
+
+static int give_to_ip(struct ep *e, const struct dgram_tx *tx, struct pkt *p,
+		      nsec now)
+{
+	bool is4 = ip_addr_is4(&tx->dst);
+	uint32_t total = p->len + (is4 ? 20 : 40);
+	struct ip_tx ip = {
+		.src = tx->src,
+		.dst = tx->dst,
+		.flow = e->flowinfo,
+		.proto = IPPROTO_UDP,
+		.ttl = (uint8_t)MAX(tx->ttl, 0),
+		.tos = tx->tos,
+		.dont_fragment_local = tx->is_probe,
+	};
+
+	/* IP_PMTUDISC_WANT: DF on what fits, the rest is fragmented */
+	ip.df = tx->df &&
+		total <= (tx->mtu ? tx->mtu : ip_mtu(e->tp->ip, &tx->dst, now));
+	return ip_out(e->tp->ip, p, &ip, now);
+}
+
+/* The datagram of @len bytes in @c goes down; takes @c. */
+static int send_chunk(struct ep *e, struct chunk *c, uint32_t len, nsec now)
+{
+	struct core *core = core_of(e);
+	struct dgram_tx *tx = tx_of(c);
+	uint32_t charge = tx->charge;
+	struct pkt *p = pkt_new(core->arena);
+	int err = -ENOBUFS;
+
+	if (p)
+		udp_hear_oneself(e, tx, bytes_of(c), len, now);
+	/* IP_MULTICAST_TTL 0: it must not leave the host */
+	if (tx->ttl == 0) {
+		if (p)
+			pkt_free(core->arena, p);
+		dgram_tx_done(e, charge);
+		buf_put(core->arena, &c->b);
+		return (int)len;
+	}
+	if (p && (!len || !pkt_add(p, &c->b, bytes_of(c), len))) {
+		udp_put_header(e, p, tx, len);
+		p->cookie = ep_id(e);
+		p->charge = charge;
+		err = give_to_ip(e, tx, p, now);
+	} else if (p) {
+		pkt_free(core->arena, p);
+	}
+	buf_put(core->arena, &c->b);
+	if (!err) {
+		stat_inc(core, STAT_UdpOutDatagrams);
+		return (int)len;
+	}
+	dgram_tx_done(e, charge);
+	if (err != -ENOBUFS)
+		return err;
+	stat_inc(core, STAT_UdpSndbufErrors);
+	return ep_opt(e, EP_O_RECVERR) ? err : (int)len;
+}
+
+int dgram_push(struct ep *e, nsec now)
+{
+	struct dgram_cork *k = e->cork;
+	int res;
+
+	if (!k || k->is_lent)
+		return 0;
+	e->cork = NULL;
+	res = send_chunk(e, k->c, k->len, now);
+	arena_free(core_of(e)->arena, k);
+	return MIN(res, 0);
+}
+
+static void cork_drop(struct ep *e)
+{
+	struct dgram_cork *k = e->cork;
+
+	e->cork = NULL;
+	dgram_tx_done(e, tx_of(k->c)->charge);
+	buf_put(core_of(e)->arena, &k->c->b);
+	arena_free(core_of(e)->arena, k);
+}
+
+static int commit_corked(struct ep *e, ssize_t len, int flags, nsec now)
+{
+	struct dgram_cork *k = e->cork;
+	int err = 0;
+
+	k->is_lent = false;
+	if (len > 0)
+		k->len += (uint32_t)len;
+	if (len < 0 && !k->len)
+		cork_drop(e);
+	else if (!is_corking(e, flags))
+		err = dgram_push(e, now);
+	if (err)
+		return err;
+	return (int)MAX(len, 0);
+}
+
+int dgram_send_commit(struct ep *e, struct span *sp, ssize_t len, int flags,
+		      nsec now)
+{
+	struct chunk *c = (struct chunk *)(uintptr_t)sp->pin;
+
+	sp->pin = 0;
+	if (!c)
+		return 0;
+	if (e->cork && e->cork->c == c)
+		return commit_corked(e, len, flags, now);
+	if (len >= 0) {
+		ASSERT((uint32_t)len <= tx_of(c)->room);
+		return send_chunk(e, c, (uint32_t)len, now);
+	}
+	dgram_tx_done(e, tx_of(c)->charge);
+	buf_put(core_of(e)->arena, &c->b);
+	return 0;
+}
+
+/* --- receiving --- */
+
+/* The first datagram, or why there is none. */
+static int first(struct ep *e, int flags, struct dgram **out)
+{
+	int err = -e->err;
+
+	*out = NULL;
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
+	if (err) {
+		e->err = 0;
+		update(e, false);
+		return err;
+	}
+	if (list_empty(&e->rxq)) {
+		/* Linux: end of file for who would wait, EAGAIN for others */
+		if (e->shut & EP_SHUT_RD && !(flags & MSG_DONTWAIT))
+			return 0;
+		return -EAGAIN;
+	}
+	*out = list_first(&e->rxq, struct dgram, node);
+	return 0;
+}
+
+int dgram_recv_begin(struct ep *e, size_t want, int flags,
+		     struct dgram_from *from, struct span *sp, nsec now)
+{
+	struct dgram *d;
+	int err = first(e, flags, &d);
+	size_t len;
+
+	*sp = (struct span){0};
+	*from = (struct dgram_from){0};
+	if (!d)
+		return err;
+	*from = (struct dgram_from){
+		.src = d->src,
+		.dst = d->dst,
+		.sport = d->sport,
+		.ttl = d->ttl,
+		.tos = d->tos,
+		.len = d->len,
+		.at = d->at,
+	};
+	len = MIN(want, d->len);
+	sp->v[0].iov_base = (void *)(uintptr_t)d->data;
+	sp->v[0].iov_len = len;
+	sp->num_v = len > 0;
+	if (flags & MSG_PEEK) {
+		sp->pin = (uintptr_t)buf_get(d->b);
+		return (int)len;
+	}
+	sp->pin = (uintptr_t)buf_get(d->b);
+	list_remove(&d->node);
+	e->num_rxq--;
+	e->rx_mem -= d->charge;
+	dgram_free(e, d);
+	update(e, false);
+	return (int)len;
+}
+
+void dgram_recv_commit(struct ep *e, struct span *sp)
+{
+	if (sp->pin)
+		buf_put(core_of(e)->arena, (struct buf *)(uintptr_t)sp->pin);
+	sp->pin = 0;
+}
+
+int dgram_ioctl(struct ep *e, unsigned long req)
+{
+	struct dgram *d = list_first(&e->rxq, struct dgram, node);
+
+	switch (req) {
+	case FIONREAD:
+		return d ? (int)d->len : 0;
+	case TIOCOUTQ:
+		return (int)e->tx_mem;
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* --- from ip --- */
+
+/* Is there room? An empty queue takes anything, as Linux's does. */
+static bool has_room(const struct ep *e, uint32_t charge)
+{
+	return e->rx_mem == 0 || e->rx_mem + charge <= e->rcvbuf;
+}
+
+bool dgram_enqueue(struct ep *e, const struct ip_rx *rx, struct frame *f,
+		   const uint8_t *data, uint32_t len, uint32_t charge,
+		   uint16_t sport)
+{
+	struct core *c = core_of(e);
+	struct dgram *d;
+
+	if (!has_room(e, charge)) {
+		e->rx_drops++;
+		if (e->kind == EP_UDP) {
+			stat_inc(c, STAT_UdpRcvbufErrors);
+			stat_inc(c, STAT_UdpInErrors);
+		}
+		drop(c, DROP_UDP_RCVBUF);
+		return false;
+	}
+	d = arena_alloc(c->arena, sizeof(*d));
+	if (!d) {
+		e->rx_drops++;
+		if (e->kind == EP_UDP)
+			stat_inc(c, STAT_UdpInErrors);
+		drop(c, DROP_NO_MEM);
+		return false;
+	}
+	*d = (struct dgram){
+		.b = buf_get(&f->b),
+		.data = data,
+		.len = len,
+		.charge = charge,
+		.src = rx->src,
+		.dst = rx->dst,
+		.sport = sport,
+		.ttl = rx->ttl,
+		.tos = rx->tos,
+		.at = f->at,
+	};
+	list_push(&e->rxq, &d->node);
+	e->num_rxq++;
+	e->rx_mem += charge;
+	if (e->kind == EP_UDP)
+		stat_inc(c, STAT_UdpInDatagrams);
+	update(e, true);
+	return true;
+}
+
+/* A datagram in a frame much larger than itself moves to one of its size, or
+ * a few would fill the receive buffer. NULL: stays where it is. */
+static struct frame *shrink(struct core *c, const struct ip_rx *rx,
+			    const uint8_t *data, uint32_t len)
+{
+	struct frame *f;
+
+	if (rx->f->b.size <= 2 * len + FRAME_SMALL)
+		return NULL;
+	f = frame_new(c->arena, MAX(len, 1u));
+	if (!f)
+		return NULL;
+	memcpy(f->data, data, len);
+	f->at = rx->f->at;
+	return f;
+}
+
+bool dgram_deliver(struct ep *e, const struct ip_rx *rx, const uint8_t *data,
+		   uint32_t len, uint16_t sport)
+{
+	struct core *c = core_of(e);
+	uint32_t charge = rx->f->b.size + sizeof(struct dgram);
+	struct frame *f = shrink(c, rx, data, len);
+	bool done;
+
+	if (!f)
+		return dgram_enqueue(e, rx, rx->f, data, len, charge, sport);
+	charge = f->b.size + sizeof(struct dgram);
+	done = dgram_enqueue(e, rx, f, f->data, len, charge, sport);
+	frame_put(c->arena, f);
+	return done;
+}
