@@ -69,7 +69,7 @@ struct stack *stack_new(struct arena *a, const struct stack_cfg *cfg,
 		goto no_link;
 	if (ip_init(&st->ip, &st->core, &st->link, &st->tp))
 		goto no_ip;
-	if (transport_init(&st->tp, &st->core, &st->ip))
+	if (transport_init(&st->tp, &st->core, &st->ip, cfg->num_parties))
 		goto no_transport;
 	if (add_addrs(st, cfg))
 		goto no_addrs;

@@ -49,6 +49,7 @@ struct stack_cfg {
 	const struct sysctl_values *sysctl; /* NULL: defaults */
 	char dev_name[16]; /* interface 2; "lo" is 1 (SO_BINDTODEVICE) */
 	enum log_level log;
+	unsigned num_parties; /* processes on this host, at most; 0: one */
 };
 
 /* 127.0.0.1/8 and ::1/128 are always there. NULL: the arena is too small or an
@@ -100,6 +101,24 @@ struct ready {
 };
 /* Sockets whose readiness changed since they were last returned; how many. */
 unsigned stack_ready(struct stack *st, struct ready v[], unsigned n);
+
+/* --- participants: the processes that share a stack ---
+ * Who calls is said once a lock round; alone it is 0. What is watched, and what
+ * stack_ready() returns, is that participant's. */
+#define STACK_MAX_PARTIES EP_MAX_PARTIES
+void stack_set_party(struct stack *st, uint16_t party);
+bool stack_has_ready(const struct stack *st);
+/* A participant for whom there is something new since it was last returned
+ * here, or -1: somebody should tell it to fetch it. */
+int stack_next_news(struct stack *st);
+/* A participant is no more: takes back what it watched, and closes what it made
+ * and never named by a tag. @budget endpoints at a time from *@pos; true: done.
+ */
+bool stack_forget_party(struct stack *st, uint16_t party, uint32_t *pos,
+			unsigned budget, nsec now);
+/* A name for a socket that outlives processes; 0: none. */
+int sock_set_tag(struct stack *st, sockid s, uint64_t tag);
+sockid sock_by_tag(const struct stack *st, uint64_t tag); /* 0: nobody has it */
 
 /* --- sockets: what an fd names; no call here ever waits ---
  * An unknown sockid is -EBADF. */
@@ -167,7 +186,8 @@ int sock_getopt(struct stack *st, sockid s, int level, int name, void *val,
 int sock_ioctl(struct stack *st, sockid s, unsigned long req, int *val);
 
 /* EPOLL* bits that hold now, and the edge counters; registers interest: from
- * now on changes of this socket come through stack_ready() with @slot. */
+ * now on changes of this socket come through stack_ready() with @slot, whatever
+ * that means to the caller. -EBADF, -ENOBUFS. */
 int sock_watch(struct stack *st, sockid s, uint16_t slot, struct ready *out);
 void sock_unwatch(struct stack *st, sockid s);
 /* The bits alone; EPOLLNVAL-like -EBADF when gone. */

@@ -147,6 +147,7 @@ int netsim_add_host(struct netsim *ns, const struct netsim_host_cfg *cfg)
 		return -EINVAL;
 	for (unsigned i = 0; i < sizeof(seed); i++)
 		seed[i] = (uint8_t)rng_u32(&ns->rng);
+	sc.num_parties = 3; /* as if several processes shared it */
 	h->arena = new_arena(ns, h);
 	h->st = h->arena ? stack_new(h->arena, &sc, seed, ns->now) : NULL;
 	if (!h->st) {

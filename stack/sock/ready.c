@@ -2,8 +2,9 @@
  *
  * ready.c - readiness bits, and who asked to hear of them
  *
- * A transport says what holds now (ep_ready()); here it is only queued once a
- * socket until somebody fetches it. Who watches nothing is told nothing.
+ * A transport says what holds now (ep_ready()); here it is only queued, once a
+ * socket and participant, until that participant fetches it. Who watches
+ * nothing is told nothing.
  */
 #include "sock/sock.h"
 
@@ -27,15 +28,18 @@ static void fill(struct ready *r, const struct ep *e)
 
 unsigned stack_ready(struct stack *st, struct ready v[], unsigned n)
 {
+	struct ep_party *p = &st->tp.parties[st->tp.party];
 	unsigned num = 0;
 
 	while (num < n) {
-		struct list *l = list_pop(&st->tp.ready);
+		struct list *l = list_pop(&p->subs);
 
 		if (!l)
 			break;
-		fill(&v[num++], list_entry(l, struct ep, ready_link));
+		fill(&v[num++], list_entry(l, struct ep_sub, link)->e);
 	}
+	if (list_empty(&p->subs))
+		list_remove(&p->link);
 	return num;
 }
 
@@ -45,7 +49,8 @@ int sock_watch(struct stack *st, sockid s, uint16_t slot, struct ready *out)
 
 	if (!e)
 		return -EBADF;
-	e->wants_ready = true;
+	if (!ep_sub_of(e, st->tp.party, true))
+		return -ENOBUFS;
 	e->slot = slot;
 	fill(out, e);
 	e->bits = out->bits;
@@ -55,11 +60,10 @@ int sock_watch(struct stack *st, sockid s, uint16_t slot, struct ready *out)
 void sock_unwatch(struct stack *st, sockid s)
 {
 	struct ep *e = sock_find(st, s);
+	struct ep_sub *sub = e ? ep_sub_of(e, st->tp.party, false) : NULL;
 
-	if (!e)
-		return;
-	e->wants_ready = false;
-	list_remove(&e->ready_link);
+	if (sub)
+		ep_sub_del(sub);
 }
 
 int sock_poll(struct stack *st, sockid s, uint32_t *bits)
@@ -70,4 +74,60 @@ int sock_poll(struct stack *st, sockid s, uint32_t *bits)
 		return -EBADF;
 	*bits = sock_bits(e);
 	return 0;
+}
+
+/* --- participants --- */
+
+void stack_set_party(struct stack *st, uint16_t party)
+{
+	st->tp.party = party;
+}
+
+bool stack_has_ready(const struct stack *st)
+{
+	return !list_empty(&st->tp.parties[st->tp.party].subs);
+}
+
+int stack_next_news(struct stack *st)
+{
+	struct list *l = list_pop(&st->tp.news);
+
+	if (!l)
+		return -1;
+	return (int)(list_entry(l, struct ep_party, link) - st->tp.parties);
+}
+
+int sock_set_tag(struct stack *st, sockid s, uint64_t tag)
+{
+	struct ep *e = sock_find(st, s);
+
+	if (!e)
+		return -EBADF;
+	ep_set_tag(e, tag);
+	return 0;
+}
+
+sockid sock_by_tag(const struct stack *st, uint64_t tag)
+{
+	const struct ep *e = tag ? ep_by_tag(&st->tp, tag) : NULL;
+
+	return e && !e->is_closed ? ep_id(e) : 0;
+}
+
+bool stack_forget_party(struct stack *st, uint16_t party, uint32_t *pos,
+			unsigned budget, nsec now)
+{
+	struct ep *e = NULL;
+
+	while (budget-- && (e = ep_table_walk(&st->tp.eps, pos))) {
+		struct ep_sub *sub = ep_sub_of(e, party, false);
+
+		if (sub)
+			ep_sub_del(sub);
+		/* made, and not yet given to anybody */
+		if (e->party == party && !e->tag && !e->is_closed &&
+		    !e->is_child)
+			sock_close(st, ep_id(e), now);
+	}
+	return !e;
 }

@@ -160,8 +160,8 @@ void sock_close(struct stack *st, sockid s, nsec now)
 	if (!e)
 		return;
 	e->is_closed = true;
-	e->wants_ready = false;
-	list_remove(&e->ready_link);
+	ep_sub_del_all(e);
+	ep_set_tag(e, 0);
 	if (e->kind == EP_TCP)
 		tcp_close(e, now);
 	else
@@ -450,6 +450,7 @@ int sock_accept(struct stack *st, sockid s, sockid *out, nsec now)
 	if (!child)
 		return err;
 	child->phase = EP_CONNECTED;
+	child->party = st->tp.party;
 	*out = ep_id(child);
 	return 0;
 }

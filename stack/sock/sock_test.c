@@ -178,6 +178,45 @@ Test(sock, what_changed_is_queued_once_for_who_watches)
 	cr_assert(stack_ready(host(0), v, 4) == 0);
 }
 
+Test(sock, each_participant_hears_of_what_it_watches)
+{
+	struct stack *st = host(0);
+	sockid s = open_sock(0, AF_INET, SOCK_DGRAM);
+	sockid c = open_sock(0, AF_INET, SOCK_DGRAM), left;
+	struct ready r, v[4];
+	uint32_t pos = 0;
+
+	cr_assert(bind_to(0, s, "127.0.0.1", 53) == 0);
+	for (uint16_t party = 0; party < 3; party++) {
+		stack_set_party(st, party);
+		cr_assert(sock_watch(st, s, 0, &r) == 0);
+	}
+	send_to(0, c, "x", 1, 0, "127.0.0.1", 53);
+	while (stack_tick(st, 8, now()))
+		;
+	/* all have news, told once */
+	for (int party = 0; party < 3; party++)
+		cr_assert(stack_next_news(st) == party);
+	cr_assert(stack_next_news(st) == -1);
+	cr_assert(stack_ready(st, v, 4) == 1 && v[0].s == s);
+	cr_assert(!stack_has_ready(st));
+	stack_set_party(st, 1);
+	cr_assert(stack_has_ready(st));
+	sock_unwatch(st, s);
+	cr_assert(!stack_has_ready(st));
+	/* 0 dies: what it watched goes, and what it made and gave to nobody */
+	left = c;
+	cr_assert(sock_set_tag(st, s, 77) == 0 && sock_by_tag(st, 77) == s);
+	while (!stack_forget_party(st, 0, &pos, 1, now()))
+		;
+	stack_set_party(st, 0);
+	cr_assert(!stack_has_ready(st));
+	cr_assert(sock_by_tag(st, 77) == s && sock_by_tag(st, 78) == 0);
+	cr_assert(sock_set_tag(st, left, 1) == -EBADF);
+	sock_close(st, s, now());
+	cr_assert(sock_by_tag(st, 77) == 0);
+}
+
 Test(sock, sysctls_take_what_linux_writes)
 {
 	struct stack *st = host(0);

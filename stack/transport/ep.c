@@ -113,7 +113,11 @@ struct ep *ep_new(struct transport *tp, enum ep_kind kind, int family, nsec now)
 	e->proto = kind == EP_TCP ? IPPROTO_TCP : IPPROTO_UDP;
 	e->created_at = now;
 	e->cookie = ++tp->cookie;
-	list_init(&e->ready_link);
+	e->party = tp->party;
+	e->sub.e = e;
+	list_init(&e->sub.link);
+	list_init(&e->sub.node);
+	list_init(&e->more);
 	list_init(&e->rxq);
 	list_init(&e->groups);
 	set_defaults(e, tp->core->sysctl);
@@ -134,7 +138,8 @@ static void ep_free(struct ep *e)
 	if (dgram_is(e))
 		dgram_ep_fini(e);
 	port_release(e);
-	list_remove(&e->ready_link);
+	ep_sub_del_all(e);
+	ep_set_tag(e, 0);
 	s->e = NULL;
 	s->next_free = tp->eps.first_free;
 	tp->eps.first_free = e->index + 1;
@@ -165,6 +170,102 @@ struct ep *ep_find(struct transport *tp, sockid s)
 	return slot->e && slot->gen == s >> 32 ? slot->e : NULL;
 }
 
+/* --- who hears of it --- */
+
+static void sub_tell(struct ep_sub *sub)
+{
+	struct transport *tp = sub->e->tp;
+	struct ep_party *p = &tp->parties[sub->party];
+
+	if (!list_empty(&sub->link))
+		return;
+	if (list_empty(&p->subs) && list_empty(&p->link))
+		list_push(&tp->news, &p->link);
+	list_push(&p->subs, &sub->link);
+}
+
+static void tell_more(struct ep *e)
+{
+	struct list *l;
+
+	list_for_each (l, &e->more)
+		sub_tell(list_entry(l, struct ep_sub, node));
+}
+
+struct ep_sub *ep_sub_of(struct ep *e, uint16_t party, bool make)
+{
+	struct ep_sub *sub;
+	struct list *l;
+
+	if (e->wants_ready && e->sub.party == party)
+		return &e->sub;
+	list_for_each (l, &e->more) {
+		sub = list_entry(l, struct ep_sub, node);
+		if (sub->party == party)
+			return sub;
+	}
+	if (!make)
+		return NULL;
+	if (!e->wants_ready) {
+		e->wants_ready = true;
+		e->sub.party = party;
+		return &e->sub;
+	}
+	sub = arena_alloc(e->tp->core->arena, sizeof(*sub));
+	if (!sub)
+		return NULL;
+	*sub = (struct ep_sub){.e = e, .party = party};
+	list_init(&sub->link);
+	list_push(&e->more, &sub->node);
+	return sub;
+}
+
+void ep_sub_del(struct ep_sub *sub)
+{
+	struct ep *e = sub->e;
+
+	list_remove(&sub->link);
+	if (sub == &e->sub) {
+		e->wants_ready = false;
+		return;
+	}
+	list_remove(&sub->node);
+	arena_free(e->tp->core->arena, sub);
+}
+
+void ep_sub_del_all(struct ep *e)
+{
+	ep_sub_del(&e->sub);
+	while (!list_empty(&e->more))
+		ep_sub_del(list_entry(e->more.next, struct ep_sub, node));
+}
+
+static uint32_t tag_hash(uint64_t tag)
+{
+	return (uint32_t)(tag * 0x9e3779b97f4a7c15 >> 32);
+}
+
+void ep_set_tag(struct ep *e, uint64_t tag)
+{
+	if (e->tag)
+		htab_remove(&e->tp->tags, &e->tag_node);
+	e->tag = tag;
+	if (tag)
+		htab_insert(&e->tp->tags, &e->tag_node, tag_hash(tag));
+}
+
+struct ep *ep_by_tag(const struct transport *tp, uint64_t tag)
+{
+	struct hnode *n;
+
+	for (n = htab_first(&tp->tags, tag_hash(tag)); n; n = htab_next(n))
+		if (container_of(n, struct ep, tag_node)->tag == tag)
+			return container_of(n, struct ep, tag_node);
+	return NULL;
+}
+
+/* --- readiness --- */
+
 /* A bit that rises is an edge of its own, whether or not the caller says so. */
 void ep_ready(struct ep *e, uint32_t bits, bool edge_in, bool edge_out)
 {
@@ -181,8 +282,10 @@ void ep_ready(struct ep *e, uint32_t bits, bool edge_in, bool edge_out)
 		e->out_seq++;
 		changed = true;
 	}
-	if (changed && e->wants_ready && list_empty(&e->ready_link))
-		list_push(&e->tp->ready, &e->ready_link);
+	if (changed && e->wants_ready)
+		sub_tell(&e->sub);
+	if (changed && !list_empty(&e->more))
+		tell_more(e);
 }
 
 void ep_error(struct ep *e, int err)

@@ -64,6 +64,18 @@ enum ep_opt {
 		EP_NUM_OPTS
 };
 
+/* Participants: the processes on one host. Which of them calls is said once a
+ * lock round, stack_set_party(). */
+#define EP_MAX_PARTIES 1024
+
+/* A participant's interest in the readiness of an endpoint. */
+struct ep_sub {
+	struct list link; /* on its party's queue: something changed */
+	struct list node; /* on ep->more */
+	struct ep *e;
+	uint16_t party;
+};
+
 struct ep {
 	/* identity */
 	struct transport *tp;
@@ -100,9 +112,15 @@ struct ep {
 	 * triggering needs "again" and not only "still" */
 	uint32_t bits;
 	uint32_t in_seq, out_seq;
-	struct list ready_link; /* on transport->ready: something changed */
-	uint16_t slot;		/* participant that hears of it */
-	bool wants_ready;	/* watched: else changes are not queued */
+	struct ep_sub sub; /* the first to watch; nearly always the only one */
+	struct list more;  /* struct ep_sub of the others */
+	bool wants_ready;  /* ->sub is in force: else changes are not queued */
+	uint16_t slot;	   /* given back by stack_ready() */
+
+	/* whose it is, across processes */
+	uint16_t party; /* who made it */
+	uint64_t tag;	/* the crank's name for it; 0: none */
+	struct hnode tag_node;
 
 	/* SOL_SOCKET, IP, IPV6 values */
 	uint32_t rcvbuf, sndbuf; /* bytes, as SO_RCVBUF reads back (doubled) */
@@ -205,6 +223,14 @@ struct ep *ep_find(struct transport *tp, sockid s); /* NULL: gone */
  * @edge_in/@edge_out: new data or a new connection, new room (counts as an
  * edge even if the bit was set). Queues the ep for stack_ready() if watched. */
 void ep_ready(struct ep *e, uint32_t bits, bool edge_in, bool edge_out);
+/* The calling participant's interest, or NULL. With @make it is made if it is
+ * not there; NULL then is out of memory. */
+struct ep_sub *ep_sub_of(struct ep *e, uint16_t party, bool make);
+void ep_sub_del(struct ep_sub *sub);
+void ep_sub_del_all(struct ep *e);
+/* Names @e for ep_by_tag(); 0 takes the name off. */
+void ep_set_tag(struct ep *e, uint64_t tag);
+struct ep *ep_by_tag(const struct transport *tp, uint64_t tag);
 /* Sets SO_ERROR (positive errno) and EPOLLERR. */
 void ep_error(struct ep *e, int err);
 

@@ -8,13 +8,30 @@
 
 #include "transport/tcp.h"
 
-int transport_init(struct transport *tp, struct core *c, struct ip *ip)
+static int parties_init(struct transport *tp, unsigned num)
+{
+	tp->num_parties = MAX(num, 1u);
+	list_init(&tp->news);
+	tp->parties = arena_alloc(tp->core->arena,
+				  tp->num_parties * sizeof(tp->parties[0]));
+	for (unsigned i = 0; tp->parties && i < tp->num_parties; i++) {
+		list_init(&tp->parties[i].subs);
+		list_init(&tp->parties[i].link);
+	}
+	return tp->parties ? 0 : -ENOMEM;
+}
+
+int transport_init(struct transport *tp, struct core *c, struct ip *ip,
+		   unsigned num_parties)
 {
 	*tp = (struct transport){.core = c, .ip = ip};
-	list_init(&tp->ready);
 	list_init(&tp->groups);
-	if (ep_table_init(&tp->eps, c))
+	if (parties_init(tp, num_parties))
 		return -ENOMEM;
+	if (ep_table_init(&tp->eps, c))
+		goto no_eps;
+	if (htab_init(&tp->tags, c->arena))
+		goto no_tags;
 	if (htab_init(&tp->ports, c->arena))
 		goto no_ports;
 	if (htab_init(&tp->udp_conn, c->arena))
@@ -30,7 +47,11 @@ no_tcp:
 no_conn:
 	htab_fini(&tp->ports);
 no_ports:
+	htab_fini(&tp->tags);
+no_tags:
 	ep_table_fini(&tp->eps, c);
+no_eps:
+	arena_free(c->arena, tp->parties);
 	return -ENOMEM;
 }
 
@@ -51,6 +72,8 @@ void transport_fini(struct transport *tp)
 	}
 	htab_fini(&tp->udp_conn);
 	htab_fini(&tp->ports);
+	htab_fini(&tp->tags);
 	ep_table_fini(&tp->eps, tp->core);
+	arena_free(tp->core->arena, tp->parties);
 	tp->core = NULL;
 }

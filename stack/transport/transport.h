@@ -16,7 +16,14 @@ struct transport {
 	struct core *core;
 	struct ip *ip;
 	struct ep_table eps;
-	struct list ready; /* eps whose readiness changed, in order */
+	struct ep_party {
+		struct list subs; /* eps whose readiness changed, in order */
+		struct list link; /* on ->news */
+	} * parties;		  /* num_parties */
+	unsigned num_parties;
+	uint16_t party;	   /* who holds the lock */
+	struct list news;  /* parties whose queue is not empty any more */
+	struct htab tags;  /* struct ep by ->tag */
 	struct htab ports; /* struct ep by (kind, lport): bound or listening */
 	struct htab udp_conn; /* connected UDP eps by 4-tuple */
 	struct list groups;   /* struct udp_group: every membership */
@@ -27,7 +34,8 @@ struct transport {
 	uint32_t port_next[PORT_NUM_NEXT];
 };
 
-int transport_init(struct transport *tp, struct core *c, struct ip *ip);
+int transport_init(struct transport *tp, struct core *c, struct ip *ip,
+		   unsigned num_parties);
 void transport_fini(struct transport *tp);
 
 /* port.c: local ports and who may share them (socket(7) SO_REUSEADDR and
