@@ -35,15 +35,21 @@ static int close_ours(int fd)
 
 EXPORT int close(int fd)
 {
-	if (!fd_file(fd) && !fd_is_internal(fd))
+	if (!fd_file(fd) && !fd_is_internal(fd)) {
+		if (epoll_is_number(fd))
+			epoll_number_closed(fd);
 		return real.close(fd);
+	}
 	return (int)shim_ret(close_ours(fd));
 }
 
 EXPORT int __close(int fd)
 {
-	if (!fd_file(fd) && !fd_is_internal(fd))
+	if (!fd_file(fd) && !fd_is_internal(fd)) {
+		if (epoll_is_number(fd))
+			epoll_number_closed(fd);
 		return real.__close(fd);
+	}
 	return (int)shim_ret(close_ours(fd));
 }
 
@@ -94,6 +100,14 @@ EXPORT void closefrom(int first)
 
 /* --- dup --- */
 
+/* A number that is the kernel's was copied, or not. */
+static int copied(int fd, int copy)
+{
+	if (epoll_is_number(fd))
+		epoll_number_copied(fd, copy);
+	return copy;
+}
+
 /* @fd is a new copy of what @f names; takes what the kernel said. */
 static int shared(int fd, struct file *f)
 {
@@ -112,8 +126,9 @@ EXPORT int dup(int fd)
 	struct file *f = fd_file(fd);
 
 	if (!f && !fd_is_internal(fd))
-		return real.dup(fd);
-	return (int)shim_ret(f ? shared((int)sys(dup, fd), f) : -EBADF);
+		return copied(fd, real.dup(fd));
+	return (int)shim_ret(f ? shared(copied(fd, (int)sys(dup, fd)), f)
+			       : -EBADF);
 }
 
 static int do_dup3(int fd, int to, int flags, bool same_is_fine)
@@ -134,28 +149,28 @@ static int do_dup3(int fd, int to, int flags, bool same_is_fine)
 		return fd;
 	if ((unsigned)to < fdtab_num)
 		fd_dropped(to);
-	r = (int)sys(dup3, fd, to, flags);
+	r = copied(fd, (int)sys(dup3, fd, to, flags));
 	return shared(r, f);
 }
 
 EXPORT int dup2(int fd, int to)
 {
 	if (!fdtab_num || !is_us())
-		return real.dup2(fd, to);
+		return copied(fd, real.dup2(fd, to));
 	return (int)shim_ret(do_dup3(fd, to, 0, true));
 }
 
 EXPORT int __dup2(int fd, int to)
 {
 	if (!fdtab_num || !is_us())
-		return real.__dup2(fd, to);
+		return copied(fd, real.__dup2(fd, to));
 	return (int)shim_ret(do_dup3(fd, to, 0, true));
 }
 
 EXPORT int dup3(int fd, int to, int flags)
 {
 	if (!fdtab_num || !is_us())
-		return real.dup3(fd, to, flags);
+		return copied(fd, real.dup3(fd, to, flags));
 	return (int)shim_ret(do_dup3(fd, to, flags, false));
 }
 
@@ -168,7 +183,7 @@ static int do_fcntl(int fd, struct file *f, int cmd, void *arg)
 	if (r < 0)
 		return r;
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
-		return shared(r, f);
+		return shared(copied(fd, r), f);
 	if (cmd == F_SETFL && f->kind == FILE_SOCK && is_us()) {
 		if ((intptr_t)arg & O_NONBLOCK)
 			atomic_fetch_or(&f->flags, FILE_NONBLOCK);
@@ -192,6 +207,8 @@ static int do_fcntl(int fd, struct file *f, int cmd, void *arg)
 			return (int)shim_ret(do_fcntl(fd, f, cmd, arg)); \
 		if (fd_is_internal(fd))                                  \
 			return (int)shim_ret(-EBADF);                    \
+		if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)            \
+			return copied(fd, real.name(fd, cmd, arg));      \
 		return real.name(fd, cmd, arg);                          \
 	}
 HOOK_FCNTL(fcntl)

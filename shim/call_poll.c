@@ -279,6 +279,15 @@ static int sleep_until(struct split *s, nsec deadline, const sigset_t *mask)
 	return num ? num : r;
 }
 
+/* A signal that is pending and that @mask lets in is handled, even by a poll
+ * that doesn't wait. 0 or -EINTR. */
+static int let_in(const sigset_t *mask)
+{
+	static const struct timespec zero;
+
+	return sys_ppoll(NULL, 0, &zero, mask);
+}
+
 /* @deadline 0: don't wait. */
 static int poll_split(struct split *s, nsec deadline, const sigset_t *mask)
 {
@@ -291,9 +300,9 @@ static int poll_split(struct split *s, nsec deadline, const sigset_t *mask)
 	if (!num && deadline)
 		return sleep_until(s, deadline, mask);
 	/* what the device holds counts too */
-	if (!host_drive_once() && num)
-		return num;
-	return collect(s);
+	if (host_drive_once() || !num)
+		num = collect(s);
+	return num || !mask ? num : let_in(mask);
 }
 
 static int own_poll(struct pollfd *v, nfds_t n, nsec deadline,

@@ -14,10 +14,13 @@
 #include "fdtab.h"
 #include "wait.h"
 
+struct epset;
+
 /* Somebody who waits for a set to become ready. */
 struct epset_watch {
 	struct list node; /* on the set */
 	struct waiter *waiter;
+	struct epset *set; /* kept meanwhile */
 	bool is_exclusive; /* of these one is woken at a time */
 };
 

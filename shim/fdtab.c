@@ -656,8 +656,11 @@ void fd_dropped(int fd)
 	/* mostly nothing is there: no need to write */
 	if (f)
 		f = atomic_exchange(&fdtab_v[fd], NULL);
-	if (f)
-		file_drop(f);
+	if (!f)
+		return;
+	if (f->kind == FILE_EPOLL)
+		epoll_number_goes(f, fd);
+	file_drop(f);
 }
 
 static void linger(struct file *f)
@@ -686,6 +689,10 @@ int fd_close(int fd)
 	f = atomic_exchange(&fdtab_v[fd], NULL);
 	if (!f)
 		return (int)sys(close, fd);
+	if (f->kind == FILE_EPOLL) {
+		epoll_number_closed(fd);
+		epoll_number_goes(f, fd);
+	}
 	if (atomic_fetch_sub(&f->refs, 1) != 1)
 		return (int)sys(close, fd);
 	type = f->type;

@@ -111,14 +111,28 @@ int fd_make_internal(int fd);
 void fd_close_internal(int fd);
 void fd_note_internal(int fd); /* stays where it is (libuv's own) */
 
-/* Defined by call_epoll.c.
+/* Defined by epset.c.
  * The last number of an epoll set was closed: @f is FILE_EPOLL. */
 void epoll_file_free(struct file *f);
+/* @fd, a number of it, is about to be: who waits for the set goes on. */
+void epoll_number_goes(struct file *f, int fd);
 /* @fd, a number of socket @f, now is a kernel socket: every registration of it
  * in an epoll set is made anew with the kernel, before the program goes on.
  * Called before the socket's watches hear of WATCH_GONE; no lock held. */
 void epoll_file_handed_over(struct file *f, int fd);
 /* In a forked child: sets made by the parent are the kernel's again. */
 void epoll_forked(void);
+
+/* Defined by epnum.c: numbers that are epoll fds, with or without a set. */
+extern _Atomic uint32_t epnum_bits[];
+#define EPNUM_MOST 65536
+/* @copy (or an error) was made of @fd, with dup() or so. */
+void epoll_number_copied(int fd, int copy);
+void epoll_number_closed(int fd);
+static inline bool epoll_is_number(int fd)
+{
+	return (unsigned)fd < EPNUM_MOST &&
+	       epnum_bits[fd / 32] >> (fd % 32) & 1;
+}
 
 #endif

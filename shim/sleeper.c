@@ -93,7 +93,7 @@ struct sleeper *sleeper_get(void (*leave)(struct sleeper *sl))
 	waiter_init(&sl->w);
 	sl->frame = frame;
 	sl->leave = leave;
-	sl->set = NULL;
+	sl->set_watch.set = NULL;
 	sl->own = NULL;
 	sl->num_own = 0;
 	sl->watch = (struct watch){.file = NULL};

@@ -17,8 +17,6 @@
 
 #define SLEEPER_ROOM 3072
 
-struct epset;
-
 struct sleeper {
 	struct list link;      /* while free */
 	struct sleeper *outer; /* the call that this one interrupted */
@@ -28,7 +26,6 @@ struct sleeper {
 	/* of whoever uses it, for ->leave */
 	struct watch watch;
 	struct epset_watch set_watch;
-	struct epset *set;
 	void *own;
 	unsigned num_own;
 	char room[SLEEPER_ROOM] __attribute__((aligned(16)));

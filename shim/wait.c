@@ -84,8 +84,6 @@ void waiter_fini(struct waiter *w)
 
 static void waiter_wake(struct waiter *w, uint32_t bit)
 {
-	if (w->sleep == SLEEP_ALWAYS && (w->word & bit))
-		return; /* told already */
 	atomic_store((_Atomic uint32_t *)&w->word, w->word | bit);
 	if (w->sleep != AWAKE && list_empty(&w->wake_link))
 		list_push(&host.wakes, &w->wake_link);
@@ -163,18 +161,21 @@ void watch_del(struct watch *h)
 	h->file = NULL;
 }
 
-static void watch_tell(struct watch *h, const struct ready *r, uint32_t bits)
+/* True: a thread was woken. */
+static bool watch_tell(struct watch *h, const struct ready *r, uint32_t bits)
 {
 	h->got |= bits;
 	if (h->on_ready)
-		h->on_ready(h, r);
-	else if (h->waiter)
+		return h->on_ready(h, r);
+	if (h->waiter)
 		waiter_mark(h->waiter);
+	return h->waiter;
 }
 
 static void file_ready(struct file *f, const struct ready *r)
 {
 	struct list *l, *next;
+	bool woke_one = false;
 
 	if (list_empty(&f->watches)) {
 		f->flags &= ~FILE_WATCHED;
@@ -184,9 +185,13 @@ static void file_ready(struct file *f, const struct ready *r)
 	for (l = f->watches.next; l != &f->watches; l = next) {
 		struct watch *h = container_of(l, struct watch, node);
 
+		bool is_exclusive = h->is_exclusive, woke;
+
 		next = l->next;
-		if (r->bits & wanted(h))
-			watch_tell(h, r, r->bits & wanted(h));
+		if (!(r->bits & wanted(h)) || (is_exclusive && woke_one))
+			continue;
+		woke = watch_tell(h, r, r->bits & wanted(h));
+		woke_one |= is_exclusive && woke;
 	}
 }
 

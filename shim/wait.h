@@ -51,7 +51,8 @@ struct waiter {
 };
 
 struct watch;
-typedef void (*watch_fn)(struct watch *h, const struct ready *r);
+/* True: a thread was woken. */
+typedef bool (*watch_fn)(struct watch *h, const struct ready *r);
 
 struct watch {
 	struct list node;  /* on file->watches */
@@ -60,6 +61,9 @@ struct watch {
 	uint32_t got;	   /* what was heard since watch_add(), of ->want */
 	struct waiter *waiter;
 	watch_fn on_ready;
+	/* of these, in their order, those after one that woke a thread hear
+	 * nothing (EPOLLEXCLUSIVE) */
+	bool is_exclusive;
 };
 
 /* Lock not needed. */
