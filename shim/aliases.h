@@ -8,8 +8,11 @@
 #ifndef TCPSHIM_ALIASES_H
 #define TCPSHIM_ALIASES_H
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 int __connect(int fd, const struct sockaddr *sa, socklen_t len);
 ssize_t __read(int fd, void *buf, size_t len);
@@ -19,5 +22,13 @@ ssize_t __read_chk(int fd, void *buf, size_t len, size_t room);
 ssize_t __recv_chk(int fd, void *buf, size_t len, size_t room, int flags);
 ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t room, int flags,
 		       struct sockaddr *sa, socklen_t *sa_len);
+ssize_t __pread64(int fd, void *buf, size_t len, off64_t off);
+ssize_t __pwrite64(int fd, const void *buf, size_t len, off64_t off);
+ssize_t __pread_chk(int fd, void *buf, size_t len, off64_t off, size_t room);
+ssize_t __pread64_chk(int fd, void *buf, size_t len, off64_t off, size_t room);
+FILE *_IO_fdopen(int fd, const char *mode);
+int __dprintf_chk(int fd, int flag, const char *fmt, ...);
+int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap);
+int __vasprintf_chk(char **out, int flag, const char *fmt, va_list ap);
 
 #endif

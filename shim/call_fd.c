@@ -9,6 +9,7 @@
 #include <linux/sockios.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
+#include <sys/pidfd.h>
 
 #include "call_priv.h"
 #include "host_priv.h"
@@ -230,13 +231,17 @@ static int ioctl_value(struct file *f, unsigned long req, int *out)
 
 static int do_ioctl(int fd, struct file *f, unsigned long req, void *arg)
 {
+	int r;
+
+	if (ifaddr_ioctl(f, req, arg, &r))
+		return r;
 	switch (req) {
 	case FIONREAD:
 	case TIOCOUTQ:
 	case SIOCOUTQNSD:
 	case SIOCATMARK:
 		return arg ? ioctl_value(f, req, arg) : -EFAULT;
-	case FIONBIO:
+	case FIONBIO: /* and the near end has the flag too */
 		if (!arg)
 			return -EFAULT;
 		if (*(int *)arg)
@@ -247,8 +252,7 @@ static int do_ioctl(int fd, struct file *f, unsigned long req, void *arg)
 	default:
 		break;
 	}
-	/* CLOEXEC, owner, terminal (ENOTTY), interfaces: the kernel's, on the
-	 * near end */
+	/* CLOEXEC, owner, terminal (ENOTTY): the kernel's, on the near end */
 	return (int)sys(ioctl, fd, req, arg);
 }
 
@@ -264,4 +268,35 @@ EXPORT int ioctl(int fd, unsigned long req, ...)
 	if (!f)
 		return real.ioctl(fd, req, arg);
 	return (int)shim_ret(do_ioctl(fd, f, req, arg));
+}
+
+EXPORT int isatty(int fd)
+{
+	if (!fd_sock(fd))
+		return real.isatty(fd);
+	errno = ENOTTY;
+	return 0;
+}
+
+EXPORT int sockatmark(int fd)
+{
+	struct file *f = fd_sock(fd);
+	int val = 0;
+	long r;
+
+	if (!f)
+		return real.sockatmark(fd);
+	r = shim_ret(ioctl_value(f, SIOCATMARK, &val));
+	return r < 0 ? (int)r : val;
+}
+
+/* --- numbers from elsewhere --- */
+
+EXPORT int pidfd_getfd(int pidfd, int fd, unsigned flags)
+{
+	int r = real.pidfd_getfd(pidfd, fd, flags);
+
+	if (r >= 0)
+		fd_adopt(r);
+	return r;
 }

@@ -780,10 +780,14 @@ static ssize_t splice_in(struct file *f, int out, size_t len, unsigned flags)
 {
 	char buf[FILE_STEP];
 	struct iovec v = {buf, MIN(len, sizeof(buf))};
+	struct pollfd full = {out, POLLOUT, 0};
+	struct timespec zero = {0};
 	ssize_t n, done = 0;
 
-	n = do_recv(f, &v, 1, flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0,
-		    NULL);
+	/* the flag is about the pipe; the socket has O_NONBLOCK */
+	if (flags & SPLICE_F_NONBLOCK && sys_ppoll(&full, 1, &zero, NULL) == 0)
+		return -EAGAIN;
+	n = do_recv(f, &v, 1, 0, NULL);
 	while (n > done) {
 		ssize_t w = sys(write, out, buf + done, (size_t)(n - done));
 
@@ -809,8 +813,10 @@ EXPORT ssize_t splice(int in, off64_t *off_in, int out, off64_t *off_out,
 		return real.splice(in, off_in, out, off_out, len, flags);
 	if (fi && fo)
 		return shim_ret(-EINVAL);
-	if ((fi && off_in) || (fo && off_out))
-		return shim_ret(-ESPIPE);
+	if ((fi && off_out) || (fo && off_in))
+		return shim_ret(-ESPIPE); /* the pipe's */
+	if (off_in || off_out)
+		return shim_ret(-EINVAL);
 	return shim_ret(fo ? splice_out(fo, in, len, flags)
 			   : splice_in(fi, out, len, flags));
 }

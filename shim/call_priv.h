@@ -72,6 +72,20 @@ static inline void signal_run_deferred(void)
 /* call_proc.c */
 void proc_init(void);
 
+/* call_stdio.c: writes out what is left in streams on our sockets. */
+void stdio_flush(void);
+
+/* call_ifaddr.c */
+extern _Atomic bool ifaddr_of_kernel; /* show the kernel's interfaces */
+/* An ioctl about interfaces on a socket of ours: true, and its answer. */
+bool ifaddr_ioctl(struct file *f, unsigned long req, void *arg, int *ret);
+
+/* fdtab.c: forgets @fd if it is no more what it was (closed or replaced by libc
+ * without a call that we see). */
+void fd_recheck(int fd);
+/* @fd came from somewhere: is it a copy of a socket of ours? 0 or -errno. */
+int fd_adopt(int fd);
+
 /* call_opt.c: sets on kernel socket @k what was set on @f. */
 void opt_replay(struct file *f, int k);
 

@@ -115,6 +115,7 @@ static void leave(void)
 
 static void on_leave(int status, void *arg)
 {
+	stdio_flush(); /* libc's turn comes only after this */
 	leave();
 }
 

@@ -56,8 +56,9 @@ static void put_off(int sig, siginfo_t *info, ucontext_t *uc)
 	sigaddset(&deferred, sig);
 	signal_has_deferred = true;
 	/* not sys(): it would complain, rightly, about the lock */
-	syscall(SYS_rt_tgsigqueueinfo, host.pid, syscall(SYS_gettid), sig,
-		info);
+	real.syscall(SYS_rt_tgsigqueueinfo, host.pid,
+		     real.syscall(SYS_gettid, 0, 0, 0, 0, 0, 0), sig,
+		     (long)info, 0, 0);
 }
 
 static void on_signal(int sig, siginfo_t *info, void *uc)

@@ -56,6 +56,8 @@ EXPORT int socket(int domain, int type, int proto)
 {
 	int fd, r;
 
+	if (domain == AF_PACKET)
+		atomic_store(&ifaddr_of_kernel, true);
 	if (is_routed(domain, type) && is_missing(proto) &&
 	    !knobs_on_error_kernel())
 		return (int)shim_ret(-EPROTONOSUPPORT);
@@ -246,6 +248,32 @@ static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
 		r = connect_result(f, ss, len);
 	/* else SO_SNDTIMEO is over, and the attempt goes on */
 	file_drop(f);
+	return r;
+}
+
+/* As libc does it: from a port that depends on the process, upwards. */
+#define RESV_FIRST 600
+#define RESV_NUM 424
+
+EXPORT int bindresvport(int fd, struct sockaddr_in *sa)
+{
+	struct sockaddr_in any = {.sin_family = AF_INET};
+	unsigned at = (unsigned)sys(getpid) % RESV_NUM;
+	int r = -1;
+
+	if (!fd_sock(fd))
+		return real.bindresvport(fd, sa);
+	if (!sa)
+		sa = &any;
+	if (sa->sin_family != AF_INET)
+		return (int)shim_ret(-EAFNOSUPPORT);
+	for (unsigned i = 0; i < RESV_NUM; i++) {
+		put_be16(&sa->sin_port,
+			 (uint16_t)(RESV_FIRST + (at + i) % RESV_NUM));
+		r = bind(fd, (struct sockaddr *)sa, sizeof(*sa));
+		if (r == 0 || errno != EADDRINUSE)
+			break;
+	}
 	return r;
 }
 

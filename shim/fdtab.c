@@ -663,6 +663,32 @@ void fd_dropped(int fd)
 	file_drop(f);
 }
 
+void fd_recheck(int fd)
+{
+	struct file *f = fd_sock(fd);
+
+	if (f && cookie_of(fd) != f->cookie)
+		fd_dropped(fd);
+}
+
+int fd_adopt(int fd)
+{
+	unsigned most = fd_highest();
+	uint64_t c;
+
+	if (!fdtab_num)
+		return 0;
+	fd_dropped(fd);
+	c = cookie_of(fd);
+	for (unsigned i = 0; c && i <= most; i++) {
+		struct file *f = fd_sock((int)i);
+
+		if (f && f->cookie == c)
+			return fd_share(fd, f);
+	}
+	return 0;
+}
+
 static void linger(struct file *f)
 {
 	struct sock_facts facts;

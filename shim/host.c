@@ -514,6 +514,7 @@ static int make_stack(char *why, size_t len)
 		cfg->link.can_csum = cfg->link.can_tso4 = cfg->link.can_tso6 =
 			false;
 	cfg->link.capture_ring = knobs.pcap[0] ? 1 << 20 : 0;
+	memcpy(cfg->dev_name, host.tun.name, sizeof(cfg->dev_name));
 	host.sh->now = sys_now();
 	a = arena_init((char *)host.sh + SHARED_SIZE, up.len - SHARED_SIZE,
 		       up.max - SHARED_SIZE);
@@ -602,6 +603,11 @@ int host_up(void)
 bool host_is_up(void)
 {
 	return atomic_load(&host.is_up);
+}
+
+bool host_has_failed(void)
+{
+	return atomic_load(&up.state) == UP_FAILED;
 }
 
 void host_forked(void)

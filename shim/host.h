@@ -44,6 +44,7 @@ enum host_op {
  * -ENETDOWN, after one line that says why and what to do. */
 int host_up(void);
 bool host_is_up(void);
+bool host_has_failed(void); /* to come up */
 
 /* Takes the stack lock. Not recursive. */
 struct stack *host_lock(enum host_op op, sockid s);

@@ -9,6 +9,7 @@
 #include "knobs.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -454,7 +455,7 @@ bool knobs_on_error_kernel(void)
 	       strcmp(value_of(KNOB_ON_ERROR), "kernel") == 0;
 }
 
-int knobs_load(char *why, size_t len)
+static int load(char *why, size_t len)
 {
 	const char *path = getenv(PREFIX "CONFIG");
 	const char *bad;
@@ -476,4 +477,20 @@ int knobs_load(char *why, size_t len)
 	}
 	knobs.cfg.sysctl = &knobs.sysctl;
 	return 0;
+}
+
+int knobs_load(char *why, size_t len)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static char said[256];
+	static bool is_loaded;
+	static int result;
+
+	pthread_mutex_lock(&lock);
+	if (!is_loaded)
+		result = load(said, sizeof(said));
+	is_loaded = true;
+	pthread_mutex_unlock(&lock);
+	log_snprintf(why, len, "%s", said);
+	return result;
 }

@@ -19,23 +19,44 @@
 static bool is_up;
 static __thread bool looking_up __attribute__((tls_model("initial-exec")));
 
-void real_init(void)
-{
-	is_up = true;
-}
-
-static void *look_up(const char *name)
+static void *look_up_now(const char *name)
 {
 	void *p;
 	int saved = errno;
 
-	if (!is_up || looking_up)
+	if (looking_up)
 		return NULL;
 	looking_up = true;
 	p = dlsym(RTLD_NEXT, name);
 	looking_up = false;
 	errno = saved;
 	return p;
+}
+
+static void *look_up(const char *name)
+{
+	return is_up ? look_up_now(name) : NULL;
+}
+
+void real_init(void)
+{
+	void *p;
+
+	is_up = true;
+	/* called from a signal handler, where dlsym() may not be */
+	p = look_up("syscall");
+	if (p)
+		memcpy(&real.syscall, &p, sizeof(p));
+}
+
+static long real_raw_isatty(int fd)
+{
+	struct kernel_termios { /* larger than the kernel's */
+		unsigned char b[64];
+	} t;
+	long r = sys(ioctl, fd, TCGETS, &t);
+
+	return r < 0 ? r : 1;
 }
 
 static long real_raw_poll(struct pollfd *v, nfds_t n, int ms)
@@ -129,36 +150,51 @@ static long real_raw_signal(int sig, real_handler fn)
 	return r < 0 ? r : (long)old.sa_handler;
 }
 
-#define CALL(ret, name, params, args, raw)         \
-	static ret first_##name params             \
-	{                                          \
-		void *p = look_up(#name);          \
-                                                   \
-		if (!p)                            \
-			return (ret)shim_ret(raw); \
-		memcpy(&real.name, &p, sizeof(p)); \
-		return real.name args;             \
+#define CALL(ret, name, params, args, raw, meaning) \
+	static ret first_##name params              \
+	{                                           \
+		void *p = look_up(#name);           \
+                                                    \
+		if (!p)                             \
+			return (ret)shim_ret(raw);  \
+		memcpy(&real.name, &p, sizeof(p));  \
+		return real.name args;              \
 	}
-#define CALL_VOID(name, params, args, raw)         \
-	static void first_##name params            \
-	{                                          \
-		void *p = look_up(#name);          \
-                                                   \
-		if (!p) {                          \
-			(void)(raw);               \
-			return;                    \
-		}                                  \
-		memcpy(&real.name, &p, sizeof(p)); \
-		real.name args;                    \
+#define CALL_VOID(name, params, args, raw, meaning) \
+	static void first_##name params             \
+	{                                           \
+		void *p = look_up(#name);           \
+                                                    \
+		if (!p) {                           \
+			(void)(raw);                \
+			return;                     \
+		}                                   \
+		memcpy(&real.name, &p, sizeof(p));  \
+		real.name args;                     \
+	}
+#define CALL_LIBC(ret, name, params, args, fail, meaning) \
+	static ret first_##name params                    \
+	{                                                 \
+		void *p = look_up_now(#name);             \
+                                                          \
+		if (!p) {                                 \
+			errno = ENOSYS;                   \
+			return fail;                      \
+		}                                         \
+		memcpy(&real.name, &p, sizeof(p));        \
+		return real.name args;                    \
 	}
 #include "calls.def"
 #undef CALL
+#undef CALL_LIBC
 #undef CALL_VOID
 
 struct real real = {
-#define CALL(ret, name, params, args, raw) .name = first_##name,
-#define CALL_VOID(name, params, args, raw) .name = first_##name,
+#define CALL(ret, name, params, args, raw, meaning) .name = first_##name,
+#define CALL_LIBC(ret, name, params, args, fail, meaning) .name = first_##name,
+#define CALL_VOID(name, params, args, raw, meaning) .name = first_##name,
 #include "calls.def"
 #undef CALL
+#undef CALL_LIBC
 #undef CALL_VOID
 };

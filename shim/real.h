@@ -6,7 +6,8 @@
  * that the program would have got without us (libc's, or another preloaded
  * library's): found with dlsym(RTLD_NEXT) on first use. While it can't be
  * looked up (before our constructor, or inside that very dlsym) the raw system
- * call of the row is made instead.
+ * call of the row is made instead. What is libc's own work (fdopen, getifaddrs)
+ * is looked up even then.
  *
  * The body of a hook is written by hand in one of the call_*.c files:
  *
@@ -23,9 +24,14 @@
 #ifndef TCPSHIM_REAL_H
 #define TCPSHIM_REAL_H
 
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
@@ -40,10 +46,12 @@
 typedef void (*real_handler)(int); /* of signal() */
 
 struct real {
-#define CALL(ret, name, params, args, raw) ret(*name) params;
-#define CALL_VOID(name, params, args, raw) void(*name) params;
+#define CALL(ret, name, params, args, raw, meaning) ret(*name) params;
+#define CALL_LIBC(ret, name, params, args, fail, meaning) ret(*name) params;
+#define CALL_VOID(name, params, args, raw, meaning) void(*name) params;
 #include "calls.def"
 #undef CALL
+#undef CALL_LIBC
 #undef CALL_VOID
 };
 extern struct real real;
