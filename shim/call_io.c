@@ -13,6 +13,7 @@
 
 #include "aliases.h"
 #include "block.h"
+#include "cmsg.h"
 #include "real.h"
 #include "sys.h"
 
@@ -88,7 +89,8 @@ static int recv_once(struct recv *r, size_t want)
 	if (res < 0 || (sp.num_v == 0 && !sp.pin))
 		return res;
 	r->was_full = sp.num_v == SPAN_MAX_V;
-	if (!sp.num_v || (r->flags & MSG_TRUNC && r->f->type == SOCK_STREAM))
+	if (!sp.num_v || (r->flags & MSG_TRUNC && !(r->flags & MSG_ERRQUEUE) &&
+			  r->f->type == SOCK_STREAM))
 		used = (size_t)res; /* thrown away: MSG_TRUNC on a stream */
 	else
 		for (unsigned i = 0; i < sp.num_v; i++)
@@ -166,11 +168,13 @@ static ssize_t recv_nothing(struct recv *r, struct block *b)
 
 static ssize_t recv_with(struct recv *r, struct block *b)
 {
+	bool is_stream =
+		r->f->type == SOCK_STREAM && !(r->flags & MSG_ERRQUEUE);
 	int res;
 
-	if (r->f->type == SOCK_STREAM && !r->want && !(r->flags & MSG_OOB))
+	if (is_stream && !r->want && !(r->flags & MSG_OOB))
 		return recv_nothing(r, b);
-	if (r->f->type == SOCK_STREAM)
+	if (is_stream)
 		return recv_stream(r, b);
 	do
 		res = recv_once(r, r->want);
@@ -189,9 +193,13 @@ static ssize_t do_recv(struct file *f, const struct iovec *v, size_t n,
 	if (want < 0)
 		return want;
 	r.want = (size_t)want;
-	block_begin(&b, f, false, flags);
+	/* the error queue is not waited for, and of no socket's type */
+	block_begin(&b, f, false,
+		    flags & MSG_ERRQUEUE ? flags | MSG_DONTWAIT : flags);
 	res = recv_with(&r, &b);
 	block_end(&b);
+	if (res >= 0 && m && flags & MSG_TRUNC && f->type != SOCK_STREAM)
+		res = m->real_len;
 	return res;
 }
 
@@ -236,7 +244,7 @@ static ssize_t send_result(struct file *f, ssize_t done, int res, int flags)
 }
 
 static ssize_t send_stream(struct file *f, struct cursor *from, size_t want,
-			   int flags)
+			   int flags, const struct sock_msg *m)
 {
 	struct block b;
 	size_t done = 0;
@@ -245,7 +253,7 @@ static ssize_t send_stream(struct file *f, struct cursor *from, size_t want,
 	block_begin(&b, f, true, flags);
 	do {
 		/* PSH and Nagle see that more of the same call follows */
-		res = send_once(f, from, want - done, flags, NULL);
+		res = send_once(f, from, want - done, flags, m);
 		if (res > 0)
 			done += (size_t)res;
 		else if (res == -EAGAIN)
@@ -280,7 +288,7 @@ static ssize_t do_send(struct file *f, const struct iovec *v, size_t n,
 	if (want < 0)
 		return want;
 	if (f->type == SOCK_STREAM && want > 0)
-		return send_stream(f, &from, (size_t)want, flags);
+		return send_stream(f, &from, (size_t)want, flags, m);
 	if (f->type == SOCK_DGRAM && m && m->name_len &&
 	    addr_is_kernels(f, &m->name, m->name_len, true) && is_unnamed(f)) {
 		res = file_hand_over(f);
@@ -304,166 +312,18 @@ static int msg_to(struct sock_msg *m, const struct sockaddr *sa, socklen_t len)
 	return 0;
 }
 
-/* --- control data --- */
-
-static void put_cmsg(struct msghdr *h, size_t *at, int level, int type,
-		     const void *data, size_t len)
-{
-	struct cmsghdr c = {.cmsg_level = level, .cmsg_type = type};
-	size_t room = h->msg_controllen - MIN(*at, h->msg_controllen);
-
-	if (room < sizeof(c)) {
-		h->msg_flags |= MSG_CTRUNC;
-		return;
-	}
-	c.cmsg_len = CMSG_LEN(len);
-	if (c.cmsg_len > room) {
-		h->msg_flags |= MSG_CTRUNC;
-		c.cmsg_len = room;
-	}
-	memcpy((char *)h->msg_control + *at, &c, sizeof(c));
-	memcpy((char *)h->msg_control + *at + sizeof(c), data,
-	       c.cmsg_len - sizeof(c));
-	*at += MIN(CMSG_SPACE(len), room);
-}
-
-static void put_pktinfo(struct file *f, struct msghdr *h, size_t *at,
-			const struct sock_msg *m)
-{
-	struct in_pktinfo in = {.ipi_ifindex = 1};
-	struct in6_pktinfo in6 = {.ipi6_ifindex = 1};
-
-	if (ip_addr_is4(&m->local) && f->family == AF_INET) {
-		memcpy(&in.ipi_addr, m->local.b + 12, 4);
-		in.ipi_spec_dst = in.ipi_addr;
-		put_cmsg(h, at, IPPROTO_IP, IP_PKTINFO, &in, sizeof(in));
-	} else {
-		memcpy(&in6.ipi6_addr, m->local.b, 16);
-		put_cmsg(h, at, IPPROTO_IPV6, IPV6_PKTINFO, &in6, sizeof(in6));
-	}
-}
-
-/* The stack's clock is monotonic; the stamp is wanted in real time. */
-static void put_stamp(struct file *f, struct msghdr *h, size_t *at,
-		      const struct sock_msg *m)
-{
-	struct timespec mono, real_now, t;
-	nsec ns;
-	int ns_wanted = 0;
-	socklen_t len = sizeof(ns_wanted);
-	struct stack *st = host_lock(OP_OPTION, f->s);
-
-	sock_getopt(st, f->s, SOL_SOCKET, SO_TIMESTAMPNS, &ns_wanted, &len,
-		    host_now());
-	host_unlock();
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	clock_gettime(CLOCK_REALTIME, &real_now);
-	ns = real_now.tv_sec * SEC + real_now.tv_nsec -
-	     (mono.tv_sec * SEC + mono.tv_nsec - m->at);
-	t = (struct timespec){ns / SEC, ns % SEC};
-	if (ns_wanted) {
-		put_cmsg(h, at, SOL_SOCKET, SCM_TIMESTAMPNS, &t, sizeof(t));
-	} else {
-		struct timeval tv = {t.tv_sec, t.tv_nsec / 1000};
-
-		put_cmsg(h, at, SOL_SOCKET, SCM_TIMESTAMP, &tv, sizeof(tv));
-	}
-}
-
-static void put_control(struct file *f, struct msghdr *h,
-			const struct sock_msg *m)
-{
-	bool is4 = f->family == AF_INET;
-	size_t at = 0;
-
-	if (m->ctl & SOCK_CTL_INQ)
-		put_cmsg(h, &at, IPPROTO_TCP, TCP_INQ, &m->inq, sizeof(m->inq));
-	if (m->ctl & SOCK_CTL_STAMP)
-		put_stamp(f, h, &at, m);
-	if (m->ctl & SOCK_CTL_PKTINFO)
-		put_pktinfo(f, h, &at, m);
-	if (m->ctl & SOCK_CTL_TTL)
-		put_cmsg(h, &at, is4 ? IPPROTO_IP : IPPROTO_IPV6,
-			 is4 ? IP_TTL : IPV6_HOPLIMIT, &m->ttl, sizeof(int));
-	if (m->ctl & SOCK_CTL_TOS) {
-		uint8_t tos = (uint8_t)m->tos;
-
-		if (is4)
-			put_cmsg(h, &at, IPPROTO_IP, IP_TOS, &tos, 1);
-		else
-			put_cmsg(h, &at, IPPROTO_IPV6, IPV6_TCLASS, &m->tos,
-				 sizeof(int));
-	}
-	h->msg_controllen = at;
-}
-
-static int get_cmsg(const struct cmsghdr *c, struct sock_msg *m)
-{
-	size_t len = c->cmsg_len - CMSG_LEN(0);
-	const void *p = CMSG_DATA(c);
-	int val = 0;
-
-	memcpy(&val, p, MIN(len, sizeof(val)));
-	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO &&
-	    len >= sizeof(struct in_pktinfo)) {
-		m->local = ip_addr_v4(
-			&((const struct in_pktinfo *)p)->ipi_spec_dst);
-		if (!ip_addr_is_any(&m->local))
-			m->ctl |= SOCK_CTL_PKTINFO;
-	} else if (c->cmsg_level == IPPROTO_IPV6 &&
-		   c->cmsg_type == IPV6_PKTINFO &&
-		   len >= sizeof(struct in6_pktinfo)) {
-		m->local = ip_addr_v6(p);
-		if (!ip_addr_is_any(&m->local))
-			m->ctl |= SOCK_CTL_PKTINFO;
-	} else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
-		   (c->cmsg_level == IPPROTO_IPV6 &&
-		    c->cmsg_type == IPV6_HOPLIMIT)) {
-		m->ttl = val;
-		m->ctl |= SOCK_CTL_TTL;
-	} else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) ||
-		   (c->cmsg_level == IPPROTO_IPV6 &&
-		    c->cmsg_type == IPV6_TCLASS)) {
-		m->tos = val & 0xff;
-		m->ctl |= SOCK_CTL_TOS;
-	} else if (c->cmsg_level == SOL_SOCKET) {
-		return c->cmsg_type == SCM_RIGHTS ? -EINVAL : 0;
-	} else if (c->cmsg_level == IPPROTO_IP ||
-		   c->cmsg_level == IPPROTO_IPV6) {
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int get_control(const struct msghdr *h, struct sock_msg *m)
-{
-	/* CMSG_NXTHDR wants a non-const header */
-	struct msghdr copy = *h;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c;
-	     c = CMSG_NXTHDR(&copy, c)) {
-		int r = c->cmsg_len < sizeof(*c) ? -EINVAL : get_cmsg(c, m);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 /* --- the names: receiving --- */
 
 EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
 	struct file *f = fd_sock(fd);
 	struct iovec v = {buf, len};
-	struct sock_msg m;
+	struct sock_msg m = {.ctl = NULL};
 	ssize_t r;
 
 	if (!f)
 		return real.recv(fd, buf, len, flags);
 	r = do_recv(f, &v, 1, flags, &m);
-	if (r >= 0 && flags & MSG_TRUNC && f->type == SOCK_DGRAM)
-		r = m.real_len;
 	return shim_ret(r);
 }
 
@@ -514,14 +374,12 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
 {
 	struct file *f = fd_sock(fd);
 	struct iovec v = {buf, len};
-	struct sock_msg m;
+	struct sock_msg m = {.ctl = NULL};
 	ssize_t r;
 
 	if (!f)
 		return real.recvfrom(fd, buf, len, flags, sa, sa_len);
 	r = do_recv(f, &v, 1, flags, &m);
-	if (r >= 0 && flags & MSG_TRUNC && f->type == SOCK_DGRAM)
-		r = m.real_len;
 	if (r >= 0 && sa && sa_len) {
 		memcpy(sa, &m.name, MIN(*sa_len, m.name_len));
 		*sa_len = m.name_len;
@@ -542,21 +400,24 @@ EXPORT ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t len,
 	return recvfrom(fd, buf, len, flags, sa, sa_len);
 }
 
+#define MSG_TOLD (MSG_TRUNC | MSG_OOB | MSG_ERRQUEUE)
+
 static ssize_t do_recvmsg(struct file *f, struct msghdr *h, int flags)
 {
-	struct sock_msg m;
-	ssize_t r = do_recv(f, h->msg_iov, h->msg_iovlen, flags, &m);
+	struct sock_ctl ctl;
+	struct sock_msg m = {.ctl = &ctl};
+	ssize_t r;
 
+	cmsg_prepare(&ctl);
+	r = do_recv(f, h->msg_iov, h->msg_iovlen, flags, &m);
 	if (r < 0)
 		return r;
-	h->msg_flags = m.flags & (MSG_TRUNC | MSG_OOB);
+	h->msg_flags = (m.flags & MSG_TOLD) | (flags & MSG_CMSG_CLOEXEC);
 	if (h->msg_name) {
 		memcpy(h->msg_name, &m.name, MIN(h->msg_namelen, m.name_len));
 		h->msg_namelen = m.name_len;
 	}
-	put_control(f, h, &m);
-	if (flags & MSG_TRUNC && f->type == SOCK_DGRAM)
-		r = m.real_len;
+	cmsg_to_program(h, &ctl);
 	return r;
 }
 
@@ -663,13 +524,16 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 
 static ssize_t do_sendmsg(struct file *f, const struct msghdr *h, int flags)
 {
-	struct sock_msg m = {0};
+	struct sock_ctl ctl;
+	struct sock_msg m = {.ctl = NULL};
 	ssize_t r = 0;
 
 	if (h->msg_name)
 		r = msg_to(&m, h->msg_name, h->msg_namelen);
-	if (!r && h->msg_control && h->msg_controllen)
-		r = get_control(h, &m);
+	if (!r && h->msg_control && h->msg_controllen) {
+		r = cmsg_from_program(h, &ctl);
+		m.ctl = &ctl;
+	}
 	return r ? r : do_send(f, h->msg_iov, h->msg_iovlen, flags, &m);
 }
 

@@ -147,26 +147,28 @@ int sock_name(struct stack *st, sockid s, bool peer,
  * matters for a datagram socket after shutdown(SHUT_RD).
  *
  * What travels beside the bytes. In: where to and with what; out: where from.
+ * Control data are whole cmsghdrs, in memory of the caller's own: the bytes
+ * that sendmsg(2) was given, or those that recvmsg(2) gives if it has room.
  */
-#define SOCK_CTL_PKTINFO 1u /* local address of a datagram */
-#define SOCK_CTL_TTL 2u
-#define SOCK_CTL_TOS 4u
-#define SOCK_CTL_INQ 16u  /* TCP_INQ: bytes left to read */
-#define SOCK_CTL_STAMP 8u /* arrival, on the stack's clock */
+#define SOCK_CTL_MAX 1024
+struct sock_ctl {
+	nsec wall;    /* recv, in: real time less the stack's clock */
+	uint32_t len; /* of @b */
+	_Alignas(8) uint8_t b[SOCK_CTL_MAX];
+};
+
 struct sock_msg {
 	struct sockaddr_storage name;
-	socklen_t name_len; /* 0: none */
-	int flags;	    /* recv: MSG_TRUNC, MSG_OOB found */
-	uint32_t real_len;  /* recv: length of the whole datagram */
-	uint32_t ctl;	    /* SOCK_CTL_*: which of these are set */
-	struct ip_addr local;
-	int ttl, tos, inq;
-	nsec at;
+	socklen_t name_len;   /* 0: none */
+	int flags;	      /* recv: MSG_TRUNC, MSG_OOB, MSG_ERRQUEUE */
+	uint32_t real_len;    /* recv: length of the whole datagram */
+	struct sock_ctl *ctl; /* NULL: none given, none wanted */
 };
 
 /* @want: bytes the caller has. TCP may lend less; a datagram is all or nothing
  * (-EMSGSIZE). @m may be NULL. >= 0, or -EAGAIN (blocked, or arena short),
- * -EPIPE (the shim raises SIGPIPE), -EDESTADDRREQ, -ENETUNREACH, ... */
+ * -EPIPE (the shim raises SIGPIPE), -EDESTADDRREQ, -ENETUNREACH, ...
+ * MSG_ERRQUEUE takes a note off the error queue; it never waits. */
 int sock_send_begin(struct stack *st, sockid s, size_t want, int flags,
 		    const struct sock_msg *m, struct span *sp, nsec now);
 int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,

@@ -294,7 +294,7 @@ static void step_recv(struct world *w, sockid s, struct input *in)
 	uint8_t how = take8(in);
 	int flags = (how & 1 ? MSG_PEEK : 0) | (how & 2 ? MSG_OOB : 0) |
 		    (how & 4 ? MSG_TRUNC : 0) | MSG_DONTWAIT;
-	struct sock_msg m;
+	struct sock_msg m = {.ctl = NULL};
 	struct span sp;
 	int n = sock_recv_begin(w->st, s, take16(in), flags, &m, &sp, w->now);
 

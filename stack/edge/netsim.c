@@ -538,7 +538,7 @@ static void stream_read(struct netsim *ns, struct netsim_stream *s)
 
 	while (!s->has_eof && !s->is_closed) {
 		struct span sp;
-		struct sock_msg m;
+		struct sock_msg m = {.ctl = NULL};
 		int res = sock_recv_begin(st, s->s, STEP_BYTES, 0, &m, &sp,
 					  ns->now);
 

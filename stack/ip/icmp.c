@@ -423,6 +423,16 @@ static bool note_mtu(struct ip *ip, struct ip_error *e, uint32_t reported,
 	return true;
 }
 
+/* ee_info of Linux: IPv6 hands on whatever the four bytes hold. */
+static uint32_t error_info(const struct ip_error *e, const struct icmp_repr *r)
+{
+	if (!e->is4)
+		return r->rest;
+	if (e->err == EMSGSIZE)
+		return r->rest & 0xffff;
+	return r->type == ICMP4_PARAM_PROBLEM ? r->rest >> 24 : 0;
+}
+
 static enum drop error_in(struct ip *ip, const struct ip_rx *rx,
 			  const struct icmp_repr *r, nsec now)
 {
@@ -431,6 +441,7 @@ static enum drop error_in(struct ip *ip, const struct ip_rx *rx,
 		.type = r->type,
 		.code = r->code,
 		.is4 = ip_addr_is4(&rx->src),
+		.rx = rx,
 	};
 	struct verdict v;
 	uint32_t quoted_len;
@@ -449,6 +460,7 @@ static enum drop error_in(struct ip *ip, const struct ip_rx *rx,
 	v = e.is4 ? verdict4(r->type, r->code) : verdict6(r->type, r->code);
 	e.err = v.err;
 	e.fatal = v.fatal;
+	e.info = error_info(&e, r);
 	if (e.err == EMSGSIZE &&
 	    !note_mtu(ip, &e, e.is4 ? r->rest & 0xffff : r->rest, quoted_len,
 		      now))

@@ -144,8 +144,10 @@ struct ip_error {
 	int err;	   /* errno that Linux maps it to: ECONNREFUSED, ... */
 	bool fatal;	   /* Linux's icmp_err_convert[].fatal */
 	uint32_t mtu;	   /* EMSGSIZE: the new path MTU, already noted */
+	uint32_t info;	   /* EMSGSIZE: the MTU as told; else a pointer, or 0 */
 	const uint8_t *l4; /* quoted L4 bytes, at least 8 */
 	uint32_t l4_len;
+	const struct ip_rx *rx; /* the ICMP message; borrowed, as @l4 is */
 };
 /* Defined by transport/demux.c. */
 void ip_deliver_error(struct transport *tp, const struct ip_error *e, nsec now);

@@ -504,12 +504,12 @@ int sock_name(struct stack *st, sockid s, bool peer,
 	return 0;
 }
 
-/* --- sending --- */
+/* --- names of datagrams --- */
 
 /* The name a datagram is sent to; udpv6_sendmsg() also takes an AF_INET one,
  * and AF_UNSPEC as none at all. */
-static int parse_name(const struct ep *e, const struct sock_msg *m,
-		      struct dgram_to *to)
+int sock_parse_name(const struct ep *e, const struct sock_msg *m,
+		    struct dgram_to *to)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&m->name;
 	bool is6 = e->family == AF_INET6;
@@ -539,180 +539,6 @@ static int parse_name(const struct ep *e, const struct sock_msg *m,
 	to->dport = t.port;
 	to->has_dst = true;
 	return 0;
-}
-
-static int dgram_begin(struct ep *e, size_t want, int flags,
-		       const struct sock_msg *m, struct span *sp, nsec now)
-{
-	struct dgram_to to = {.ttl = -1, .tos = -1};
-	int err;
-
-	if (m && m->name_len) {
-		err = parse_name(e, m, &to);
-		if (err)
-			return err;
-	}
-	if (m && m->ctl & SOCK_CTL_PKTINFO && !ip_addr_is_any(&m->local)) {
-		to.src = m->local;
-		to.has_src = true;
-		if (ip_scope(e->tp->ip, &m->local) != IP_SCOPE_LOCAL &&
-		    !ep_opt(e, EP_O_FREEBIND) && !ep_opt(e, EP_O_TRANSPARENT))
-			return -EINVAL;
-	}
-	if (m && m->ctl & SOCK_CTL_TTL)
-		to.ttl = m->ttl;
-	if (m && m->ctl & SOCK_CTL_TOS)
-		to.tos = m->tos;
-	return dgram_send_begin(e, want, flags, &to, sp, now);
-}
-
-static bool is_lent(const struct span *sp)
-{
-	return sp->pin || sp->num_v;
-}
-
-/* Nothing to send is still a question: may this socket send at all? */
-static int tcp_send_nothing(struct ep *e, int flags, struct span *sp, nsec now)
-{
-	int res = tcp_send_begin(e, 1, flags, sp, now);
-
-	if (res > 0)
-		tcp_send_commit(e, sp, 0, flags, now);
-	*sp = (struct span){0};
-	return res == -EAGAIN ? 0 : MIN(res, 0);
-}
-
-int sock_send_begin(struct stack *st, sockid s, size_t want, int flags,
-		    const struct sock_msg *m, struct span *sp, nsec now)
-{
-	struct ep *e = sock_find(st, s);
-	int res;
-
-	*sp = (struct span){0};
-	if (!e)
-		return -EBADF;
-	if (dgram_is(e))
-		res = dgram_begin(e, want, flags, m, sp, now);
-	else if (want == 0)
-		return tcp_send_nothing(e, flags, sp, now);
-	else
-		res = tcp_send_begin(e, want, flags, sp, now);
-	if (res >= 0 && is_lent(sp))
-		ep_get(e);
-	return res;
-}
-
-int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
-		     int flags, nsec now)
-{
-	struct ep *e = ep_find(&st->tp, s);
-	int res;
-
-	if (!is_lent(sp))
-		return 0;
-	ASSERT(e); /* the begin holds a reference */
-	if (dgram_is(e)) {
-		/* no byte of many is "give back", of none a datagram */
-		bool back = len == 0 && sp->v[0].iov_len > 0;
-
-		res = dgram_send_commit(e, sp, back ? -1 : (ssize_t)len, flags,
-					now);
-	} else {
-		res = tcp_send_commit(e, sp, len, flags, now);
-	}
-	*sp = (struct span){0};
-	ep_put(e);
-	return res;
-}
-
-/* --- receiving --- */
-
-static void fill_msg(const struct ep *e, const struct dgram_from *f,
-		     size_t want, struct sock_msg *m)
-{
-	bool is4 = e->family == AF_INET;
-
-	sock_put_addr(e, &f->src, f->sport, &m->name, &m->name_len);
-	m->real_len = f->len;
-	if (f->len > want)
-		m->flags |= MSG_TRUNC;
-	m->local = f->dst;
-	m->ttl = f->ttl;
-	m->tos = f->tos;
-	m->at = f->at;
-	if (ep_opt(e, is4 ? EP_O_PKTINFO : EP_O_RECVPKTINFO6))
-		m->ctl |= SOCK_CTL_PKTINFO;
-	if (ep_opt(e, is4 ? EP_O_RECVTTL : EP_O_RECVHOPLIMIT6))
-		m->ctl |= SOCK_CTL_TTL;
-	if (ep_opt(e, is4 ? EP_O_RECVTOS : EP_O_RECVTCLASS6))
-		m->ctl |= SOCK_CTL_TOS;
-	if (ep_opt(e, EP_O_RCVTIMESTAMP) || ep_opt(e, EP_O_RCVTIMESTAMPNS))
-		m->ctl |= SOCK_CTL_STAMP;
-}
-
-/* What will be left once @res bytes are taken. */
-static void fill_inq(struct ep *e, int flags, int res, struct sock_msg *m)
-{
-	int inq = tcp_ioctl(e, FIONREAD);
-
-	if (!(flags & MSG_PEEK))
-		inq -= res;
-	m->inq = MAX(inq, 0);
-	m->ctl |= SOCK_CTL_INQ;
-}
-
-int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
-		    struct sock_msg *m, struct span *sp, nsec now)
-{
-	struct ep *e = sock_find(st, s);
-	struct dgram_from from;
-	int res;
-
-	*sp = (struct span){0};
-	if (!e)
-		return -EBADF;
-	if (m) {
-		m->name_len = 0;
-		m->flags = 0;
-		m->real_len = 0;
-		m->ctl = 0;
-	}
-	if (dgram_is(e)) {
-		res = dgram_recv_begin(e, want, flags, &from, sp, now);
-		if (m && res >= 0 && is_lent(sp))
-			fill_msg(e, &from, want, m);
-	} else if (flags & MSG_ERRQUEUE) {
-		res = -EAGAIN;
-	} else {
-		res = tcp_recv_begin(e, want, flags, sp, now);
-		if (m && res >= 0)
-			m->real_len = (uint32_t)res;
-		if (m && res > 0 && flags & MSG_OOB)
-			m->flags |= MSG_OOB;
-		if (m && res >= 0 && e->topt.inq)
-			fill_inq(e, flags, res, m);
-	}
-	if (res >= 0 && is_lent(sp))
-		ep_get(e);
-	return res;
-}
-
-int sock_recv_commit(struct stack *st, sockid s, struct span *sp, size_t used,
-		     int flags, nsec now)
-{
-	struct ep *e = ep_find(&st->tp, s);
-	int res = 0;
-
-	if (!is_lent(sp))
-		return 0;
-	ASSERT(e); /* the begin holds a reference */
-	if (dgram_is(e))
-		dgram_recv_commit(e, sp);
-	else
-		res = tcp_recv_commit(e, sp, used, flags, now);
-	*sp = (struct span){0};
-	ep_put(e);
-	return res;
 }
 
 /* --- the rest --- */

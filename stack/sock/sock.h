@@ -34,4 +34,11 @@ int sock_take_error(struct ep *e);
 void sock_put_addr(const struct ep *e, const struct ip_addr *a, uint16_t port,
 		   struct sockaddr_storage *ss, socklen_t *len);
 
+/* Where a datagram is to go, as sendmsg(2) names it. 0 or -errno. */
+int sock_parse_name(const struct ep *e, const struct sock_msg *m,
+		    struct dgram_to *to);
+
+/* Interfaces as if_nametoindex(3) numbers them. */
+#define IF_INDEX(link) ((link) == LINK_LO ? 1 : 2)
+
 #endif

@@ -104,7 +104,7 @@ int send_to(int h, sockid s, const void *p, size_t len, int flags,
 int recv_from(int h, sockid s, void *p, size_t len, int flags,
 	      struct sock_msg *m)
 {
-	struct sock_msg own;
+	struct sock_msg own = {.ctl = NULL};
 	struct span sp;
 	uint8_t *to = p;
 	int res = sock_recv_begin(host(h), s, len, flags, m ? m : &own, &sp,

@@ -26,45 +26,12 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
-/* Younger than the headers we build with; values of Linux's uapi. */
-#ifndef SO_RESERVE_MEM
-#define SO_RESERVE_MEM 73
-#endif
-#ifndef SO_TXREHASH
-#define SO_TXREHASH 74
-#endif
-#ifndef SO_RCVMARK
-#define SO_RCVMARK 75
-#endif
-#ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
-#endif
-#ifndef IP_PROTOCOL
-#define IP_PROTOCOL 52
-#endif
-#ifndef IP_RECVERR_RFC4884
-#define IP_RECVERR_RFC4884 26
-#endif
-#ifndef IPV6_RECVERR_RFC4884
-#define IPV6_RECVERR_RFC4884 31
-#endif
-#ifndef TCP_IS_MPTCP
-#define TCP_IS_MPTCP 43
-#endif
-#ifndef TCP_RTO_MAX_MS
-#define TCP_RTO_MAX_MS 44
-#endif
-#ifndef TCP_RTO_MIN_US
-#define TCP_RTO_MIN_US 45
-#endif
-#ifndef TCP_DELACK_MAX_US
-#define TCP_DELACK_MAX_US 46
-#endif
+#include "sock/uapi.h"
 
 #define OPT_MIN_RCVBUF 2304 /* SOCK_MIN_RCVBUF of Linux */
 #define OPT_JIFFY_US 4000   /* times read back in ticks of HZ 250 */
-#define OPT_IF_LO 1
-#define OPT_IF_DEV 2
+#define OPT_IF_LO IF_INDEX(LINK_LO)
+#define OPT_IF_DEV IF_INDEX(LINK_DEV)
 
 /* One getsockopt(2) or setsockopt(2). */
 struct opt_call {

@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 
 #include "sysctl.h"
+#include "transport/errq.h"
 #include "transport/udp.h"
 
 /* The chunk of a corked datagram: its bytes so far, and who holds its end. */
@@ -44,6 +45,7 @@ uint32_t dgram_poll(const struct ep *e)
 
 	if (e->err)
 		bits |= EPOLLERR;
+	bits |= errq_poll(e);
 	if (e->shut & EP_SHUT_RD)
 		bits |= EPOLLRDHUP | EPOLLIN | EPOLLRDNORM;
 	if (e->shut == (EP_SHUT_RD | EP_SHUT_WR))
@@ -358,6 +360,14 @@ static int lend_new(struct ep *e, const struct dgram_tx *tx, size_t want,
 	return (int)want;
 }
 
+/* ip_local_error() of Linux knows the port of connect(2) only. */
+static uint16_t local_error_port(const struct ep *e, const struct dgram_tx *tx)
+{
+	if (ip_addr_is4(&tx->dst))
+		return e->is_connected ? e->rport : 0;
+	return tx->dport;
+}
+
 int dgram_send_begin(struct ep *e, size_t want, int flags,
 		     const struct dgram_to *to, struct span *sp, nsec now)
 {
@@ -376,6 +386,9 @@ int dgram_send_begin(struct ep *e, size_t want, int flags,
 	err = prepare(e, to, &tx, now);
 	if (!err)
 		err = check_size(e, &tx, want);
+	if (err == -EMSGSIZE)
+		errq_local(e, EMSGSIZE, &tx.dst, local_error_port(e, &tx),
+			   ip_mtu(e->tp->ip, &tx.dst, now));
 	if (err)
 		return err;
 	if (e->err) {
@@ -518,8 +531,6 @@ static int first(struct ep *e, int flags, struct dgram **out)
 	int err = -e->err;
 
 	*out = NULL;
-	if (flags & MSG_ERRQUEUE)
-		return -EAGAIN;
 	if (err) {
 		e->err = 0;
 		update(e, false);
@@ -546,16 +557,8 @@ int dgram_recv_begin(struct ep *e, size_t want, int flags,
 	*from = (struct dgram_from){0};
 	if (!d)
 		return err;
-	*from = (struct dgram_from){
-		.src = d->src,
-		.dst = d->dst,
-		.sport = d->sport,
-		.ttl = d->ttl,
-		.tos = d->tos,
-		.len = d->len,
-		.at = d->at,
-	};
-	len = MIN(want, d->len);
+	*from = d->from;
+	len = MIN(want, from->len);
 	sp->v[0].iov_base = (void *)(uintptr_t)d->data;
 	sp->v[0].iov_len = len;
 	sp->num_v = len > 0;
@@ -585,7 +588,7 @@ int dgram_ioctl(struct ep *e, unsigned long req)
 
 	switch (req) {
 	case FIONREAD:
-		return d ? (int)d->len : 0;
+		return d ? (int)d->from.len : 0;
 	case TIOCOUTQ:
 		return (int)e->tx_mem;
 	default:
@@ -599,6 +602,19 @@ int dgram_ioctl(struct ep *e, unsigned long req)
 static bool has_room(const struct ep *e, uint32_t charge)
 {
 	return e->rx_mem == 0 || e->rx_mem + charge <= e->rcvbuf;
+}
+
+struct dgram_from dgram_from_rx(const struct ip_rx *rx)
+{
+	return (struct dgram_from){
+		.src = rx->src,
+		.dst = rx->dst,
+		.flow = rx->flow,
+		.ttl = rx->ttl,
+		.tos = rx->tos,
+		.link = rx->link,
+		.at = rx->f->at,
+	};
 }
 
 bool dgram_enqueue(struct ep *e, const struct ip_rx *rx, struct frame *f,
@@ -628,15 +644,12 @@ bool dgram_enqueue(struct ep *e, const struct ip_rx *rx, struct frame *f,
 	*d = (struct dgram){
 		.b = buf_get(&f->b),
 		.data = data,
-		.len = len,
 		.charge = charge,
-		.src = rx->src,
-		.dst = rx->dst,
-		.sport = sport,
-		.ttl = rx->ttl,
-		.tos = rx->tos,
-		.at = f->at,
+		.from = dgram_from_rx(rx),
 	};
+	d->from.len = len;
+	d->from.drops = e->rx_drops;
+	d->from.sport = sport;
 	list_push(&e->rxq, &d->node);
 	e->num_rxq++;
 	e->rx_mem += charge;

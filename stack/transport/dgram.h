@@ -18,16 +18,13 @@ struct dgram_to {
 	uint16_t dport;
 	bool has_dst; /* else the connected peer */
 	bool has_src;
+	bool has_stamp_id;
 	struct ip_addr src;
-	int ttl, tos; /* -1: the socket's */
-};
-
-struct dgram_from {
-	struct ip_addr src, dst;
-	uint16_t sport;
-	uint8_t ttl, tos;
-	uint32_t len; /* of the whole datagram */
-	nsec at;
+	int ttl, tos, dontfrag; /* -1: the socket's */
+	uint32_t ifindex;	/* 0: by route */
+	uint32_t gso_size;	/* UDP_SEGMENT; 0: one datagram */
+	uint32_t stamp;		/* SOF_TIMESTAMPING_* */
+	uint32_t stamp_id;
 };
 
 /* A datagram under way, at the beginning of a lent chunk's data. */
@@ -73,6 +70,7 @@ int dgram_push(struct ep *e, nsec now);
 /* The device has, or refused, @charge bytes. */
 void dgram_tx_done(struct ep *e, uint32_t charge);
 
+struct dgram_from dgram_from_rx(const struct ip_rx *rx);
 /* From ip: queues @len bytes at @data, which lie in @rx's frame; they move to
  * a frame of their size if that one is much larger. False: there was no room.
  */

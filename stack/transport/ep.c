@@ -8,6 +8,7 @@
 
 #include "base/util.h"
 #include "sysctl.h"
+#include "transport/errq.h"
 #include "transport/tcp.h"
 #include "transport/udp.h"
 
@@ -74,6 +75,7 @@ static void set_defaults(struct ep *e, const struct sysctl_values *v)
 	e->max_pacing = ~0ull;
 	e->incoming_cpu = ~0u;
 	e->linger = -1;
+	e->peek_off = -1;
 	e->ttl = e->hops6 = e->mc_hops6 = -1;
 	e->mc_ttl = 1;
 	e->pmtudisc = v->ip_no_pmtu_disc ? IP_PMTUDISC_DONT : IP_PMTUDISC_WANT;
@@ -120,6 +122,7 @@ struct ep *ep_new(struct transport *tp, enum ep_kind kind, int family, nsec now)
 	list_init(&e->more);
 	list_init(&e->rxq);
 	list_init(&e->groups);
+	list_init(&e->errq);
 	set_defaults(e, tp->core->sysctl);
 	return e;
 }
@@ -137,6 +140,7 @@ static void ep_free(struct ep *e)
 
 	if (dgram_is(e))
 		dgram_ep_fini(e);
+	errq_fini(e);
 	port_release(e);
 	ep_sub_del_all(e);
 	ep_set_tag(e, 0);

@@ -53,8 +53,9 @@ enum ep_phase { EP_UNCONNECTED, EP_CONNECTING, EP_CONNECTED };
 	X(RECVTCLASS6) X(RECVORIGDSTADDR6) X(RECVHOPOPTS6) X(RECVRTHDR6)       \
 	X(RECVDSTOPTS6) X(RECVPATHMTU6) X(RECVFLOWINFO6) X(FLOWINFO_SEND6)     \
 	X(MCAST_LOOP6) X(MCAST_ALL6) X(DONTFRAG6) X(AUTOFLOWLABEL)             \
-	X(NODELAY) X(CORK) X(QUICKACK) X(UDP_CORK) X(GRO)  \
-	X(NO_CHECK6_TX) X(NO_CHECK6_RX)
+	X(NODELAY) X(CORK) X(QUICKACK) X(UDP_CORK) X(GRO)                      \
+	X(NO_CHECK6_TX) X(NO_CHECK6_RX) X(TXTIME) X(RCVPRIORITY)               \
+	X(PKTINFO2292) X(HOPLIMIT2292) X(ZEROCOPY)
 /* clang-format on */
 
 enum ep_opt {
@@ -107,6 +108,7 @@ struct ep {
 	/* errors */
 	int err;      /* SO_ERROR: positive errno, cleared when it is read */
 	int err_soft; /* reported only if the connection then fails */
+	struct list errq; /* struct errq_note: MSG_ERRQUEUE */
 
 	/* readiness: EPOLL* bits; a counter per direction, since edge
 	 * triggering needs "again" and not only "still" */
@@ -142,6 +144,11 @@ struct ep {
 	uint16_t port_lo, port_hi; /* IP_LOCAL_PORT_RANGE, 0: sysctl */
 	uint64_t cookie;
 	nsec created_at;
+	uint32_t tsflags;  /* SO_TIMESTAMPING: SOF_TIMESTAMPING_* */
+	uint32_t ts_key;   /* SOF_TIMESTAMPING_OPT_ID counts from here */
+	uint32_t zc_key;   /* number of the next MSG_ZEROCOPY send */
+	int32_t peek_off;  /* SO_PEEK_OFF, -1: off */
+	uint16_t gso_size; /* UDP_SEGMENT */
 
 	/* memory */
 	uint32_t rx_mem; /* true size of what is queued to be read */

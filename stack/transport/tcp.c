@@ -14,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
+#include "transport/errq.h"
 #include "transport/tcp_conn.h"
 
 /* --- the whole --- */
@@ -765,7 +766,7 @@ uint32_t tcp_poll(const struct ep *e)
 		bits |= EPOLLOUT | EPOLLWRNORM;
 	if (e->err)
 		bits |= EPOLLERR;
-	return bits;
+	return bits | errq_poll(e);
 }
 
 int tcp_ioctl(struct ep *e, unsigned long req)

@@ -15,6 +15,7 @@
 #include <errno.h>
 
 #include "base/util.h"
+#include "transport/errq.h"
 #include "transport/tcp_conn.h"
 
 #define PAWS_MAX_AGE (24 * 24 * 3600 * SEC) /* RFC 7323 5.5 */
@@ -735,10 +736,10 @@ static void conn_error(struct tcp_conn *c, const struct ip_error *e, nsec now)
 		if (e->mtu)
 			conn_mtu(c, e->mtu, now);
 	} else if (TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD))) {
+		errq_icmp(c->ep, e, get_be16(e->l4 + 2), e->l4, e->l4_len);
 		tcp_done(c, e->err, now);
 		return;
-	} else if (ep_opt(c->ep, c->ep->family == AF_INET ? EP_O_RECVERR
-							  : EP_O_RECVERR6) &&
+	} else if (ep_opt(c->ep, e->is4 ? EP_O_RECVERR : EP_O_RECVERR6) &&
 		   !c->is_orphan) {
 		ep_error(c->ep, e->err);
 		tcp_ready(c, false, false);

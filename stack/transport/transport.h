@@ -71,17 +71,28 @@ uint32_t port_conn_hash(const struct transport *tp, const struct ip_addr *laddr,
 /* Would a datagram or SYN to @laddr reach @e by its local address alone? */
 bool port_addr_matches(const struct ep *e, const struct ip_addr *laddr);
 
-/* udp.c */
+/* What is known of a received packet beside its bytes. */
+struct dgram_from {
+	struct ip_addr src, dst;
+	uint32_t len;	/* of the whole datagram */
+	uint32_t flow;	/* IPv6 flow label */
+	uint32_t drops; /* SO_RXQ_OVFL: before this one */
+	uint16_t sport;
+	uint16_t gso_size; /* UDP_GRO: many of this size; 0: one */
+	uint8_t ttl, tos;
+	uint8_t link; /* enum link_id: where it came from */
+	nsec at;
+};
+
 struct dgram { /* one queued datagram */
 	struct list node;
 	struct buf *b;	     /* holds the bytes */
 	const uint8_t *data; /* payload */
-	uint32_t len, charge;
-	struct ip_addr src, dst;
-	uint16_t sport;
-	uint8_t ttl, tos;
-	nsec at;
+	uint32_t charge;
+	struct dgram_from from;
 };
+
+/* udp.c */
 enum ip_verdict udp_in(struct transport *tp, const struct ip_rx *rx, nsec now);
 void udp_error(struct transport *tp, const struct ip_error *e, nsec now);
 

@@ -12,6 +12,7 @@
 
 #include "base/csum.h"
 #include "sysctl.h"
+#include "transport/errq.h"
 #include "wire/icmp.h"
 #include "wire/udp.h"
 
@@ -247,8 +248,12 @@ void udp_error(struct transport *tp, const struct ip_error *err, nsec now)
 			return;
 		hard = true;
 	}
-	if (wants || (hard && e->is_connected))
-		ep_error(e, err->err);
+	if (!wants && (!hard || !e->is_connected))
+		return;
+	if (wants)
+		errq_icmp(e, err, rport, err->l4 + UDP_HLEN,
+			  err->l4_len - UDP_HLEN);
+	ep_error(e, err->err);
 }
 
 /* --- groups --- */

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * msg.c - begin and commit: what send(2), recv(2) and their relatives move
+ *
+ * A begin holds a reference on its endpoint until the commit, so that a close
+ * in between pulls nothing from under the one who copies.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+
+#include "sock/cmsg.h"
+
+static bool is_lent(const struct span *sp)
+{
+	return sp->pin || sp->num_v;
+}
+
+/* --- sending --- */
+
+/* What there is to say before control data say more. */
+static struct dgram_to to_default(const struct ep *e)
+{
+	return (struct dgram_to){
+		.ttl = -1,
+		.tos = -1,
+		.dontfrag = -1,
+		.gso_size = e->gso_size,
+		.stamp = e->tsflags,
+	};
+}
+
+static int dgram_begin(struct ep *e, size_t want, int flags,
+		       const struct sock_msg *m, struct span *sp, nsec now)
+{
+	struct dgram_to to = to_default(e);
+	int err = 0;
+
+	if (m && m->name_len)
+		err = sock_parse_name(e, m, &to);
+	if (!err && m && m->ctl && m->ctl->len)
+		err = cmsg_get_dgram(e, m->ctl, &to);
+	return err ? err : dgram_send_begin(e, want, flags, &to, sp, now);
+}
+
+/* Nothing to send is still a question: may this socket send at all? */
+static int tcp_send_nothing(struct ep *e, int flags, struct span *sp, nsec now)
+{
+	int res = tcp_send_begin(e, 1, flags, sp, now);
+
+	if (res > 0)
+		tcp_send_commit(e, sp, 0, flags, now);
+	*sp = (struct span){0};
+	return res == -EAGAIN ? 0 : MIN(res, 0);
+}
+
+static int stream_begin(struct ep *e, size_t want, int flags,
+			const struct sock_msg *m, struct span *sp, nsec now)
+{
+	struct dgram_to to = to_default(e);
+	int res;
+
+	if (m && m->ctl && m->ctl->len) {
+		res = cmsg_get_stream(e, m->ctl, &to);
+		if (res)
+			return res;
+	}
+	if (want == 0)
+		return tcp_send_nothing(e, flags, sp, now);
+	return tcp_send_begin(e, want, flags, sp, now);
+}
+
+int sock_send_begin(struct stack *st, sockid s, size_t want, int flags,
+		    const struct sock_msg *m, struct span *sp, nsec now)
+{
+	struct ep *e = sock_find(st, s);
+	int res;
+
+	*sp = (struct span){0};
+	if (!e)
+		return -EBADF;
+	if (dgram_is(e))
+		res = dgram_begin(e, want, flags, m, sp, now);
+	else
+		res = stream_begin(e, want, flags, m, sp, now);
+	if (res >= 0 && is_lent(sp))
+		ep_get(e);
+	return res;
+}
+
+int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
+		     int flags, nsec now)
+{
+	struct ep *e = ep_find(&st->tp, s);
+	int res;
+
+	if (!is_lent(sp))
+		return 0;
+	ASSERT(e); /* the begin holds a reference */
+	if (dgram_is(e)) {
+		/* no byte of many is "give back", of none a datagram */
+		bool back = len == 0 && sp->v[0].iov_len > 0;
+
+		res = dgram_send_commit(e, sp, back ? -1 : (ssize_t)len, flags,
+					now);
+	} else {
+		res = tcp_send_commit(e, sp, len, flags, now);
+	}
+	*sp = (struct span){0};
+	ep_put(e);
+	return res;
+}
+
+/* --- receiving --- */
+
+static void fill_msg(struct ep *e, const struct dgram_from *f, int res,
+		     struct sock_msg *m, nsec now)
+{
+	sock_put_addr(e, &f->src, f->sport, &m->name, &m->name_len);
+	m->real_len = f->len;
+	if (f->len > (uint32_t)res)
+		m->flags |= MSG_TRUNC;
+	cmsg_put_dgram(e, f, m->ctl, now);
+}
+
+static int note_begin(struct ep *e, size_t want, struct sock_msg *m,
+		      struct span *sp, nsec now)
+{
+	struct errq_note *n = errq_take(e);
+	uint32_t len;
+
+	if (!n)
+		return -EAGAIN;
+	len = errq_payload(n, want, sp);
+	sp->pin = (uintptr_t)n;
+	ep_ready(e, sock_bits(e), !list_empty(&e->errq), false);
+	if (!m)
+		return (int)len;
+	m->flags = MSG_ERRQUEUE;
+	m->real_len = len;
+	if (n->len > len)
+		m->flags |= MSG_TRUNC;
+	if (n->has_name)
+		sock_put_addr(e, &n->name, n->port, &m->name, &m->name_len);
+	cmsg_put_note(e, n, m->ctl, now);
+	return (int)len;
+}
+
+/* What will be left once @res bytes are taken; tcp_inq_hint(): one at least
+ * where the end is still to be read. */
+static void put_inq(struct ep *e, int flags, int res, struct sock_ctl *c)
+{
+	int inq = tcp_ioctl(e, FIONREAD);
+
+	if (!(flags & MSG_PEEK))
+		inq -= res;
+	inq = MAX(inq, 0);
+	cmsg_put(c, IPPROTO_TCP, TCP_INQ, &inq, sizeof(inq));
+}
+
+static int stream_recv(struct ep *e, size_t want, int flags, struct sock_msg *m,
+		       struct span *sp, nsec now)
+{
+	int res = tcp_recv_begin(e, want, flags, sp, now);
+
+	if (!m || res < 0)
+		return res;
+	m->real_len = (uint32_t)res;
+	if (res > 0 && flags & MSG_OOB)
+		m->flags |= MSG_OOB;
+	if (m->ctl && e->topt.inq)
+		put_inq(e, flags, res, m->ctl);
+	return res;
+}
+
+int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
+		    struct sock_msg *m, struct span *sp, nsec now)
+{
+	struct ep *e = sock_find(st, s);
+	struct dgram_from from;
+	int res;
+
+	*sp = (struct span){0};
+	if (!e)
+		return -EBADF;
+	if (m) {
+		m->name_len = 0;
+		m->flags = 0;
+		m->real_len = 0;
+	}
+	if (m && m->ctl)
+		m->ctl->len = 0;
+	if (flags & MSG_ERRQUEUE) {
+		res = note_begin(e, want, m, sp, now);
+	} else if (dgram_is(e)) {
+		res = dgram_recv_begin(e, want, flags, &from, sp, now);
+		if (m && res >= 0 && is_lent(sp))
+			fill_msg(e, &from, res, m, now);
+	} else {
+		res = stream_recv(e, want, flags, m, sp, now);
+	}
+	if (res >= 0 && is_lent(sp))
+		ep_get(e);
+	return res;
+}
+
+int sock_recv_commit(struct stack *st, sockid s, struct span *sp, size_t used,
+		     int flags, nsec now)
+{
+	struct ep *e = ep_find(&st->tp, s);
+	int res = 0;
+
+	if (!is_lent(sp))
+		return 0;
+	ASSERT(e); /* the begin holds a reference */
+	if (flags & MSG_ERRQUEUE)
+		errq_free(&st->core, (struct errq_note *)(uintptr_t)sp->pin);
+	else if (dgram_is(e))
+		dgram_recv_commit(e, sp);
+	else
+		res = tcp_recv_commit(e, sp, used, flags, now);
+	*sp = (struct span){0};
+	ep_put(e);
+	return res;
+}
