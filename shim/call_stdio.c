@@ -59,10 +59,20 @@ static ssize_t stream_write(void *cookie, const char *buf, size_t len)
 	return (ssize_t)done; /* 0 is this callback's -1 */
 }
 
+/* After freopen() there may be a file behind it. */
 static int stream_seek(void *cookie, off64_t *off, int whence)
 {
-	errno = ESPIPE;
-	return -1;
+	struct stream *s = cookie;
+	off64_t at = -1;
+
+	if (fd_sock(s->fd))
+		errno = ESPIPE;
+	else
+		at = lseek64(s->fd, *off, whence);
+	if (at < 0)
+		return -1;
+	*off = at;
+	return 0;
 }
 
 static int stream_close(void *cookie)
@@ -77,8 +87,20 @@ static int stream_close(void *cookie)
 	return close(fd);
 }
 
+/* In a forked child: whoever had it is not there. */
+static void free_lock(void)
+{
+	pthread_mutex_init(&streams.lock, NULL);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, free_lock);
+}
+
 static FILE *open_stream(int fd, const char *mode)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	cookie_io_functions_t io = {
 		.read = stream_read,
 		.write = stream_write,
@@ -92,6 +114,7 @@ static FILE *open_stream(int fd, const char *mode)
 		free(s);
 		return NULL;
 	}
+	pthread_once(&once, watch_forks);
 	s->fd = fd;
 	s->fp = fp;
 	fp->_fileno = fd;
@@ -114,13 +137,76 @@ EXPORT FILE *_IO_fdopen(int fd, const char *mode)
 	return fd_sock(fd) ? open_stream(fd, mode) : real._IO_fdopen(fd, mode);
 }
 
+/* --- freopen ---
+ * libc's would leave our stream half its own kind and half a file's, and fall
+ * over that. Ours keeps its functions and gets the number of the new file. */
+
+#define STREAM_MODE 0x100cu /* _IO_NO_READS, _IO_NO_WRITES, _IO_IS_APPENDING \
+			     */
+
+static struct stream *stream_of(FILE *fp)
+{
+	struct stream *found = NULL;
+	struct list *l;
+
+	pthread_mutex_lock(&streams.lock);
+	list_for_each (l, &streams.all)
+		if (list_entry(l, struct stream, node)->fp == fp)
+			found = list_entry(l, struct stream, node);
+	pthread_mutex_unlock(&streams.lock);
+	return found;
+}
+
+static FILE *reopen_stream(struct stream *s, FILE *from)
+{
+	FILE *fp = s->fp;
+	int err = errno;
+
+	flockfile(fp);
+	fflush_unlocked(fp);
+	__fpurge(fp);
+	if (!from) {
+		funlockfile(fp);
+		fclose(fp);
+		errno = err;
+		return NULL;
+	}
+	dup2(fileno(from), s->fd);
+	fp->_flags = (int)(((unsigned)fp->_flags & ~STREAM_MODE) |
+			   ((unsigned)from->_flags & STREAM_MODE));
+	clearerr_unlocked(fp);
+	funlockfile(fp);
+	fclose(from);
+	return fp;
+}
+
+#define HOOK_FREOPEN(name, open)                                              \
+	EXPORT FILE *name(const char *restrict path,                          \
+			  const char *restrict mode, FILE *restrict fp)       \
+	{                                                                     \
+		struct stream *s = stream_of(fp);                             \
+		int fd;                                                       \
+                                                                              \
+		if (s) {                                                      \
+			errno = ENXIO; /* a socket can't be opened again */   \
+			return reopen_stream(s,                               \
+					     path ? open(path, mode) : NULL); \
+		}                                                             \
+		fd = fileno(fp);                                              \
+		fp = real.name(path, mode, fp);                               \
+		fd_recheck(fd);                                               \
+		return fp;                                                    \
+	}
+HOOK_FREOPEN(freopen, fopen)
+HOOK_FREOPEN(freopen64, fopen64)
+
 void stdio_flush(void)
 {
 	struct list *l;
 
 	pthread_mutex_lock(&streams.lock);
-	for (l = streams.all.next; l != &streams.all; l = l->next) {
-		struct stream *s = container_of(l, struct stream, node);
+	list_for_each (l, &streams.all) {
+		struct stream *s = list_entry(l, struct stream, node);
 		/* who holds the stream may wait in a read for ever; libc, at
 		 * exit, does not ask either */
 		bool is_mine = ftrylockfile(s->fp) == 0;
