@@ -12,6 +12,7 @@
 #include <sys/pidfd.h>
 
 #include "call_priv.h"
+#include "cmsg.h"
 #include "host_priv.h"
 #include "real.h"
 #include "sys.h"
@@ -229,6 +230,27 @@ static int ioctl_value(struct file *f, unsigned long req, int *out)
 	return r;
 }
 
+static int ioctl_stamp(struct file *f, unsigned long req, int64_t v[2])
+{
+	struct sock_ctl ctl;
+	struct stack *st;
+	nsec at = 0;
+	int r;
+
+	cmsg_prepare(&ctl); /* what the wall clock is ahead by */
+	st = host_lock(OP_IOCTL, f->s);
+	r = sock_stamp(st, f->s, &at, host_now());
+	host_unlock();
+	if (r < 0)
+		return r;
+	at += ctl.wall;
+	v[0] = at / SEC;
+	v[1] = at % SEC;
+	if (req == SIOCGSTAMP_OLD || req == SIOCGSTAMP_NEW)
+		v[1] /= USEC;
+	return 0;
+}
+
 static int do_ioctl(int fd, struct file *f, unsigned long req, void *arg)
 {
 	int r;
@@ -236,6 +258,11 @@ static int do_ioctl(int fd, struct file *f, unsigned long req, void *arg)
 	if (ifaddr_ioctl(f, req, arg, &r))
 		return r;
 	switch (req) {
+	case SIOCGSTAMP_OLD:
+	case SIOCGSTAMPNS_OLD:
+	case SIOCGSTAMP_NEW:
+	case SIOCGSTAMPNS_NEW:
+		return arg ? ioctl_stamp(f, req, arg) : -EFAULT;
 	case FIONREAD:
 	case TIOCOUTQ:
 	case SIOCOUTQNSD:

@@ -186,6 +186,10 @@ int sock_getopt(struct stack *st, sockid s, int level, int name, void *val,
 		socklen_t *len, nsec now);
 /* FIONREAD, TIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. 0 or -errno. */
 int sock_ioctl(struct stack *st, sockid s, unsigned long req, int *val);
+/* SIOCGSTAMP: when the last datagram that was read came, on the stack's clock.
+ * The first who asks is told @now, and stamps are kept from then on. -ENOENT:
+ * none was read. */
+int sock_stamp(struct stack *st, sockid s, nsec *at, nsec now);
 
 /* EPOLL* bits that hold now, and the edge counters; registers interest: from
  * now on changes of this socket come through stack_ready() with @slot, whatever

@@ -173,6 +173,14 @@ static int stream_recv(struct ep *e, size_t want, int flags, struct sock_msg *m,
 	return res;
 }
 
+static void note_stamp(struct ep *e, nsec at)
+{
+	if (e->stamp_wanted)
+		e->stamp_at = at;
+	else if (e->stamp_at == EP_STAMP_NONE)
+		e->stamp_at = EP_STAMP_UNKNOWN;
+}
+
 int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 		    struct sock_msg *m, struct span *sp, nsec now)
 {
@@ -194,6 +202,8 @@ int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 		res = note_begin(e, want, m, sp, now);
 	} else if (dgram_is(e)) {
 		res = dgram_recv_begin(e, want, flags, &from, sp, now);
+		if (res >= 0 && is_lent(sp))
+			note_stamp(e, from.at);
 		if (m && res >= 0 && is_lent(sp))
 			fill_msg(e, &from, res, m, now);
 	} else {

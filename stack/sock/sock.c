@@ -557,6 +557,21 @@ int sock_ioctl(struct stack *st, sockid s, unsigned long req, int *val)
 	return 0;
 }
 
+int sock_stamp(struct stack *st, sockid s, nsec *at, nsec now)
+{
+	struct ep *e = sock_find(st, s);
+
+	if (!e)
+		return -EBADF;
+	e->stamp_wanted = true;
+	if (e->stamp_at == EP_STAMP_NONE)
+		return -ENOENT;
+	if (e->stamp_at == EP_STAMP_UNKNOWN)
+		e->stamp_at = now;
+	*at = e->stamp_at;
+	return 0;
+}
+
 int sock_facts(struct stack *st, sockid s, struct sock_facts *out)
 {
 	struct ep *e = sock_find(st, s);

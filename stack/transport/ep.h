@@ -77,6 +77,9 @@ struct ep_sub {
 	uint16_t party;
 };
 
+#define EP_STAMP_NONE 0	   /* no datagram came */
+#define EP_STAMP_UNKNOWN 1 /* one came before the stamp was asked for */
+
 struct ep {
 	/* identity */
 	struct transport *tp;
@@ -144,6 +147,8 @@ struct ep {
 	uint16_t port_lo, port_hi; /* IP_LOCAL_PORT_RANGE, 0: sysctl */
 	uint64_t cookie;
 	nsec created_at;
+	nsec stamp_at;	   /* SIOCGSTAMP: of the last datagram, or EP_STAMP_* */
+	bool stamp_wanted; /* somebody has asked for it */
 	uint32_t tsflags;  /* SO_TIMESTAMPING: SOF_TIMESTAMPING_* */
 	uint32_t ts_key;   /* SOF_TIMESTAMPING_OPT_ID counts from here */
 	uint32_t zc_key;   /* number of the next MSG_ZEROCOPY send */
