@@ -3,6 +3,23 @@
  * sockopt_ip6.c - options of IPPROTO_IPV6
  */
 #include "sock/sockopt_priv.h"
+#include "transport/errq.h"
+
+static int set_recverr(struct opt_call *c, int v)
+{
+	ep_opt_set(c->e, EP_O_RECVERR6, v != 0);
+	if (!v) {
+		errq_purge(c->e);
+		ep_ready(c->e, sock_bits(c->e), false, false);
+	}
+	return 0;
+}
+
+static int get_recverr(struct opt_call *c, int *v)
+{
+	*v = ep_opt(c->e, EP_O_RECVERR6);
+	return 0;
+}
 
 static int set_v6only(struct opt_call *c, int v)
 {

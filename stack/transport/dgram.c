@@ -368,6 +368,11 @@ static uint16_t local_error_port(const struct ep *e, const struct dgram_tx *tx)
 	return tx->dport;
 }
 
+static bool is_to4(const struct ep *e, const struct dgram_to *to)
+{
+	return ip_addr_is4(to->has_dst ? &to->dst : &e->raddr);
+}
+
 int dgram_send_begin(struct ep *e, size_t want, int flags,
 		     const struct dgram_to *to, struct span *sp, nsec now)
 {
@@ -377,7 +382,7 @@ int dgram_send_begin(struct ep *e, size_t want, int flags,
 	*sp = (struct span){0};
 	if (!e->is_bound && port_bind(e, &e->laddr, 0))
 		return -EAGAIN;
-	if (want > 0xffff)
+	if (want > 0xffff && is_to4(e, to)) /* IPv6 leaves a note, below */
 		return -EMSGSIZE;
 	if (flags & MSG_OOB) /* as BSD; udp_sendmsg() of Linux */
 		return -EOPNOTSUPP;

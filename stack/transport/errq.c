@@ -35,6 +35,21 @@ void errq_fini(struct ep *e)
 		errq_free(e->tp->core, list_entry(n, struct errq_note, node));
 }
 
+void errq_purge(struct ep *e)
+{
+	struct list *l, *tmp;
+
+	list_for_each_safe (l, tmp, &e->errq) {
+		struct errq_note *n = list_entry(l, struct errq_note, node);
+
+		if (n->ee.ee_origin == SO_EE_ORIGIN_ZEROCOPY)
+			continue;
+		list_remove(l);
+		e->rx_mem -= n->charge;
+		errq_free(e->tp->core, n);
+	}
+}
+
 static bool is_icmp(const struct errq_note *n)
 {
 	return n->ee.ee_origin == SO_EE_ORIGIN_ICMP ||

@@ -55,6 +55,8 @@ void errq_zerocopy(struct ep *e, uint32_t id);
 struct errq_note *errq_take(struct ep *e);
 void errq_free(struct core *c, struct errq_note *n);
 void errq_fini(struct ep *e);
+/* IP_RECVERR was cleared: all but MSG_ZEROCOPY's notes go. */
+void errq_purge(struct ep *e);
 /* The payload in pieces, cut to @want bytes: how many bytes. */
 uint32_t errq_payload(const struct errq_note *n, size_t want, struct span *sp);
 

@@ -736,7 +736,10 @@ static void conn_error(struct tcp_conn *c, const struct ip_error *e, nsec now)
 		if (e->mtu)
 			conn_mtu(c, e->mtu, now);
 	} else if (TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD))) {
-		errq_icmp(c->ep, e, get_be16(e->l4 + 2), e->l4, e->l4_len);
+		/* tcp_v4_err() tells all, tcp_v6_err() who asked */
+		if (e->is4 || ep_opt(c->ep, EP_O_RECVERR6))
+			errq_icmp(c->ep, e, get_be16(e->l4 + 2), e->l4,
+				  e->l4_len);
 		tcp_done(c, e->err, now);
 		return;
 	} else if (ep_opt(c->ep, e->is4 ? EP_O_RECVERR : EP_O_RECVERR6) &&
