@@ -142,7 +142,7 @@ static int do_dup3(int fd, int to, int flags, bool same_is_fine)
 		return -EBADF;
 	if (fd_is_internal(to))
 		return -EBUSY;
-	if (fd == to && !same_is_fine)
+	if ((fd == to && !same_is_fine) || flags & ~O_CLOEXEC)
 		return -EINVAL;
 	/* a bad source must leave the target alone */
 	if (sys(fcntl, fd, F_GETFD) < 0)

@@ -10,12 +10,14 @@
 #include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <sys/stat.h>
 
 #include "aliases.h"
 #include "block.h"
 #include "cmsg.h"
 #include "real.h"
 #include "sys.h"
+#include "user.h"
 
 #define MAX_IO 0x7ffff000u /* most that one call moves, read(2) */
 
@@ -32,6 +34,8 @@ static ssize_t vec_len(const struct iovec *v, size_t n)
 
 	if (n > IOV_MAX)
 		return -EMSGSIZE;
+	if (user_is_bad(v, n * sizeof(*v)))
+		return -EFAULT;
 	for (size_t i = 0; i < n; i++) {
 		if (v[i].iov_len > SSIZE_MAX - sum)
 			return -EINVAL;
@@ -40,6 +44,7 @@ static ssize_t vec_len(const struct iovec *v, size_t n)
 	return (ssize_t)MIN(sum, MAX_IO);
 }
 
+/* Ends early where the program has no memory. */
 static size_t cursor_copy(struct cursor *c, char *p, size_t len, bool to_prog)
 {
 	size_t done = 0;
@@ -49,6 +54,8 @@ static size_t cursor_copy(struct cursor *c, char *p, size_t len, bool to_prog)
 		size_t n = MIN(c->v->iov_len - c->off, len - done);
 		char *q = (char *)c->v->iov_base + c->off;
 
+		if (user_is_bad(q, n))
+			break;
 		if (n)
 			memcpy(to_prog ? q : p + done, to_prog ? p + done : q,
 			       n);
@@ -99,7 +106,10 @@ static int recv_once(struct recv *r, size_t want)
 	st = host_lock(OP_RECV, r->f->s);
 	sock_recv_commit(st, r->f->s, &sp, used, r->flags, host_now());
 	host_unlock();
-	return res;
+	if (used >= (size_t)res)
+		return res;
+	/* a datagram is lost with its first byte that can't be copied */
+	return used && r->f->type == SOCK_STREAM ? (int)used : -EFAULT;
 }
 
 /* Is there more to be read right now? Asked before going on with what was read
@@ -210,6 +220,7 @@ static int send_once(struct file *f, struct cursor *from, size_t want,
 {
 	struct span sp;
 	size_t len = 0;
+	bool is_short;
 	int res;
 	struct stack *st = host_lock(OP_SEND, f->s);
 
@@ -220,9 +231,14 @@ static int send_once(struct file *f, struct cursor *from, size_t want,
 	for (unsigned i = 0; i < sp.num_v && len < want; i++)
 		len += cursor_copy(from, sp.v[i].iov_base,
 				   MIN(sp.v[i].iov_len, want - len), false);
+	is_short = len < MIN((size_t)res, want);
+	if (is_short && f->type != SOCK_STREAM)
+		len = 0; /* gives back */
 	st = host_lock(OP_SEND, f->s);
 	res = sock_send_commit(st, f->s, &sp, len, flags, host_now());
 	host_unlock();
+	if (is_short && !len)
+		return -EFAULT;
 	return res < 0 ? res : (int)len;
 }
 
@@ -307,9 +323,7 @@ static int msg_to(struct sock_msg *m, const struct sockaddr *sa, socklen_t len)
 	if (len > sizeof(m->name))
 		return -EINVAL;
 	m->name_len = len;
-	if (len)
-		memcpy(&m->name, sa, len);
-	return 0;
+	return user_in(&m->name, sa, len);
 }
 
 /* --- the names: receiving --- */
@@ -355,17 +369,38 @@ EXPORT ssize_t __read_chk(int fd, void *buf, size_t len, size_t room)
 	return __recv_chk(fd, buf, len, room, 0);
 }
 
+/* readv(2) and writev(2) of no bytes come to their end before the socket hears
+ * of them. */
+static bool vec_is_nothing(const struct iovec *v, int n, ssize_t *r)
+{
+	*r = n < 0 || n > IOV_MAX ? -EINVAL : vec_len(v, (size_t)n);
+	return *r <= 0;
+}
+
 EXPORT ssize_t readv(int fd, const struct iovec *v, int n)
 {
 	struct file *f = fd_sock(fd);
+	ssize_t r;
 
 	if (!f)
 		return real.readv(fd, v, n);
-	if (n < 0 || n > IOV_MAX)
-		return shim_ret(-EINVAL);
-	return vec_len(v, (size_t)n)
-		       ? shim_ret(do_recv(f, v, (size_t)n, 0, NULL))
-		       : 0;
+	return vec_is_nothing(v, n, &r)
+		       ? shim_ret(r)
+		       : shim_ret(do_recv(f, v, (size_t)n, 0, NULL));
+}
+
+/* By the time that this fails what was received is gone, as in Linux. */
+static ssize_t give_sender(const struct sock_msg *m, struct sockaddr *sa,
+			   socklen_t *len, ssize_t r)
+{
+	if (user_is_bad(len, sizeof(*len)))
+		return -EFAULT;
+	if ((int)*len < 0)
+		return -EINVAL;
+	if (user_out(sa, &m->name, MIN(*len, m->name_len)))
+		return -EFAULT;
+	*len = m->name_len;
+	return r;
 }
 
 EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
@@ -380,10 +415,8 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
 	if (!f)
 		return real.recvfrom(fd, buf, len, flags, sa, sa_len);
 	r = do_recv(f, &v, 1, flags, &m);
-	if (r >= 0 && sa && sa_len) {
-		memcpy(sa, &m.name, MIN(*sa_len, m.name_len));
-		*sa_len = m.name_len;
-	}
+	if (r >= 0 && sa)
+		r = give_sender(&m, sa, sa_len, r);
 	return shim_ret(r);
 }
 
@@ -400,6 +433,13 @@ EXPORT ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t len,
 	return recvfrom(fd, buf, len, flags, sa, sa_len);
 }
 
+static int header_check(const struct msghdr *h)
+{
+	if (user_is_bad(h, sizeof(*h)))
+		return -EFAULT;
+	return h->msg_name && (int)h->msg_namelen < 0 ? -EINVAL : 0;
+}
+
 #define MSG_TOLD (MSG_TRUNC | MSG_OOB | MSG_ERRQUEUE)
 
 static ssize_t do_recvmsg(struct file *f, struct msghdr *h, int flags)
@@ -408,13 +448,18 @@ static ssize_t do_recvmsg(struct file *f, struct msghdr *h, int flags)
 	struct sock_msg m = {.ctl = &ctl};
 	ssize_t r;
 
+	r = header_check(h);
+	if (r < 0)
+		return r;
 	cmsg_prepare(&ctl);
 	r = do_recv(f, h->msg_iov, h->msg_iovlen, flags, &m);
 	if (r < 0)
 		return r;
 	h->msg_flags = (m.flags & MSG_TOLD) | (flags & MSG_CMSG_CLOEXEC);
 	if (h->msg_name) {
-		memcpy(h->msg_name, &m.name, MIN(h->msg_namelen, m.name_len));
+		if (user_out(h->msg_name, &m.name,
+			     MIN(h->msg_namelen, m.name_len)))
+			return -EFAULT;
 		h->msg_namelen = m.name_len;
 	}
 	cmsg_to_program(h, &ctl);
@@ -428,6 +473,18 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *h, int flags)
 	if (!f)
 		return real.recvmsg(fd, h, flags);
 	return shim_ret(do_recvmsg(f, h, flags));
+}
+
+/* recvmmsg(2) begins with what has gone wrong before. */
+static int take_error(struct file *f)
+{
+	socklen_t len = sizeof(int);
+	int err = 0;
+	struct stack *st = host_lock(OP_RECV, f->s);
+
+	sock_getopt(st, f->s, SOL_SOCKET, SO_ERROR, &err, &len, host_now());
+	host_unlock();
+	return -err;
 }
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags,
@@ -446,7 +503,9 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags,
 		until = now.tv_sec * SEC + now.tv_nsec + t->tv_sec * SEC +
 			t->tv_nsec;
 	}
-	for (i = 0; i < n; i++) {
+	if (!(flags & MSG_ERRQUEUE))
+		r = take_error(f);
+	for (i = 0; i < n && r >= 0; i++) {
 		r = do_recvmsg(f, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
 		if (r < 0)
 			break;
@@ -496,12 +555,13 @@ EXPORT ssize_t __write(int fd, const void *buf, size_t len)
 EXPORT ssize_t writev(int fd, const struct iovec *v, int n)
 {
 	struct file *f = fd_sock(fd);
+	ssize_t r;
 
 	if (!f)
 		return real.writev(fd, v, n);
-	if (n < 0 || n > IOV_MAX)
-		return shim_ret(-EINVAL);
-	return shim_ret(do_send(f, v, (size_t)n, 0, NULL));
+	return vec_is_nothing(v, n, &r)
+		       ? shim_ret(r)
+		       : shim_ret(do_send(f, v, (size_t)n, 0, NULL));
 }
 
 EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
@@ -526,9 +586,9 @@ static ssize_t do_sendmsg(struct file *f, const struct msghdr *h, int flags)
 {
 	struct sock_ctl ctl;
 	struct sock_msg m = {.ctl = NULL};
-	ssize_t r = 0;
+	ssize_t r = header_check(h);
 
-	if (h->msg_name)
+	if (!r && h->msg_name)
 		r = msg_to(&m, h->msg_name, h->msg_namelen);
 	if (!r && h->msg_control && h->msg_controllen) {
 		r = cmsg_from_program(h, &ctl);
@@ -583,7 +643,7 @@ static ssize_t send_file(struct file *f, int in, off64_t *off, size_t len)
 	ssize_t r = 0;
 
 	if (pos < 0)
-		return off ? -EINVAL : -errno;
+		return -EINVAL;
 	len = MIN(len, MAX_IO);
 	while (done < len) {
 		struct iovec v = {buf, MIN(len - done, sizeof(buf))};
@@ -613,10 +673,12 @@ EXPORT ssize_t sendfile64(int out, int in, off64_t *off, size_t len)
 {
 	struct file *f = fd_sock(out);
 
-	if (fd_sock(in))
-		return shim_ret(-EINVAL);
+	if (fd_sock(in)) /* can't be read at an offset, nor without */
+		return shim_ret(off ? -ESPIPE : -EINVAL);
 	if (!f)
 		return real.sendfile64(out, in, off, len);
+	if (lseek64(in, 0, SEEK_CUR) < 0)
+		return shim_ret(errno != ESPIPE || off ? -errno : -EINVAL);
 	return shim_ret(send_file(f, in, off, len));
 }
 
@@ -668,13 +730,37 @@ static ssize_t splice_in(struct file *f, int out, size_t len, unsigned flags)
 	return n < 0 ? n : done;
 }
 
+#define SPLICE_F_ALL \
+	(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
+
+/* @other: the one that is no socket of ours; it must be a pipe. */
+static int splice_check(int in, int out, int other, unsigned flags)
+{
+	int in_fl = (int)sys(fcntl, in, F_GETFL, 0);
+	int out_fl = (int)sys(fcntl, out, F_GETFL, 0);
+	struct stat st;
+
+	if (flags & ~SPLICE_F_ALL)
+		return -EINVAL;
+	if (in_fl < 0 || out_fl < 0 || (in_fl & O_ACCMODE) == O_WRONLY ||
+	    (out_fl & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	return sys(fstat, other, &st) || !S_ISFIFO(st.st_mode) ? -EINVAL : 0;
+}
+
 EXPORT ssize_t splice(int in, off64_t *off_in, int out, off64_t *off_out,
 		      size_t len, unsigned flags)
 {
 	struct file *fi = fd_sock(in), *fo = fd_sock(out);
+	int r;
 
 	if (!fi && !fo)
 		return real.splice(in, off_in, out, off_out, len, flags);
+	if (!len)
+		return 0;
+	r = splice_check(in, out, fi ? out : in, flags);
+	if (r < 0)
+		return shim_ret(r);
 	if (fi && fo)
 		return shim_ret(-EINVAL);
 	if ((fi && off_out) || (fo && off_in))

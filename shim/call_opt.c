@@ -8,6 +8,7 @@
 #include "call_priv.h"
 #include "real.h"
 #include "sys.h"
+#include "user.h"
 
 #define MAX_OPT 1024 /* most that one option value takes */
 
@@ -47,11 +48,10 @@ static int do_set(struct file *f, int level, int name, const void *val,
 
 	if ((int)len < 0)
 		return -EINVAL;
-	if (!val && len)
-		return -EFAULT;
 	len = MIN(len, sizeof(copy));
-	if (len)
-		memcpy(copy, val, len);
+	r = user_in(copy, val, len);
+	if (r < 0)
+		return r;
 	st = host_lock(OP_OPTION, f->s);
 	r = sock_setopt(st, f->s, level, name, copy, len, host_now());
 	host_unlock();
@@ -78,18 +78,20 @@ static int do_get(struct file *f, int level, int name, void *val,
 	socklen_t n;
 	int r;
 
+	if (user_is_bad(len, sizeof(*len)))
+		return -EFAULT;
 	if ((int)*len < 0)
 		return -EINVAL;
 	n = MIN(*len, sizeof(copy));
-	if (n && val)
-		memcpy(copy, val, n); /* some options read their argument */
+	if (val) /* some options read their argument */
+		user_in(copy, val, n);
 	st = host_lock(OP_OPTION, f->s);
 	r = sock_getopt(st, f->s, level, name, copy, &n, host_now());
 	host_unlock();
 	if (r < 0)
 		return r;
-	if (n)
-		memcpy(val, copy, n);
+	if (user_out(val, copy, n))
+		return -EFAULT;
 	*len = n;
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "knobs.h"
 #include "real.h"
 #include "sys.h"
+#include "user.h"
 
 #define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
 
@@ -97,11 +98,7 @@ static int copy_addr(struct sockaddr_storage *ss, const struct sockaddr *sa,
 	if (len > sizeof(*ss))
 		return -EINVAL;
 	memset(ss, 0, sizeof(*ss));
-	if (len && !sa)
-		return -EFAULT;
-	if (len)
-		memcpy(ss, sa, len);
-	return 0;
+	return user_in(ss, sa, len);
 }
 
 static bool addr_of(const struct sockaddr_storage *ss, socklen_t len,
@@ -316,13 +313,19 @@ EXPORT int listen(int fd, int backlog)
 	return (int)shim_ret(r);
 }
 
-static void give_name(const struct sockaddr_storage *ss, socklen_t ss_len,
-		      struct sockaddr *sa, socklen_t *len)
+static int give_name(const struct sockaddr_storage *ss, socklen_t ss_len,
+		     struct sockaddr *sa, socklen_t *len)
 {
-	if (!sa || !len)
-		return;
-	memcpy(sa, ss, MIN(*len, ss_len));
+	if (!sa)
+		return 0;
+	if (user_is_bad(len, sizeof(*len)))
+		return -EFAULT;
+	if ((int)*len < 0)
+		return -EINVAL;
+	if (user_out(sa, ss, MIN(*len, ss_len)))
+		return -EFAULT;
 	*len = ss_len;
+	return 0;
 }
 
 static int accept_once(struct file *f, int flags, struct sockaddr_storage *ss,
@@ -369,11 +372,9 @@ static int do_accept(struct file *f, struct sockaddr *sa, socklen_t *len,
 	struct sockaddr_storage ss;
 	socklen_t ss_len = sizeof(ss);
 	struct block b;
-	int r;
+	int r, err;
 
 	if (flags & ~TYPE_FLAGS)
-		return -EINVAL;
-	if (sa && len && (int)*len < 0)
 		return -EINVAL;
 	block_begin(&b, f, false, 0);
 	do {
@@ -382,9 +383,14 @@ static int do_accept(struct file *f, struct sockaddr *sa, socklen_t *len,
 			r = accept_once(f, flags, &ss, &ss_len);
 	} while (r == -EAGAIN && (r = block_again(&b, EPOLLIN)) == 1);
 	block_end(&b);
-	if (r >= 0)
-		give_name(&ss, ss_len, sa, len);
-	return r;
+	if (r < 0)
+		return r;
+	/* too late to leave the connection where it was; Linux, too, drops it
+	 */
+	err = give_name(&ss, ss_len, sa, len);
+	if (err)
+		fd_close(r);
+	return err ? err : r;
 }
 
 EXPORT int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
@@ -428,7 +434,7 @@ static int name_of(struct file *f, bool peer, struct sockaddr *sa,
 	struct stack *st;
 	int r;
 
-	if (!len)
+	if (user_is_bad(len, sizeof(*len)))
 		return -EFAULT;
 	if ((int)*len < 0)
 		return -EINVAL;
@@ -437,12 +443,9 @@ static int name_of(struct file *f, bool peer, struct sockaddr *sa,
 	host_unlock();
 	if (r)
 		return r;
-	if (!sa && *len)
-		return -EFAULT;
-	if (sa)
-		memcpy(sa, &ss, MIN(*len, ss_len));
+	r = user_out(sa, &ss, MIN(*len, ss_len));
 	*len = ss_len;
-	return 0;
+	return r;
 }
 
 EXPORT int getsockname(int fd, struct sockaddr *restrict sa,

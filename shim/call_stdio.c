@@ -141,8 +141,9 @@ EXPORT FILE *_IO_fdopen(int fd, const char *mode)
  * libc's would leave our stream half its own kind and half a file's, and fall
  * over that. Ours keeps its functions and gets the number of the new file. */
 
-#define STREAM_MODE 0x100cu /* _IO_NO_READS, _IO_NO_WRITES, _IO_IS_APPENDING \
-			     */
+#define STREAM_MODE                                              \
+	0x100cu /* _IO_NO_READS, _IO_NO_WRITES, _IO_IS_APPENDING \
+		 */
 
 static struct stream *stream_of(FILE *fp)
 {

@@ -785,7 +785,7 @@ static void op_bad(unsigned s)
 	emit("badptr s%u %s %s", s,
 	     PICK("send", "recv", "wv", "wb", "rv", "sm", "rm", "ri", "rf",
 		  "bind", "co", "na", "nl", "so", "go", "gl"),
-	     word_of(W_PTR)->name);
+	     PICK("null", "nowhere", "minus"));
 }
 
 static void op_shut(unsigned s)
@@ -806,7 +806,7 @@ static void op_together(void)
 		emit("t2~ %s s%d SHUT_WR", "shutdown", own);
 		return;
 	}
-	if (a == b)
+	if (a == b || own == (int)b)
 		return;
 	for (unsigned i = 0; i < 2 + upto(4); i++) {
 		unsigned t = 1 + upto(2), s = t == 1 ? a : b;

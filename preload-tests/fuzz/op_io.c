@@ -378,7 +378,9 @@ static void *bad_pointer(long kind)
 	if (kind == 0)
 		return NULL;
 	if (kind == 1)
-		return (void *)0x10000;
+		return (void *)0x1000;
+	if (kind == 4)
+		return (void *)-1L;
 	if (!pages) {
 		pages = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
 			     -1, 0);

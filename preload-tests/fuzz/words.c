@@ -98,6 +98,7 @@ const struct word words[] = {
 	{W_PTR, "nowhere", 1},
 	{W_PTR, "readonly", 2},
 	{W_PTR, "edge", 3},
+	{W_PTR, "minus", 4},
 };
 const unsigned num_words = ARRAY_LEN(words);
 
