@@ -70,6 +70,8 @@ enum tcp_state {
 /* clang-format off */
 #define TCP_TIMERS(X)                                                          \
 	X(RTX, "retransmit")	/* oldest unacked byte, RFC 6298 */            \
+	X(TLP, "loss-probe")	/* the tail may be lost, RFC 8985 7 */         \
+	X(REO, "reordering")	/* not yet lost, RFC 8985 6.2 step 5 */        \
 	X(PROBE, "probe")	/* nothing in flight, data waits: persist */   \
 	X(DELACK, "delayed-ack") /* RFC 1122 4.2.3.2 */                        \
 	X(KEEP, "keepalive")	/* RFC 1122 4.2.3.6 */                         \
@@ -266,10 +268,33 @@ enum tcp_ca { /* as TCP_INFO shows them */
 #define TCP_OWE_PUSHED 4  /* when the user has read it all; ends a write */
 #define TCP_OWE_PUSHED2 8 /* the same twice */
 
+#define TCP_CA_IN(c, mask) ((1u << (c)->ca) & (mask))
+
 struct tcp_rate {	    /* of the last sample taken */
 	uint32_t delivered; /* segments */
 	nsec interval;	    /* over this time; 0: none */
 	bool app_limited;
+};
+
+/* RFC 8985 5.2; times are of the last transmission */
+struct tcp_rack {
+	nsec sent_at;	  /* of the last sent segment that was delivered */
+	uint32_t end_seq; /* and its end */
+	nsec rtt;	  /* its round trip */
+	uint8_t reo_wnd_steps, reo_wnd_persist;
+	bool advanced; /* since losses were last looked for */
+	bool dsack_seen;
+	uint32_t reord_seen;	 /* times that reordering was seen */
+	uint64_t last_delivered; /* as reo_wnd_steps was raised */
+};
+
+/* What a wrong reduction of the window is undone with: RFC 3522, 4015, 3708 */
+struct tcp_undo {
+	bool armed;
+	uint32_t marker; /* snd_una as the window was reduced */
+	int32_t retrans; /* resent segments that no D-SACK told of; -1: none */
+	uint32_t prior_ssthresh; /* 0: must not go back */
+	nsec resent_at;		 /* the first resend since; 0: none */
 };
 
 struct tcp_conn {
@@ -327,6 +352,7 @@ struct tcp_conn {
 	struct tcp_rec *hint_rtx;  /* nothing to resend before it */
 	uint32_t packets_out, sacked_out, lost_out, retrans_out;
 	uint32_t num_recs;
+	uint32_t lost; /* ever judged so */
 
 	/* congestion and recovery */
 	struct cc cc;
@@ -335,7 +361,16 @@ struct tcp_conn {
 	uint32_t high_seq;    /* snd_nxt as recovery began */
 	uint32_t high_sacked; /* end of the highest SACK */
 	uint32_t max_packets_out, max_packets_seq;
-	bool must_resend; /* recovery begins: one resend, whatever the pipe */
+	uint32_t reordering; /* how far apart segments were seen to come */
+	struct tcp_rack rack;
+	struct tcp_undo undo;
+	/* proportional rate reduction, RFC 6937 */
+	uint32_t prior_cwnd, prr_delivered, prr_out;
+	uint32_t tlp_high_seq; /* snd_nxt at the loss probe, while it is out */
+	bool tlp_out, tlp_is_rtx;
+	bool frto;	  /* the timeout may be spurious, RFC 5682 */
+	bool frto_new;	  /* send what is new before what is lost */
+	bool hold_resend; /* this ACK casts doubt on what counts as lost */
 	struct tcp_sack_block sack_seen[TCP_MAX_SACK];
 	uint8_t num_sack_seen;
 	nsec newest_at; /* sent_at of the last sent one that arrived */
@@ -481,12 +516,65 @@ void tcp_challenge_ack(struct tcp_conn *c, bool is_syn, nsec now);
 /* --- tcp_ack.c: what an ACK does to the send side --- */
 /* False: the segment is to be dropped. */
 bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s);
-void tcp_enter_loss(struct tcp_conn *c, nsec now);
-void tcp_simple_retransmit(struct tcp_conn *c, nsec now);
+
+/* What one ACK has told, gathered on its way. */
+struct tcp_acked {
+	const struct tcp_seg *s;
+	nsec now;
+	uint32_t prior_una, prior_in_flight, prior_packets;
+	uint32_t prior_lost, prior_high_sacked;
+	uint64_t prior_delivered;
+	uint32_t segs, bytes; /* by the cumulative ACK */
+	uint32_t sacked;      /* segments newly sacked */
+	uint32_t num_dup;     /* a duplicate ACK, RFC 5681 2 */
+	bool resent;	      /* some of it was sent more than once */
+	bool orig;	      /* some below high_seq was sent only once */
+	bool is_dsack, tlp_dsack;
+	bool lost_rtx;	 /* a resend was found lost */
+	bool keep_timer; /* the timeout was set on purpose */
+	uint32_t reord;	 /* lowest delivered below what was sacked before */
+	bool has_reord;
+	nsec oldest_at; /* first_at of the oldest acked one sent once; 0 */
+	nsec rtt_at;	/* the same of the last sent of them */
+	nsec newest_at; /* when the last sent of them was sent */
+	/* snapshot of the last sent of what was delivered */
+	bool has_rate, app_limited;
+	uint64_t rate_delivered;
+	nsec rate_at, rate_tx_at, sent_at;
+};
+
 static inline uint32_t tcp_in_flight(const struct tcp_conn *c)
 {
 	return c->packets_out - c->sacked_out - c->lost_out + c->retrans_out;
 }
+
+/* --- tcp_recover.c: the states of congestion and loss --- */
+void tcp_recover(struct tcp_conn *c, struct tcp_acked *a);
+/* The window while it is being reduced: RFC 6937. */
+static inline bool tcp_is_reducing(const struct tcp_conn *c)
+{
+	return TCP_CA_IN(c, (1u << CA_CWR) | (1u << CA_RECOVERY));
+}
+void tcp_reduce(struct tcp_conn *c, const struct tcp_acked *a);
+void tcp_enter_recovery(struct tcp_conn *c);
+void tcp_enter_loss(struct tcp_conn *c, nsec now);
+/* A loss that the probe repaired: the window falls, once. */
+void tcp_reduce_once(struct tcp_conn *c);
+void tcp_simple_retransmit(struct tcp_conn *c, nsec now);
+/* @dups segments came twice, the last ending at @end: were resends needless? */
+void tcp_undo_dsack(struct tcp_conn *c, uint32_t end, uint32_t dups);
+
+/* --- tcp_rack.c: loss by time, and the tail (RFC 8985) --- */
+void tcp_rack_init(struct tcp_conn *c);
+void tcp_rack_note(struct tcp_conn *c, const struct tcp_acked *a,
+		   const struct tcp_rec *r, uint32_t end);
+void tcp_rack_mark_lost(struct tcp_conn *c, nsec now);
+void tcp_rack_update_wnd(struct tcp_conn *c, const struct tcp_acked *a);
+void tcp_rack_timer(struct tcp_conn *c, nsec now);
+/* Arms the loss probe instead of the timeout at @deadline. False: not now. */
+bool tcp_tlp_arm(struct tcp_conn *c, nsec deadline, nsec now);
+void tcp_tlp_timer(struct tcp_conn *c, nsec now);
+void tcp_tlp_ack(struct tcp_conn *c, const struct tcp_acked *a);
 
 /* --- tcp_syn.c --- */
 /* The window of a SYN, and the shift that it will need (Linux's
@@ -529,6 +617,8 @@ int tcp_send_probe(struct tcp_conn *c, nsec now);
 int tcp_send_wakeup(struct tcp_conn *c, nsec now);
 /* Resends the first record that is not acked, at once. 0 or -errno. */
 int tcp_resend_head(struct tcp_conn *c, nsec now);
+/* One segment whatever the window: a new one, else the last one again. */
+int tcp_send_tail(struct tcp_conn *c, bool *is_rtx, nsec now);
 uint32_t tcp_out_mss(const struct tcp_conn *c); /* of a data segment now */
 void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu);
 uint32_t tcp_mss_of_mtu(const struct tcp_key *k, uint32_t mtu);
@@ -580,20 +670,16 @@ static inline struct tcp_rec *rec_prev(const struct tcp_conn *c,
 }
 
 /* --- tcp_sack.c --- */
-struct tcp_sacked {
-	uint32_t segs;	/* newly sacked */
-	nsec newest_at; /* when the last sent of them was sent */
-	nsec rtt_at;	/* first_at of one sent once; 0: none */
-	bool is_dsack;
-	/* snapshot of the last sent of what was delivered */
-	bool has_rate, app_limited;
-	uint64_t prior_delivered;
-	nsec prior_at, prior_tx_at, sent_at;
-};
-void tcp_sack_note(struct tcp_sacked *out, const struct tcp_rec *r);
+/* One record, up to @end, is newly delivered. */
+void tcp_sack_note(struct tcp_conn *c, struct tcp_acked *a,
+		   const struct tcp_rec *r, uint32_t end);
 /* Marks what the peer has. */
 void tcp_sack_in(struct tcp_conn *c, const struct tcp_seg *s,
-		 struct tcp_sacked *out);
+		 struct tcp_acked *a);
+/* Delivery was out of order from @low on: how far is measured. */
+void tcp_sack_reordered(struct tcp_conn *c, uint32_t low);
+/* The segments of @r that lie wholly within [@start, @end). */
+uint64_t tcp_rec_covered(const struct tcp_rec *r, uint32_t start, uint32_t end);
 /* RFC 6675 IsLost(): marks what has enough sacked above it. */
 void tcp_sack_mark_lost(struct tcp_conn *c);
 /* Copies sent again, overtaken by what was sent later: lost too. */

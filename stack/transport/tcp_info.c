@@ -62,7 +62,8 @@ static void fill_sender(const struct tcp_conn *c, struct tcp_info *i)
 	i->tcpi_pmtu = c->pmtu;
 	i->tcpi_snd_ssthresh = c->cc.ssthresh;
 	i->tcpi_snd_cwnd = c->cc.cwnd;
-	i->tcpi_reordering = TCP_DUP_THRESH;
+	i->tcpi_reordering = c->reordering;
+	i->tcpi_reord_seen = c->rack.reord_seen;
 	i->tcpi_pacing_rate = c->ep->max_pacing;
 	i->tcpi_max_pacing_rate = c->ep->max_pacing;
 	i->tcpi_bytes_acked = c->bytes_acked;

@@ -419,8 +419,8 @@ static void enqueue(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 		c->max_packets_out = c->packets_out;
 		c->max_packets_seq = c->snd_nxt;
 	}
-	if (c->at[TCP_T_RTX] == TIME_NEVER)
-		tcp_timer_rtx_restart(c, now);
+	if (c->at[TCP_T_RTX] == TIME_NEVER && c->at[TCP_T_TLP] == TIME_NEVER)
+		tcp_timer_set(c, TCP_T_RTX, now + c->rto);
 	tcp_timer_stop(c, TCP_T_PROBE);
 }
 
@@ -460,10 +460,6 @@ int tcp_send_syn(struct tcp_conn *c, nsec now)
 
 static void note_resent(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 {
-	if (!r->is_rtx) {
-		r->is_rtx = true;
-		c->retrans_out += r->num_segs - rec_count(r->sacked);
-	}
 	tcp_rec_sent(c, r, true, now);
 	c->total_retrans += r->num_segs;
 	c->bytes_retrans += r->len;
@@ -474,6 +470,25 @@ static void note_resent(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 		 r->num_segs);
 	if (!c->retrans_at)
 		c->retrans_at = now;
+}
+
+/* A second copy in the pipe; the loss probe's is not counted, as in Linux. */
+static void note_pipe(struct tcp_conn *c, struct tcp_rec *r, nsec now)
+{
+	if (!r->is_rtx) {
+		r->is_rtx = true;
+		c->retrans_out += r->num_segs - rec_count(r->sacked);
+	}
+	if (!c->undo.resent_at)
+		c->undo.resent_at = now;
+	c->undo.retrans = MAX(c->undo.retrans, 0) + r->num_segs;
+	if (tcp_is_reducing(c))
+		c->prr_out += r->num_segs;
+	/* the timeout runs from the last transmission of the oldest byte */
+	if (r->node.prev == &c->recs) {
+		tcp_timer_stop(c, TCP_T_TLP);
+		tcp_timer_set(c, TCP_T_RTX, now + c->rto);
+	}
 }
 
 /* A record of its own for the run of segments of @r that starts at @first, at
@@ -515,7 +530,7 @@ static bool fit_mss(struct tcp_conn *c, struct tcp_rec *r, uint32_t mss)
 	return true;
 }
 
-static int resend(struct tcp_conn *c, struct tcp_rec *r, nsec now)
+static int resend_copy(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 {
 	struct out o = out_of_rec(c, r);
 	int err = transmit(c, &o, now);
@@ -524,6 +539,15 @@ static int resend(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 		return err;
 	note_resent(c, r, now);
 	return SENT;
+}
+
+static int resend(struct tcp_conn *c, struct tcp_rec *r, nsec now)
+{
+	int err = resend_copy(c, r, now);
+
+	if (err == SENT)
+		note_pipe(c, r, now);
+	return err;
 }
 
 static uint64_t rec_todo(const struct tcp_rec *r)
@@ -535,7 +559,8 @@ static struct tcp_rec *next_lost(struct tcp_conn *c)
 {
 	struct tcp_rec *r = c->hint_rtx;
 
-	if (!c->lost_out || c->lost_out <= c->retrans_out)
+	if (c->hold_resend || c->frto_new || !c->lost_out ||
+	    c->lost_out <= c->retrans_out)
 		return NULL;
 	if (!r)
 		r = list_first(&c->recs, struct tcp_rec, node);
@@ -554,8 +579,6 @@ static int send_lost(struct tcp_conn *c, nsec now)
 	if (!r)
 		return NOTHING;
 	room = c->cc.cwnd > pipe ? c->cc.cwnd - pipe : 0;
-	if (!room && c->must_resend)
-		room = 1;
 	if (!room)
 		return NOTHING;
 	mss = tcp_out_mss(c);
@@ -563,7 +586,6 @@ static int send_lost(struct tcp_conn *c, nsec now)
 	r = carve(c, r, rec_todo(r), room);
 	if (!r || !fit_mss(c, r, mss))
 		return NOTHING;
-	c->must_resend = false;
 	return resend(c, r, now);
 }
 
@@ -588,15 +610,19 @@ int tcp_resend_head(struct tcp_conn *c, nsec now)
 
 /* --- sending what is new --- */
 
-#define PUSH_ALL 1 /* Nagle and cork are off for this call */
+enum push {
+	PUSH_NOT,
+	PUSH_ALL,  /* Nagle and cork are off for this call */
+	PUSH_TAIL, /* and one segment goes, whatever the congestion window */
+};
 
 /* RFC 896 with Minshall's change, as Linux's tcp_nagle_check(): a small segment
  * waits only for a small one that is in flight. */
-static bool nagle_holds(const struct tcp_conn *c, bool push)
+static bool nagle_holds(const struct tcp_conn *c, enum push push)
 {
 	const struct ep *e = c->ep;
 
-	if (push || c->fin_queued || c->snd_up != c->snd_una)
+	if (push != PUSH_NOT || c->fin_queued || c->snd_up != c->snd_una)
 		return false;
 	if (ep_opt(e, EP_O_CORK) || c->more_coming)
 		return true;
@@ -621,13 +647,15 @@ static uint32_t in_pieces(const struct tcp_conn *c, uint32_t len)
 }
 
 /* Bytes of the next frame, 0: not now. */
-static uint32_t next_len(struct tcp_conn *c, uint32_t mss, bool push)
+static uint32_t next_len(struct tcp_conn *c, uint32_t mss, enum push push)
 {
 	uint32_t unsent = tcp_unsent(c);
 	uint32_t end = c->snd_una + c->snd_wnd;
 	uint32_t wnd = seq_gt(end, c->snd_nxt) ? end - c->snd_nxt : 0;
 	uint32_t pipe = tcp_in_flight(c), len;
 
+	if (push == PUSH_TAIL)
+		return in_pieces(c, MIN(MIN(unsent, wnd), mss));
 	if (pipe >= c->cc.cwnd) {
 		c->is_cwnd_limited = true;
 		return 0;
@@ -698,7 +726,7 @@ static void after_data(struct tcp_conn *c, uint32_t len, uint32_t mss, nsec now)
 }
 
 /* One frame of new data, with the FIN if that is next. */
-static int send_new(struct tcp_conn *c, bool push, nsec now)
+static int send_new(struct tcp_conn *c, enum push push, nsec now)
 {
 	uint32_t mss = tcp_out_mss(c), len = 0;
 	uint32_t unsent = tcp_unsent(c);
@@ -713,7 +741,8 @@ static int send_new(struct tcp_conn *c, bool push, nsec now)
 		len = next_len(c, mss, push);
 		if (!len)
 			return NOTHING;
-	} else if (tcp_in_flight(c) >= c->cc.cwnd && c->packets_out) {
+	} else if (tcp_in_flight(c) >= c->cc.cwnd && c->packets_out &&
+		   push != PUSH_TAIL) {
 		return NOTHING;
 	}
 	r = tcp_rec_new(c, now);
@@ -739,9 +768,40 @@ static int send_new(struct tcp_conn *c, bool push, nsec now)
 	enqueue(c, r, now);
 	if (r->flags & TCP_FIN)
 		c->fin_sent = true;
+	if (tcp_is_reducing(c))
+		c->prr_out += r->num_segs;
 	if (len)
 		after_data(c, len, mss, now);
 	return SENT;
+}
+
+static int resend_last(struct tcp_conn *c, nsec now)
+{
+	struct tcp_rec *r = list_last(&c->recs, struct tcp_rec, node);
+	uint32_t last;
+
+	if (!r)
+		return -ENOENT;
+	last = r->num_segs - 1u;
+	if (last) {
+		r = tcp_rec_split(c, r, r->seq + last * r->mss);
+		if (!r)
+			return -ENOMEM;
+	}
+	if (!fit_mss(c, r, tcp_out_mss(c)))
+		return -ENOMEM;
+	return resend_copy(c, r, now);
+}
+
+int tcp_send_tail(struct tcp_conn *c, bool *is_rtx, nsec now)
+{
+	uint32_t end = c->snd_una + c->snd_wnd;
+	bool has_new = tcp_unsent(c) && seq_gt(end, c->snd_nxt);
+	int err;
+
+	*is_rtx = !has_new;
+	err = has_new ? send_new(c, PUSH_TAIL, now) : resend_last(c, now);
+	return err == SENT ? 0 : err == NOTHING ? -EAGAIN : err;
 }
 
 /* --- the loop --- */
@@ -773,9 +833,18 @@ static void new_path_mtu(struct tcp_conn *c, nsec now)
 		tcp_mss_sync(c, MAX(c->pmtu - c->pmtu / 8, 256u));
 }
 
-static void send_loop(struct tcp_conn *c, bool push, nsec now)
+/* When the oldest byte in flight times out. */
+static nsec head_deadline(const struct tcp_conn *c)
+{
+	struct tcp_rec *r = list_first(&c->recs, struct tcp_rec, node);
+
+	return r ? r->last_at + c->rto : TIME_NEVER;
+}
+
+static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 {
 	unsigned budget = TCP_OUT_BUDGET;
+	uint32_t before = c->snd_nxt;
 	int r = SENT;
 
 	if (!TCPS_IN(c, TCPS_CAN_SEND))
@@ -792,6 +861,11 @@ static void send_loop(struct tcp_conn *c, bool push, nsec now)
 		r = send_lost(c, now);
 		if (r == NOTHING)
 			r = send_new(c, push, now);
+		if (c->frto_new && r == NOTHING && c->snd_nxt == before) {
+			/* RFC 5682 2.1 step 2.b: there was nothing new */
+			c->frto = c->frto_new = false;
+			r = SENT;
+		}
 		if (r == -EMSGSIZE) {
 			new_path_mtu(c, now);
 			r = SENT;
@@ -799,13 +873,15 @@ static void send_loop(struct tcp_conn *c, bool push, nsec now)
 	}
 	if (!budget)
 		tcp_timer_set(c, TCP_T_OUT, now);
+	if (c->snd_nxt != before)
+		tcp_tlp_arm(c, head_deadline(c), now);
 	note_limit(c);
 	arm_probe(c, now);
 }
 
 void tcp_out(struct tcp_conn *c, nsec now)
 {
-	send_loop(c, false, now);
+	send_loop(c, PUSH_NOT, now);
 }
 
 void tcp_out_push(struct tcp_conn *c, nsec now)
@@ -813,7 +889,7 @@ void tcp_out_push(struct tcp_conn *c, nsec now)
 	c->more_coming = false;
 	if (tcp_unsent(c))
 		c->push_seq = c->write_seq;
-	send_loop(c, true, now);
+	send_loop(c, PUSH_ALL, now);
 }
 
 void tcp_send_fin(struct tcp_conn *c, nsec now)

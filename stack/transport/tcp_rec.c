@@ -214,6 +214,7 @@ void tcp_rec_set_lost(struct tcp_conn *c, struct tcp_rec *r, uint64_t mask)
 		return;
 	r->lost |= mask;
 	c->lost_out += rec_count(mask);
+	c->lost += rec_count(mask);
 	/* everything before the hint is out again already */
 	if (!c->hint_rtx || seq_lt(r->seq, c->hint_rtx->seq))
 		c->hint_rtx = r;

@@ -33,8 +33,7 @@ static struct tcp_rec *scan_start(const struct tcp_conn *c, uint32_t seq)
 	return r;
 }
 
-/* The segments of @r that lie wholly within [@start, @end). */
-static uint64_t covered(const struct tcp_rec *r, uint32_t start, uint32_t end)
+uint64_t tcp_rec_covered(const struct tcp_rec *r, uint32_t start, uint32_t end)
 {
 	uint32_t first = 0, last = r->num_segs;
 
@@ -50,30 +49,66 @@ static uint64_t covered(const struct tcp_rec *r, uint32_t start, uint32_t end)
 	       ~((1ull << first) - 1);
 }
 
-void tcp_sack_note(struct tcp_sacked *out, const struct tcp_rec *r)
+void tcp_sack_note(struct tcp_conn *c, struct tcp_acked *a,
+		   const struct tcp_rec *r, uint32_t end)
 {
-	out->newest_at = MAX(out->newest_at, r->last_at);
-	if (r->num_tx == 1 && (!out->rtt_at || r->first_at > out->rtt_at))
-		out->rtt_at = r->first_at;
-	if (out->has_rate && r->delivered < out->prior_delivered)
+	a->newest_at = MAX(a->newest_at, r->last_at);
+	tcp_rack_note(c, a, r, end);
+	if (r->num_tx == 1) {
+		a->rtt_at = MAX(a->rtt_at, r->first_at);
+		if (seq_leq(end, c->high_seq))
+			a->orig = true;
+	}
+	if (a->has_rate && r->delivered < a->rate_delivered)
 		return;
-	out->has_rate = true;
-	out->app_limited = r->app_limited;
-	out->prior_delivered = r->delivered;
-	out->prior_at = r->delivered_at;
-	out->prior_tx_at = r->first_tx_at;
-	out->sent_at = r->last_at;
+	a->has_rate = true;
+	a->app_limited = r->app_limited;
+	a->rate_delivered = r->delivered;
+	a->rate_at = r->delivered_at;
+	a->rate_tx_at = r->first_tx_at;
+	a->sent_at = r->last_at;
+}
+
+/* Linux's tcp_check_sack_reordering(): how many segments lie between. */
+void tcp_sack_reordered(struct tcp_conn *c, uint32_t low)
+{
+	uint32_t mss = c->mss_cache, dist;
+
+	if (!seq_lt(low, c->high_sacked - mss))
+		return;
+	dist = (c->high_sacked - mss - low + mss - 1) / mss;
+	if (dist > c->reordering)
+		c->reordering =
+			MIN(dist, (uint32_t)tcp_sysctl(c)->tcp_max_reordering);
+	c->rack.reord_seen++;
+	stat_inc(c->t->core, c->undo.armed ? STAT_TcpExtTCPTSReorder
+					   : STAT_TcpExtTCPSACKReorder);
+}
+
+static void note_order(struct tcp_acked *a, uint32_t low)
+{
+	if (!seq_lt(low, a->prior_high_sacked) ||
+	    (a->has_reord && seq_geq(low, a->reord)))
+		return;
+	a->reord = low;
+	a->has_reord = true;
 }
 
 static void sack_rec(struct tcp_conn *c, struct tcp_rec *r, uint64_t mask,
-		     struct tcp_sacked *out)
+		     struct tcp_acked *a)
 {
 	uint32_t n;
 
 	mask &= ~r->sacked;
 	if (!mask)
 		return;
-	tcp_sack_note(out, r);
+	tcp_sack_note(c, a, r,
+		      seq_min(rec_end(r),
+			      r->seq + (64u - (uint32_t)__builtin_clzll(mask)) *
+					       r->mss));
+	if (r->num_tx == 1)
+		note_order(a,
+			   r->seq + (uint32_t)__builtin_ctzll(mask) * r->mss);
 	n = rec_count(mask);
 	c->lost_out -= rec_count(r->lost & mask);
 	r->lost &= ~mask;
@@ -81,7 +116,7 @@ static void sack_rec(struct tcp_conn *c, struct tcp_rec *r, uint64_t mask,
 	c->sacked_out += n;
 	if (r->is_rtx)
 		c->retrans_out -= n;
-	out->segs += n;
+	a->sacked += n;
 	if (r->sacked == rec_all(r)) {
 		list_remove(&r->sent); /* it can't be overtaken any more */
 		if (r->is_rtx)
@@ -90,14 +125,14 @@ static void sack_rec(struct tcp_conn *c, struct tcp_rec *r, uint64_t mask,
 }
 
 static void sack_block(struct tcp_conn *c, uint32_t start, uint32_t end,
-		       struct tcp_sacked *out)
+		       struct tcp_acked *a)
 {
 	struct tcp_rec *r = scan_start(c, start), *last = NULL;
 
 	while (r && seq_lt(r->seq, end)) {
 		struct tcp_rec *next = rec_next(c, r);
 
-		sack_rec(c, r, covered(r, start, end), out);
+		sack_rec(c, r, tcp_rec_covered(r, start, end), a);
 		last = r;
 		r = next;
 	}
@@ -137,8 +172,32 @@ static bool block_is_sane(const struct tcp_conn *c,
 	       seq_gt(b->end, c->snd_una);
 }
 
+/* RFC 2883, 3708: a copy too many came. Was it one of ours? */
+static void take_dsack(struct tcp_conn *c, const struct tcp_sack_block *b,
+		       struct tcp_acked *a)
+{
+	uint32_t len = b->end - b->start,
+		 dups = DIV_ROUND_UP(len, c->mss_cache);
+
+	stat_inc(c->t->core, STAT_TcpExtTCPDSACKRecv);
+	if (!len || len > c->max_window)
+		return;
+	a->is_dsack = true;
+	if (c->tlp_out && c->tlp_is_rtx && b->end == c->tlp_high_seq)
+		a->tlp_dsack = true;
+	c->dsack_dups += dups;
+	/* more copies than we ever sent again: the network makes them */
+	if (c->dsack_dups > c->total_retrans) {
+		stat_inc(c->t->core, STAT_TcpExtTCPDSACKIgnoredDubious);
+		return;
+	}
+	if (!a->tlp_dsack)
+		c->rack.dsack_seen = true;
+	tcp_undo_dsack(c, b->end, dups);
+}
+
 void tcp_sack_in(struct tcp_conn *c, const struct tcp_seg *s,
-		 struct tcp_sacked *out)
+		 struct tcp_acked *a)
 {
 	unsigned i = 0;
 
@@ -147,17 +206,14 @@ void tcp_sack_in(struct tcp_conn *c, const struct tcp_seg *s,
 		return;
 	}
 	if (block_is_dsack(c, s)) {
-		out->is_dsack = true;
-		c->dsack_dups++;
-		stat_inc(c->t->core, STAT_TcpExtTCPDSACKRecv);
+		take_dsack(c, &s->r.sack[0], a);
 		i = 1;
 	}
 	for (unsigned k = i; k < s->r.num_sack; k++) {
 		const struct tcp_sack_block *b = &s->r.sack[k];
 
 		if (block_is_sane(c, b) && !was_seen(c, b))
-			sack_block(c, seq_max(b->start, c->snd_una), b->end,
-				   out);
+			sack_block(c, seq_max(b->start, c->snd_una), b->end, a);
 	}
 	c->num_sack_seen = 0;
 	for (unsigned k = i; k < s->r.num_sack; k++)
@@ -214,7 +270,8 @@ void tcp_sack_mark_lost(struct tcp_conn *c)
 	for (; r && seq_lt(r->seq, mark); r = rec_next(c, r)) {
 		/* what was sent again is judged by time, below */
 		if (r->num_tx == 1)
-			tcp_rec_set_lost(c, r, covered(r, r->seq, mark));
+			tcp_rec_set_lost(c, r,
+					 tcp_rec_covered(r, r->seq, mark));
 		c->hint_lost = r; /* may be judged in part only */
 	}
 }

@@ -92,6 +92,7 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	c->high_seq = c->high_sacked = c->snd_una - 1;
 	c->snd_up = c->snd_sml = c->snd_una;
 	c->ca = CA_OPEN;
+	tcp_rack_init(c);
 	c->retransmits = c->total_rto = 0;
 	/* RFC 6928 2: a lost SYN says that the path is not to be trusted */
 	c->cc.cwnd = (uint32_t)tcp_sysctl(c)->tcp_init_cwnd;

@@ -33,7 +33,9 @@ void tcp_timer_sync(struct tcp_conn *c)
 
 void tcp_timer_rtx_restart(struct tcp_conn *c, nsec now)
 {
-	tcp_timer_set(c, TCP_T_RTX, now + c->rto);
+	tcp_timer_stop(c, TCP_T_TLP);
+	if (!tcp_tlp_arm(c, now + c->rto, now))
+		tcp_timer_set(c, TCP_T_RTX, now + c->rto);
 }
 
 /* --- knobs --- */
@@ -145,6 +147,26 @@ static void back_off(struct tcp_conn *c)
 	c->rto = MIN(2 * c->rto, tcp_rto_max(c)); /* RFC 6298 5.5 */
 }
 
+/* What a timeout has put an end to. */
+static void count_failure(const struct tcp_conn *c)
+{
+	enum stat_id s;
+
+	if (c->retransmits)
+		return;
+	if (c->ca == CA_RECOVERY)
+		s = c->sack_ok ? STAT_TcpExtTCPSackRecoveryFail
+			       : STAT_TcpExtTCPRenoRecoveryFail;
+	else if (c->ca == CA_LOSS)
+		s = STAT_TcpExtTCPLossFailures;
+	else if (c->ca == CA_DISORDER || c->sacked_out)
+		s = c->sack_ok ? STAT_TcpExtTCPSackFailures
+			       : STAT_TcpExtTCPRenoFailures;
+	else
+		return;
+	stat_inc(c->t->core, s);
+}
+
 /**
  * rtx_expired() - Nothing acked for a whole RTO: all of it counts as lost
  * @c:		Connection
@@ -169,6 +191,9 @@ static bool rtx_expired(struct tcp_conn *c, nsec now)
 		return give_up(c, now);
 	}
 	stat_inc(c->t->core, STAT_TcpExtTCPTimeouts);
+	count_failure(c);
+	tcp_timer_stop(c, TCP_T_TLP);
+	tcp_timer_stop(c, TCP_T_REO);
 	if (!syn)
 		tcp_enter_loss(c, now);
 	/* the window has closed on what is in flight: not the path's fault */
@@ -183,7 +208,19 @@ static bool rtx_expired(struct tcp_conn *c, nsec now)
 	if (!c->retrans_at)
 		c->retrans_at = now;
 	back_off(c);
-	tcp_timer_rtx_restart(c, now);
+	tcp_timer_set(c, TCP_T_RTX, now + c->rto);
+	return false;
+}
+
+static bool tlp_expired(struct tcp_conn *c, nsec now)
+{
+	tcp_tlp_timer(c, now);
+	return false;
+}
+
+static bool reo_expired(struct tcp_conn *c, nsec now)
+{
+	tcp_rack_timer(c, now);
 	return false;
 }
 
@@ -307,6 +344,10 @@ static bool expired(struct tcp_conn *c, enum tcp_timer t, nsec now)
 	switch (t) {
 	case TCP_T_RTX:
 		return rtx_expired(c, now);
+	case TCP_T_TLP:
+		return tlp_expired(c, now);
+	case TCP_T_REO:
+		return reo_expired(c, now);
 	case TCP_T_PROBE:
 		return probe_expired(c, now);
 	case TCP_T_DELACK:
