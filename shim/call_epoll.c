@@ -49,7 +49,7 @@ static int kernel_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	if (op != EPOLL_CTL_ADD)
 		return real.epoll_ctl(epfd, op, fd, ev);
 	inner = epnum_file(fd);
-	epnum_note_nested(fd);
+	epnum_note_nested(epfd, fd);
 	if (outer && !((struct epset *)outer->priv)->has_kernel)
 		epset_has_kernel(outer->priv);
 	if (inner && inner->kind == FILE_EPOLL) {
@@ -242,7 +242,8 @@ static int own_wait(int epfd, struct epoll_event *v, int n, nsec deadline,
 		return -EINVAL;
 	if (!s)
 		return -EBADF;
-	epset_refresh_nested();
+	if (epnum_is_outer(epfd))
+		epset_refresh_nested();
 	r = set_look(s, epfd, v, n, deadline != 0);
 	if (!r && deadline)
 		r = set_wait(f, epfd, v, n, deadline, mask);

@@ -51,6 +51,7 @@ struct split {
 	nfds_t n;
 	struct own *own;
 	unsigned num_own;
+	bool has_set; /* epoll fds, which may be nested or have others inside */
 	struct pollfd *kernel;
 	nfds_t *kernel_at; /* where in @v each of @kernel is */
 	nfds_t num_kernel;
@@ -61,13 +62,21 @@ struct split {
 	nfds_t at_room[ON_STACK];
 };
 
+/* Else the wait is the kernel's; one for a set of the kernel's alone may be for
+ * one of ours inside it. */
 static bool has_ours(struct pollfd *v, nfds_t n)
 {
+	bool has_set = false;
+
 	if (__builtin_expect(!fdtab_num, 1) || !v)
 		return false;
-	for (nfds_t i = 0; i < n; i++)
+	for (nfds_t i = 0; i < n; i++) {
 		if (fd_file(v[i].fd))
 			return true;
+		has_set |= epoll_is_number(v[i].fd);
+	}
+	if (has_set)
+		epset_refresh_nested();
 	return false;
 }
 
@@ -113,6 +122,7 @@ static int split_init(struct split *s, struct pollfd *v, nfds_t n)
 	s->n = n;
 	s->num_own = 0;
 	s->num_kernel = 0;
+	s->has_set = false;
 	s->map = NULL;
 	r = split_room(s);
 	if (r < 0)
@@ -121,6 +131,7 @@ static int split_init(struct split *s, struct pollfd *v, nfds_t n)
 		struct file *f = fd_file(v[i].fd);
 		bool is_set = f && f->kind == FILE_EPOLL;
 
+		s->has_set |= is_set || epoll_is_number(v[i].fd);
 		if (f && (is_set || f->kind == FILE_SOCK)) {
 			struct own *o = &s->own[s->num_own++];
 
@@ -293,7 +304,8 @@ static int poll_split(struct split *s, nsec deadline, const sigset_t *mask)
 {
 	int num;
 
-	epset_refresh_nested();
+	if (s->has_set)
+		epset_refresh_nested();
 	num = look_once(s);
 	if (num < 0)
 		return num;
@@ -327,10 +339,8 @@ static nsec deadline_after(int64_t sec, int64_t ns)
 
 EXPORT int poll(struct pollfd *v, nfds_t n, int ms)
 {
-	if (!has_ours(v, n)) {
-		epset_refresh_nested();
+	if (!has_ours(v, n))
 		return real.poll(v, n, ms);
-	}
 	return (int)shim_ret(own_poll(
 		v, n, ms < 0 ? TIME_NEVER : deadline_after(0, ms * MSEC),
 		NULL));
@@ -339,10 +349,8 @@ EXPORT int poll(struct pollfd *v, nfds_t n, int ms)
 EXPORT int ppoll(struct pollfd *v, nfds_t n, const struct timespec *t,
 		 const sigset_t *mask)
 {
-	if (!has_ours(v, n)) {
-		epset_refresh_nested();
+	if (!has_ours(v, n))
 		return real.ppoll(v, n, t, mask);
-	}
 	if (t && (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec >= SEC))
 		return (int)shim_ret(-EINVAL);
 	return (int)shim_ret(own_poll(
@@ -391,6 +399,8 @@ static set_word word_of(const fd_set *set, int i)
 static bool select_has_ours(int n, const fd_set *r, const fd_set *w,
 			    const fd_set *x)
 {
+	bool has_set = false;
+
 	if (__builtin_expect(!fdtab_num, 1))
 		return false;
 	for (int i = 0; i * WORD_BITS < n; i++) {
@@ -401,8 +411,11 @@ static bool select_has_ours(int n, const fd_set *r, const fd_set *w,
 
 			if (fd < n && fd_file(fd))
 				return true;
+			has_set |= epoll_is_number(fd);
 		}
 	}
+	if (has_set)
+		epset_refresh_nested();
 	return false;
 }
 
@@ -521,10 +534,8 @@ EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *x, struct timeval *tv)
 	nsec deadline = TIME_NEVER;
 	int ret;
 
-	if (!select_has_ours(n, r, w, x)) {
-		epset_refresh_nested();
+	if (!select_has_ours(n, r, w, x))
 		return real.select(n, r, w, x, tv);
-	}
 	if (tv) {
 		if (tv->tv_sec < 0 || tv->tv_usec < 0)
 			return (int)shim_ret(-EINVAL);
@@ -551,10 +562,8 @@ EXPORT int __select(int n, fd_set *r, fd_set *w, fd_set *x, struct timeval *tv)
 EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *x,
 		   const struct timespec *t, const sigset_t *mask)
 {
-	if (!select_has_ours(n, r, w, x)) {
-		epset_refresh_nested();
+	if (!select_has_ours(n, r, w, x))
 		return real.pselect(n, r, w, x, t, mask);
-	}
 	if (t && (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec >= SEC))
 		return (int)shim_ret(-EINVAL);
 	return (int)shim_ret(own_select(

@@ -29,10 +29,11 @@
 #define EVICT_PATIENCE (50 * MSEC)
 
 /* Which numbers were made by epoll_create() or compared already, and which of
- * them were put into another set. May be out of date, which costs a needless
- * eventfd. */
+ * them were put into another set, or have another in them. May be out of date,
+ * which costs needless work. */
 _Atomic uint32_t epnum_bits[NUM_BITS / 32];
 static _Atomic uint32_t nested_bits[NUM_BITS / 32];
+static _Atomic uint32_t outer_bits[NUM_BITS / 32];
 
 /* Threads that sleep in the kernel's epoll_wait(), by the set's number. */
 static _Atomic uint32_t sleepers[NUM_SLEEPERS];
@@ -62,6 +63,7 @@ int epnum_created(int fd)
 	if (fd >= 0) {
 		bit_put(epnum_bits, fd, true);
 		bit_put(nested_bits, fd, false);
+		bit_put(outer_bits, fd, false);
 	}
 	return fd;
 }
@@ -74,18 +76,27 @@ void epoll_number_copied(int fd, int copy)
 		return;
 	bit_put(epnum_bits, copy, is_one);
 	bit_put(nested_bits, copy, is_one && bit_test(nested_bits, fd));
+	bit_put(outer_bits, copy, is_one && bit_test(outer_bits, fd));
 }
 
 void epoll_number_closed(int fd)
 {
 	bit_put(epnum_bits, fd, false);
 	bit_put(nested_bits, fd, false);
+	bit_put(outer_bits, fd, false);
 }
 
-void epnum_note_nested(int fd)
+void epnum_note_nested(int epfd, int fd)
 {
-	if (bit_test(epnum_bits, fd))
-		bit_put(nested_bits, fd, true);
+	if (!bit_test(epnum_bits, fd))
+		return;
+	bit_put(nested_bits, fd, true);
+	bit_put(outer_bits, epfd, true);
+}
+
+bool epnum_is_outer(int epfd)
+{
+	return bit_test(outer_bits, epfd) || (unsigned)epfd >= NUM_BITS;
 }
 
 static bool is_same(int a, int b)
@@ -274,7 +285,8 @@ bool epnum_enter(int epfd, bool blocks)
 
 	if (epnum_file(epfd))
 		return false;
-	epset_refresh_nested();
+	if (epnum_is_outer(epfd))
+		epset_refresh_nested();
 	if (!blocks)
 		return true;
 	atomic_fetch_add(num, 1);

@@ -171,8 +171,6 @@ static bool wake_waiters(struct epset *s)
 		woke_one |= h->is_exclusive;
 		waiter_mark(h->waiter);
 	}
-	if (s->nest_fd >= 0)
-		waiter_mark(&s->nest);
 	return woke_one;
 }
 
@@ -181,11 +179,17 @@ void epset_wake(struct epset *s)
 	wake_waiters(s);
 }
 
-static bool item_ready(struct epitem *it)
+/* An event for @it. Unless something @holds, nobody is woken to find nothing;
+ * an outer set has its edge all the same. */
+static bool item_ready(struct epitem *it, bool holds)
 {
+	struct epset *s = it->set;
+
 	if (list_empty(&it->ready_link))
-		list_push(&it->set->ready, &it->ready_link);
-	return wake_waiters(it->set);
+		list_push(&s->ready, &it->ready_link);
+	if (s->nest_fd >= 0)
+		waiter_mark(&s->nest);
+	return holds && wake_waiters(s);
 }
 
 static void item_free(struct epitem *it)
@@ -202,26 +206,38 @@ static uint32_t item_wants(const struct epitem *it)
 	return it->events & ~PRIVATE_BITS;
 }
 
+/* What the kernel would tell its waiters now, which is more than what has come:
+ * they look for themselves. 0 when bits have only gone. */
+static uint32_t event_key(const struct epitem *it, const struct ready *r)
+{
+	uint32_t key = 0;
+
+	if (r->in_seq != it->in_seq)
+		key |= IN_BITS;
+	if (r->out_seq != it->out_seq)
+		key |= OUT_BITS;
+	/* a change of state */
+	if (r->bits & ~it->bits & ~(IN_BITS | OUT_BITS) ||
+	    key == (IN_BITS | OUT_BITS))
+		return ~0u;
+	return key;
+}
+
 /* True: a thread was woken, which is enough for an exclusive item. */
 static bool item_on_ready(struct watch *h, const struct ready *r)
 {
 	struct epitem *it = container_of(h, struct epitem, watch);
-	uint32_t news = r->bits & ~it->bits;
+	uint32_t key;
 
 	if (r->bits & WATCH_GONE) {
 		item_free(it);
 		return false;
 	}
-	if (r->in_seq != it->in_seq)
-		news |= IN_BITS;
-	if (r->out_seq != it->out_seq)
-		news |= OUT_BITS;
+	key = event_key(it, r);
 	it->bits = r->bits;
 	it->in_seq = r->in_seq;
 	it->out_seq = r->out_seq;
-	if (!(it->events & EPOLLET))
-		news = ~0u;
-	return r->bits & news & item_wants(it) && item_ready(it);
+	return key & item_wants(it) && item_ready(it, r->bits & item_wants(it));
 }
 
 /* What holds of what @it wants; remembers where the counters are. */
@@ -288,6 +304,16 @@ int epset_take(struct epset *s, struct epoll_event *v, int n, uint32_t *scan)
 
 bool epset_look(struct epset *s)
 {
+	struct list *l;
+
+	list_for_each (l, &s->ready)
+		if (item_look(list_entry(l, struct epitem, ready_link)))
+			return true;
+	return false;
+}
+
+bool epset_drop_look(struct epset *s)
+{
 	while (!list_empty(&s->ready)) {
 		struct epitem *it =
 			list_entry(s->ready.next, struct epitem, ready_link);
@@ -302,7 +328,7 @@ bool epset_look(struct epset *s)
 /* --- who waits --- */
 bool epset_ready(struct file *f)
 {
-	return f->kind == FILE_EPOLL && f->priv && epset_look(f->priv);
+	return f->kind == FILE_EPOLL && f->priv && epset_drop_look(f->priv);
 }
 
 void epset_watch_add(struct epset_watch *h, struct file *f, struct waiter *w)
@@ -394,7 +420,7 @@ static int item_add(struct epset *s, struct file *f, int fd,
 	list_init(&it->ready_link);
 	it->events = ev->events | EPOLLERR | EPOLLHUP;
 	it->data = ev->data;
-	bits = watch_add(&it->watch, f, item_wants(it), NULL, item_on_ready);
+	bits = watch_add(&it->watch, f, ~0u, NULL, item_on_ready);
 	if (bits & WATCH_GONE) {
 		list_push_front(&free_items, &it->link);
 		return -EBADF;
@@ -406,7 +432,7 @@ static int item_add(struct epset *s, struct file *f, int fd,
 	}
 	list_push(&s->items, &it->link);
 	if (item_look(it))
-		item_ready(it);
+		item_ready(it, true);
 	return 0;
 }
 
@@ -416,9 +442,8 @@ static int item_modify(struct epitem *it, const struct epoll_event *ev)
 		return -EINVAL;
 	it->events = ev->events | EPOLLERR | EPOLLHUP;
 	it->data = ev->data;
-	watch_change(&it->watch, item_wants(it));
-	if (item_look(it))
-		item_ready(it);
+	if (item_look(it) && list_empty(&it->ready_link))
+		item_ready(it, true);
 	return 0;
 }
 

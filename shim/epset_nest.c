@@ -10,6 +10,10 @@
  *
  * That an item is ready no more is noticed late: before each wait that may
  * include such a set, all of them are looked at.
+ *
+ * Known difference: the kernel looks into an inner set only when the outer one
+ * has heard of it. So the order in which the inner set gives what is ready can
+ * differ, after a wait for the outer one found that some of it was read.
  */
 #include "epset_priv.h"
 #include "sys.h"
@@ -32,7 +36,7 @@ void epset_nest_refresh(struct epset *s)
 
 	host_lock(OP_EPOLL, 0);
 	fd = s->nest_fd;
-	is_ready = fd < 0 || epset_look(s);
+	is_ready = fd < 0 || epset_drop_look(s);
 	if (!is_ready)
 		waiter_clear(&s->nest);
 	host_unlock();

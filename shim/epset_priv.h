@@ -36,8 +36,11 @@ int epset_ctl(struct epset *s, int op, struct file *f, int fd,
 int epset_take(struct epset *s, struct epoll_event *v, int n, uint32_t *scan);
 /* From now on waits for @s look at the kernel's half too. */
 void epset_has_kernel(struct epset *s);
-/* Is one ready? Drops from the ready list what is not. Lock held. */
+/* Is one ready? Lock held. */
 bool epset_look(struct epset *s);
+/* The same for a poll from outside, which takes those that are not off the
+ * list, up to the first that is: later order depends on it. */
+bool epset_drop_look(struct epset *s);
 /* Somebody should look at @s. Lock held. */
 void epset_wake(struct epset *s);
 /* @s is in use: not taken apart although its last number is closed. Lock
@@ -67,8 +70,10 @@ int epnum_make_set(int epfd, struct epset **out);
 /* The file of @epfd's set, also if the number is a copy of one that has a set
  * and we were not told. NULL: the kernel's alone. */
 struct file *epnum_file(int epfd);
-/* @fd, which is perhaps an epoll fd, was put into a set. */
-void epnum_note_nested(int fd);
+/* @fd, which is perhaps an epoll fd, is put into @epfd. */
+void epnum_note_nested(int epfd, int fd);
+/* May there be sets in @epfd? */
+bool epnum_is_outer(int epfd);
 /* A wait for @epfd that @blocks goes to the kernel as it is, unless this says
  * false; then it is counted until epnum_leave(). */
 bool epnum_enter(int epfd, bool blocks);

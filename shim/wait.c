@@ -144,17 +144,6 @@ uint32_t watch_add(struct watch *h, struct file *f, uint32_t want,
 	return r.bits & wanted(h);
 }
 
-uint32_t watch_change(struct watch *h, uint32_t want)
-{
-	struct ready r;
-
-	h->want = want;
-	h->got = 0;
-	if (watch_look(h, &r) == WATCH_GONE)
-		return WATCH_GONE;
-	return r.bits & wanted(h);
-}
-
 void watch_del(struct watch *h)
 {
 	list_remove(&h->node);

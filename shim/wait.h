@@ -86,8 +86,6 @@ void waiter_clear(struct waiter *w);
  * WATCH_GONE when the socket is no more (then it was not added). */
 uint32_t watch_add(struct watch *h, struct file *f, uint32_t want,
 		   struct waiter *w, watch_fn fn);
-/* The same, changing what is wanted. */
-uint32_t watch_change(struct watch *h, uint32_t want);
 /* Bits and edge counters of this moment, whatever is wanted. */
 uint32_t watch_look(struct watch *h, struct ready *out);
 /* Caller holds the stack lock. Fine when it is off already. */

@@ -713,7 +713,8 @@ int tcp_shutdown(struct ep *e, int how, nsec now)
 	e->shut |= (uint8_t)(how + 1); /* SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2 */
 	if (how != SHUT_RD && close_state(c))
 		tcp_send_fin(c, now);
-	tcp_ready(c, how != SHUT_WR, how != SHUT_RD);
+	tcp_ready(c, true,
+		  true); /* Linux: sk_state_change(), whatever it was */
 	tcp_timer_sync(c);
 	tcp_check(c);
 	return 0;

@@ -233,7 +233,7 @@ static bool enter_fin_wait2(struct tcp_conn *c, struct tcp_seg *s)
 	tcp_set_state(c, TCPS_FIN_WAIT2);
 	c->ep->shut |= EP_SHUT_WR;
 	if (!c->is_orphan) {
-		tcp_ready(c, false, true); /* SO_LINGER waits for this */
+		tcp_ready(c, true, true); /* SO_LINGER waits for this */
 		return true;
 	}
 	if (len < 0 && !(s->r.flags & TCP_FIN)) {
