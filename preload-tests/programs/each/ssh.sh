@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2034
+TITLE="ssh, scp, sftp" PACKAGES="openssh-client openssh-server"
+DOES="client with a key: commands, exit status, 200 MB each way by scp, sftp batch, local and dynamic forwarding"
+
+# sshd wants a directory in /run; the namespace's own /run takes it.
+sshd_up() {
+	ssh-keygen -q -t ed25519 -N '' -f "$W/host_key"
+	ssh-keygen -q -t ed25519 -N '' -f "$W/id"
+	cp "$W/id.pub" "$W/authorized"
+	chmod 600 "$W/authorized"
+	cat >"$W/sshd_config" <<-EOF
+		HostKey $W/host_key
+		AuthorizedKeysFile $W/authorized
+		PidFile none
+		UsePAM no
+		StrictModes no
+		PermitRootLogin yes
+		PasswordAuthentication no
+		Subsystem sftp internal-sftp
+	EOF
+	printf '[%s]:22 %s\n%s %s\n%s %s\n' "$V4" "$(cat "$W/host_key.pub")" \
+		"$V4" "$(cat "$W/host_key.pub")" "$V6" \
+		"$(cat "$W/host_key.pub")" >"$W/known"
+	peer_bg sh -c 'mount -t tmpfs none /run && mkdir /run/sshd &&
+		exec /usr/sbin/sshd -D -e -f "$1"' - "$W/sshd_config" 2>"$W/sshd.log"
+	peer_ready tcp 22
+}
+
+OPT=() # for ssh, scp and sftp
+
+client() {
+	local size=200000000
+	[ "$AUDITED" = 1 ] && size=5000000
+	sshd_up
+	OPT=(-F /dev/null -i "$W/id" -o UserKnownHostsFile="$W/known"
+		-o BatchMode=yes -o StrictHostKeyChecking=yes)
+	show "command" under ssh "${OPT[@]}" "$V4" 'echo hello; echo err >&2'
+	show "over IPv6" under ssh "${OPT[@]}" "$V6" 'echo hello'
+	fails "exit status" under ssh "${OPT[@]}" "$V4" 'exit 7'
+	make blob "$size"
+	cp "$W/blob" "$W/stdin"
+	sum "through a pipe" eventually under ssh "${OPT[@]}" "$V4" cat
+	rm "$W/stdin"
+	does "scp up" under scp -q "${OPT[@]}" "$W/blob" "$V4:$W/up"
+	files "scp" "$W/up"
+	rm -f "$W/up"
+	does "scp down" under scp -q "${OPT[@]}" "$V4:$W/blob" "$W/down"
+	files "scp" "$W/down"
+	rm -f "$W/down"
+	printf 'put %s %s\nls -1 %s\nget %s %s\nrm %s\n' "$W/known" \
+		"$W/sftp1" "$W/sftp1" "$W/sftp1" "$W/sftp2" "$W/sftp1" >"$W/batch"
+	show "sftp" under sftp -q -b "$W/batch" "${OPT[@]}" "$V4"
+	does "sftp file" cmp "$W/known" "$W/sftp2"
+	fails "wrong key" under ssh -F /dev/null -i "$W/host_key" -o \
+		IdentitiesOnly=yes -o UserKnownHostsFile="$W/known" \
+		-o BatchMode=yes "$V4" true
+	forwarding
+	fails "refused" under ssh "${OPT[@]}" -p 9 "$V4" true
+}
+
+# The listener that ssh makes is its host's; the peer comes in through it.
+forwarding() {
+	peer_bg socat TCP4-LISTEN:5001,fork EXEC:"cat $W/known"
+	peer_ready tcp 5001
+	under_bg ssh "${OPT[@]}" -N -L "$MY4:6001:$V4:5001" \
+		-D "$MY4:1080" "$V4"
+	ready 1080
+	show "forwarded" peer sh -c "nc -d $MY4 6001 | cmp - $W/known"
+	show "SOCKS" peer sh -c "nc -d -X 5 -x $MY4:1080 $V4 5001 |
+		cmp - $W/known"
+	stop_pid "$BG"
+}
