@@ -289,7 +289,7 @@ static bool is_unnamed(struct file *f)
 
 	host_unlock();
 	memcpy(&port, (char *)&ss + 2, sizeof(port));
-	return !r && !port;
+	return !r && (!port || f->type == SOCK_RAW);
 }
 
 /* -EXDEV: the socket is the kernel's now, make the call again there. */
@@ -305,7 +305,7 @@ static ssize_t do_send(struct file *f, const struct iovec *v, size_t n,
 		return want;
 	if (f->type == SOCK_STREAM && want > 0)
 		return send_stream(f, &from, (size_t)want, flags, m);
-	if (f->type == SOCK_DGRAM && m && m->name_len &&
+	if (f->type != SOCK_STREAM && m && m->name_len &&
 	    addr_is_kernels(f, &m->name, m->name_len, true) && is_unnamed(f)) {
 		res = file_hand_over(f);
 		return res < 0 ? res : -EXDEV;

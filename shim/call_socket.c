@@ -7,6 +7,8 @@
  * that it is given: loopback and TCPSHIM_BYPASS belong to the kernel, and the
  * socket is handed over under the same number (fdtab.c).
  */
+#include <limits.h>
+#include <linux/capability.h>
 #include <netinet/tcp.h>
 
 #include "aliases.h"
@@ -22,7 +24,49 @@ static bool is_routed(int domain, int type)
 {
 	type &= ~TYPE_FLAGS;
 	return (domain == AF_INET || domain == AF_INET6) &&
-	       (type == SOCK_STREAM || type == SOCK_DGRAM);
+	       (type == SOCK_STREAM || type == SOCK_DGRAM || type == SOCK_RAW);
+}
+
+static bool is_ping(int type, int proto)
+{
+	return (type & ~TYPE_FLAGS) == SOCK_DGRAM &&
+	       (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6);
+}
+
+/* Who may see packets of all: CAP_NET_RAW, as for the kernel's. */
+static bool has_net_raw(void)
+{
+	struct __user_cap_header_struct hdr = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+	return sys(capget, &hdr, data) == 0 &&
+	       data[0].effective >> CAP_NET_RAW & 1;
+}
+
+/* Who may ping without that: net.ipv4.ping_group_range of the stack. */
+static bool may_ping(void)
+{
+	gid_t groups[NGROUPS_MAX > 256 ? 256 : NGROUPS_MAX];
+	int64_t lo = 0, hi = 0, gid = (int64_t)sys(getegid);
+	long num = sys(getgroups, (int)ARRAY_SIZE(groups), groups);
+	struct stack *st = host_lock(OP_NEW, 0);
+
+	stack_sysctl_get(st, "net.ipv4.ping_group_range.low", &lo);
+	stack_sysctl_get(st, "net.ipv4.ping_group_range.high", &hi);
+	host_unlock();
+	if (gid >= lo && gid <= hi)
+		return true;
+	for (long i = 0; i < num; i++)
+		if (groups[i] >= lo && groups[i] <= hi)
+			return true;
+	return false;
+}
+
+static int check_permission(int type, int proto)
+{
+	if ((type & ~TYPE_FLAGS) == SOCK_RAW && proto && !has_net_raw())
+		return -EPERM;
+	return is_ping(type, proto) && !may_ping() ? -EACCES : 0;
 }
 
 static long new_socket(int domain, int type, int proto)
@@ -47,8 +91,10 @@ static long new_socket(int domain, int type, int proto)
 
 /* Transports that the kernel has and the stack has not: they would carry the
  * program's traffic past the stack without a word. */
-static bool is_missing(int proto)
+static bool is_missing(int type, int proto)
 {
+	if ((type & ~TYPE_FLAGS) == SOCK_RAW) /* carries any */
+		return false;
 	return proto == IPPROTO_MPTCP || proto == IPPROTO_SCTP ||
 	       proto == IPPROTO_DCCP || proto == IPPROTO_UDPLITE;
 }
@@ -59,12 +105,10 @@ EXPORT int socket(int domain, int type, int proto)
 
 	if (domain == AF_PACKET)
 		atomic_store(&ifaddr_of_kernel, true);
-	if (is_routed(domain, type) && is_missing(proto) &&
+	if (is_routed(domain, type) && is_missing(type, proto) &&
 	    !knobs_on_error_kernel())
 		return (int)shim_ret(-EPROTONOSUPPORT);
-	/* a type of the stack with a protocol that is not: the kernel's */
-	if (!is_routed(domain, type) ||
-	    (proto && proto != IPPROTO_TCP && proto != IPPROTO_UDP)) {
+	if (!is_routed(domain, type)) {
 		fd = real.socket(domain, type, proto);
 		if (fd >= 0)
 			fd_dropped(fd);
@@ -73,6 +117,8 @@ EXPORT int socket(int domain, int type, int proto)
 	r = host_up();
 	if (r < 0 && knobs_on_error_kernel())
 		return real.socket(domain, type, proto);
+	if (r == 0)
+		r = check_permission(type, proto);
 	if (r < 0)
 		return (int)shim_ret(r);
 	return (int)shim_ret(new_socket(domain, type, proto));
@@ -150,6 +196,9 @@ bool addr_is_kernels(struct file *f, const struct sockaddr_storage *ss,
 		return false;
 	if (is_bypassed(&a))
 		return true;
+	/* what asks for packets is here to see the stack's */
+	if (f->type == SOCK_RAW || is_ping(f->type, f->proto))
+		return false;
 	/* connecting to 0.0.0.0 is connecting to this host, as Linux does */
 	if (!ip_addr_is_loopback(&a) && !(is_dest && ip_addr_is_any(&a)))
 		return false;

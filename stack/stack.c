@@ -316,7 +316,7 @@ bool stack_has_listener(struct stack *st, int type, const struct ip_addr *a,
 	enum ep_kind kind = type == SOCK_STREAM ? EP_TCP : EP_UDP;
 	struct ip_addr none = {0};
 
-	return port_lookup(&st->tp, kind, a, port, &none, 0, 0) != NULL;
+	return port_lookup(&st->tp, kind, a, port, &none, 0, 0, 0) != NULL;
 }
 
 bool stack_route_known(const struct stack *st, const struct ip_addr *dst)
@@ -371,6 +371,11 @@ size_t stack_capture_drain(struct stack *st, uint8_t *out, size_t len)
 unsigned stack_list(struct stack *st, struct tcp_row *rows, unsigned n)
 {
 	return tcp_list(st->tp.tcp, rows, n);
+}
+
+int stack_sysctl_get(const struct stack *st, const char *name, int64_t *out)
+{
+	return sysctl_get(&st->sysctl, name, out);
 }
 
 int stack_sysctl_set(struct stack *st, const char *name, const char *value)

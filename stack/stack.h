@@ -228,5 +228,6 @@ size_t stack_log_drain(struct stack *st, char *out, size_t len);
 size_t stack_capture_drain(struct stack *st, uint8_t *out, size_t len);
 unsigned stack_list(struct stack *st, struct tcp_row *rows, unsigned n);
 int stack_sysctl_set(struct stack *st, const char *name, const char *value);
+int stack_sysctl_get(const struct stack *st, const char *name, int64_t *out);
 
 #endif

@@ -18,6 +18,7 @@
 
 #define MAX_GROUP 3
 #define MAX_NAME 80
+#define PING_RANGE "net.ipv4.ping_group_range"
 
 const struct sysctl_values sysctl_defaults = {
 #define SYSCTL(id, name, def, lo, hi, text) .id = def,
@@ -44,6 +45,7 @@ static const struct group {
 	{"net.ipv4.tcp_rmem", {"min", "default", "max"}},
 	{"net.ipv4.tcp_wmem", {"min", "default", "max"}},
 	{"net.ipv4.ip_local_port_range", {"low", "high"}},
+	{PING_RANGE, {"low", "high"}}, /* "1 0": nobody */
 };
 
 /* Values that are words: the row, and what a word stands for. */
@@ -109,7 +111,9 @@ static int set_group(struct sysctl_values *v, const struct group *g,
 			     g->members[i]);
 		r = find(name);
 		ASSERT(r);
-		if (number(&value, r, &n) || n < last)
+		if (number(&value, r, &n))
+			return -EINVAL;
+		if (n < last && strcmp(g->name, PING_RANGE) != 0)
 			return -EINVAL;
 		store(&next, r, n);
 		last = n;

@@ -55,6 +55,7 @@ struct frame {
 
 #define FRAME_F_CWR 1  /* gso with CWR set on its first segment (0x80) */
 #define FRAME_F_LOOP 2 /* looped back in the stack: no martian checks */
+#define FRAME_F_ECHO 4 /* the same, of what went out by the device as well */
 
 #define FRAME_SMALL 2048	  /* copy-break */
 #define FRAME_LARGE (65536 + 256) /* what an offloading device may give */

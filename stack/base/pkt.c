@@ -26,6 +26,21 @@ void pkt_free(struct arena *a, struct pkt *p)
 	arena_free(a, p);
 }
 
+struct pkt *pkt_clone(struct arena *a, const struct pkt *p)
+{
+	struct pkt *q = arena_alloc(a, sizeof(*q));
+
+	if (!q)
+		return NULL;
+	*q = *p;
+	list_init(&q->node);
+	q->cookie = 0;
+	q->charge = 0;
+	for (unsigned i = 0; i < q->num_v; i++)
+		buf_get(q->v[i].b);
+	return q;
+}
+
 void *pkt_push(struct pkt *p, uint32_t len)
 {
 	if (len > p->head)

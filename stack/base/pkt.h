@@ -40,6 +40,8 @@ struct pkt {
 
 struct pkt *pkt_new(struct arena *a); /* empty, head at the end; or NULL */
 void pkt_free(struct arena *a, struct pkt *p); /* drops its references */
+/* Another packet with the same bytes, whose departure nobody waits for. */
+struct pkt *pkt_clone(struct arena *a, const struct pkt *p); /* or NULL */
 /* @len bytes in front of what is there; NULL rather than overrun. */
 void *pkt_push(struct pkt *p, uint32_t len);
 /* Payload at the end; takes a reference of its own. -ENOBUFS if @p is full;

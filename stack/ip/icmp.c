@@ -18,6 +18,7 @@
 
 #include "base/csum.h"
 #include "ip/ip_priv.h"
+#include "ip/mcast.h"
 #include "wire/ip4.h"
 #include "wire/ip6.h"
 
@@ -503,12 +504,22 @@ static void refuse(struct core *c, bool is4, enum drop d)
 	drop(c, d);
 }
 
+/* For a ping socket. */
+static enum drop reply_in(struct ip *ip, const struct ip_rx *rx, nsec now)
+{
+	if (ip_deliver(ip->tp, rx, now) == IP_TAKEN)
+		return DROP_NONE;
+	return drop(ip->core, DROP_ICMP_NO_SOCK);
+}
+
 static enum drop dispatch4(struct ip *ip, const struct ip_rx *rx,
 			   const struct icmp_repr *r, nsec now)
 {
 	switch (r->type) {
 	case ICMP4_ECHO:
 		return echo(ip, rx, r, now);
+	case ICMP4_ECHO_REPLY:
+		return reply_in(ip, rx, now);
 	case ICMP4_UNREACH:
 	case ICMP4_TIME_EXCEEDED:
 	case ICMP4_PARAM_PROBLEM:
@@ -527,6 +538,10 @@ static enum drop dispatch6(struct ip *ip, const struct ip_rx *rx,
 {
 	if (r->type == ICMP6_ECHO)
 		return echo(ip, rx, r, now);
+	if (r->type == ICMP6_ECHO_REPLY)
+		return reply_in(ip, rx, now);
+	if (mld_in(ip, rx, now))
+		return DROP_NONE;
 	if (r->type < ICMP6_INFO && rx->scope == IP_SCOPE_LOCAL)
 		return error_in(ip, rx, r, now);
 	return drop(ip->core, DROP_ICMP_IGNORED);

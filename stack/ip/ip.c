@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "ip/ip_priv.h"
+#include "ip/mcast.h"
 
 int ip_init(struct ip *ip, struct core *c, struct link *l, struct transport *tp)
 {
@@ -23,8 +24,9 @@ int ip_init(struct ip *ip, struct core *c, struct link *l, struct transport *tp)
 	if (err)
 		return err;
 	ip->reass = reass_new(ip);
-	if (!ip->reass) {
-		route_fini(ip);
+	ip->mcast = mcast_new(ip);
+	if (!ip->reass || !ip->mcast) {
+		ip_fini(ip);
 		return -ENOMEM;
 	}
 	return 0;
@@ -33,14 +35,19 @@ int ip_init(struct ip *ip, struct core *c, struct link *l, struct transport *tp)
 void ip_fini(struct ip *ip)
 {
 	timer_remove(&ip->core->timers, &ip->timer);
-	reass_free(ip->reass);
+	if (ip->reass)
+		reass_free(ip->reass);
 	ip->reass = NULL;
+	if (ip->mcast)
+		mcast_free(ip);
 	route_fini(ip);
 }
 
 void ip_timer_rearm(struct ip *ip)
 {
 	nsec at = MIN(reass_next_at(ip->reass), pmtu_next_at(ip));
+
+	at = MIN(at, mcast_next_at(ip));
 
 	/* A heap that can't grow costs punctuality, not memory: both caches
 	 * are bounded, and whoever looks at an entry looks at its time. */
@@ -52,6 +59,7 @@ void ip_timer(struct ip *ip, nsec now)
 {
 	reass_expire(ip->reass, now);
 	pmtu_expire(ip, now);
+	mcast_expire(ip, now);
 	ip_timer_rearm(ip);
 }
 

@@ -11,6 +11,7 @@
 #include "link/link.h"
 
 struct transport; /* whom ip delivers to */
+struct mcast;	  /* mcast.c */
 struct reass;	  /* reass.c */
 struct pmtu;	  /* route.c */
 
@@ -18,6 +19,10 @@ struct pmtu;	  /* route.c */
 #define IP_MAX_ROUTES 64
 #define IP_NUM_IDS 64 /* counters of packet identifiers, RFC 7739 5.3 */
 #define ICMP_NUM_HOSTS 64
+
+/* The two interfaces that a host has, as if_nametoindex(3) numbers them. */
+#define IP_IF_LO 1
+#define IP_IF_DEV 2
 
 struct ip_ifaddr {
 	struct ip_addr addr;
@@ -53,6 +58,7 @@ struct ip {
 	struct ip_route to_self;  /* what a lookup of a local address gives */
 	struct ip_route to_group; /* broadcast and multicast without a route */
 	struct reass *reass;
+	struct mcast *mcast;
 	struct htab pmtu;     /* destination -> struct pmtu */
 	struct list pmtu_age; /* the same, first to expire first */
 	uint32_t num_pmtu;
@@ -85,10 +91,16 @@ enum ip_scope ip_scope(const struct ip *ip, const struct ip_addr *a);
 /* Route to @dst, or NULL (-ENETUNREACH). A local address goes to LINK_LO. */
 const struct ip_route *ip_route_lookup(const struct ip *ip,
 				       const struct ip_addr *dst);
+/* The same by way of interface @oif, 0 for any (SO_BINDTODEVICE,
+ * IP_UNICAST_IF, a scope id). */
+const struct ip_route *ip_route_via(const struct ip *ip,
+				    const struct ip_addr *dst, uint32_t oif);
 /* Source address for @dst (RFC 6724 rules that apply; RFC 1122 3.3.4.3).
  * 0, -ENETUNREACH, -EADDRNOTAVAIL. */
 int ip_source(const struct ip *ip, const struct ip_addr *dst,
 	      struct ip_addr *src);
+int ip_source_via(const struct ip *ip, const struct ip_addr *dst, uint32_t oif,
+		  struct ip_addr *src);
 /* Path MTU to @dst now: the learned one until it expires, else the link's. */
 uint32_t ip_mtu(struct ip *ip, const struct ip_addr *dst, nsec now);
 
@@ -101,6 +113,10 @@ struct ip_tx {
 	uint8_t tos; /* or traffic class */
 	bool df;     /* -EMSGSIZE rather than fragment; sets DF on IPv4 */
 	bool dont_fragment_local; /* IP_PMTUDISC_PROBE: ignore learned MTU */
+	bool loop;	/* to a group or broadcast: hear it at home, too */
+	bool host_only; /* to a group with TTL 0: at home alone */
+	bool any_src;	/* the unspecified address is the source (RFC 3810) */
+	uint8_t oif;	/* IP_IF_*: by way of; 0: as routes say */
 };
 
 /* Takes @p, whose headers begin with the L4 header. gso packets must have
@@ -108,6 +124,11 @@ struct ip_tx {
  * here when the packet has to be fragmented. 0, -ENETUNREACH, -EMSGSIZE,
  * -ENOBUFS; @p is gone in every case. */
 int ip_out(struct ip *ip, struct pkt *p, const struct ip_tx *tx, nsec now);
+
+/* The same for a packet with an L3 header of its own, which lies in @p's room
+ * (IP_HDRINCL). Of @tx only ends and way count. IPv4: the length and checksum
+ * are filled in, identifier and source when they are zero; never fragmented. */
+int ip_out_own(struct ip *ip, struct pkt *p, const struct ip_tx *tx, nsec now);
 
 /* A datagram for a transport: the L4 packet, contiguous, checksum not yet
  * looked at (see csum). @f is borrowed; frame_get() it to keep the bytes. */
@@ -120,9 +141,14 @@ struct ip_rx {
 	uint8_t proto, ttl, tos;
 	uint8_t csum;  /* enum csum_state */
 	uint8_t scope; /* enum ip_scope of dst */
-	uint8_t link;
+	uint8_t link;  /* enum link_id */
 	bool was_fragmented;
 };
+
+static inline uint32_t ip_dif(const struct ip_rx *rx) /* by which it came */
+{
+	return rx->link == LINK_LO ? IP_IF_LO : IP_IF_DEV;
+}
 
 enum ip_verdict { IP_TAKEN, IP_NO_PROTO, IP_NO_PORT };
 /* Defined by transport/demux.c. IP_NO_PORT and IP_NO_PROTO make ip send the
@@ -130,8 +156,9 @@ enum ip_verdict { IP_TAKEN, IP_NO_PROTO, IP_NO_PORT };
 enum ip_verdict ip_deliver(struct transport *tp, const struct ip_rx *rx,
 			   nsec now);
 
-/* Defined by transport/demux.c: has some socket joined the group @a? */
-bool ip_group_joined(const struct transport *tp, const struct ip_addr *a);
+/* Defined by transport/demux.c: before anybody else, raw sockets get a copy.
+ * True if one did: then nobody is told that the protocol is unknown. */
+bool ip_deliver_raw(struct transport *tp, const struct ip_rx *rx, nsec now);
 
 /* An ICMP error about a packet we sent, delivered to the transport whose
  * header is quoted. */

@@ -13,6 +13,7 @@
  */
 #include "ip/ip_priv.h"
 
+#include "ip/mcast.h"
 #include "wire/icmp.h"
 #include "wire/ip4.h"
 #include "wire/ip6.h"
@@ -51,7 +52,8 @@ static bool check_options(const struct ip4_repr *r, uint32_t *bad)
 }
 
 static bool is_source_ok(const struct ip *ip, const struct ip_addr *src,
-			 const struct ip_addr *dst, bool is_looped)
+			 const struct ip_addr *dst, uint8_t proto,
+			 bool is_looped)
 {
 	enum ip_scope scope = ip_scope(ip, src);
 
@@ -62,19 +64,28 @@ static bool is_source_ok(const struct ip *ip, const struct ip_addr *src,
 			return false;
 	} else if (get_be32(src->b + 12) >> 24 == 0) {
 		/* "this host on this network", RFC 1122 3.2.1.3 */
-		return ip_addr_is_any(src) && ip_addr_is_limited_bcast(dst);
+		return ip_addr_is_any(src) &&
+		       (ip_addr_is_limited_bcast(dst) ||
+			proto == IPPROTO_IGMP); /* RFC 3376 4.2.13 */
 	}
 	return is_looped || scope != IP_SCOPE_LOCAL;
 }
 
+static uint8_t dif_of(const struct frame *f)
+{
+	return f->link == LINK_LO ? IP_IF_LO : IP_IF_DEV;
+}
+
 /* Multicast groups that every host is in, RFC 1112 4 and RFC 4291 2.8, and
  * those that a socket joined. */
-static bool is_our_group(const struct ip *ip, const struct ip_addr *dst)
+static bool is_our_group(const struct ip *ip, const struct ip_addr *dst,
+			 const struct ip_addr *src, const struct frame *f,
+			 uint8_t proto)
 {
 	static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
 	static const uint8_t solicited[13] = {0xff, 2, [11] = 1, [12] = 0xff};
 
-	if (ip_group_joined(ip->tp, dst))
+	if (mcast_hears(ip, dif_of(f), dst, src, proto))
 		return true;
 	if (ip_addr_is4(dst))
 		return ip_addr_be32(dst) == 0xe0000001; /* 224.0.0.1 */
@@ -90,9 +101,12 @@ static bool is_our_group(const struct ip *ip, const struct ip_addr *dst)
 }
 
 /* Is a packet to @dst for us? Tells its scope. */
-static bool is_for_us(const struct ip *ip, const struct ip_addr *dst,
-		      bool is_looped, enum ip_scope *scope)
+static bool is_for_us(const struct ip *ip, const struct ip_addr *src,
+		      const struct ip_addr *dst, const struct frame *f,
+		      uint8_t proto, enum ip_scope *scope)
 {
+	bool is_looped = f->flags & FRAME_F_LOOP;
+
 	*scope = ip_scope(ip, dst);
 	switch (*scope) {
 	case IP_SCOPE_LOCAL: /* RFC 1122 3.2.1.3(g), RFC 4291 2.5.3 */
@@ -100,7 +114,7 @@ static bool is_for_us(const struct ip *ip, const struct ip_addr *dst,
 	case IP_SCOPE_BCAST:
 		return true;
 	case IP_SCOPE_MCAST:
-		return is_our_group(ip, dst);
+		return is_our_group(ip, dst, src, f, proto);
 	case IP_SCOPE_NONE:
 		break;
 	}
@@ -138,15 +152,21 @@ static void deliver(struct ip *ip, struct ip_rx *rx, const struct ip6_chain *c,
 {
 	bool is4 = ip_addr_is4(&rx->dst);
 	enum ip_verdict v = IP_TAKEN;
+	bool raw;
 
 	rx->csum = rx->f->csum;
 	rx->link = rx->f->link;
-	if (rx->proto == (is4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+	raw = ip_deliver_raw(ip->tp, rx, now);
+	if (is4 && rx->proto == IPPROTO_IGMP)
+		igmp_in(ip, rx, now);
+	else if (rx->proto == (is4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		icmp_in(ip, rx, now);
 	else if (rx->proto == IPPROTO_ICMP || rx->proto == IPPROTO_ICMPV6)
 		v = IP_NO_PROTO;
 	else
 		v = ip_deliver(ip->tp, rx, now);
+	if (v == IP_NO_PROTO && raw)
+		v = IP_TAKEN;
 	if (v != IP_NO_PROTO)
 		IP_STAT(ip, is4, InDelivers);
 	if (v != IP_TAKEN)
@@ -179,13 +199,11 @@ static struct frame *fragment4(struct ip *ip, struct frame *f,
 /* Not for us, or from nobody: DROP_NONE if neither. */
 static enum drop check_ends(struct ip *ip, const struct ip_addr *src,
 			    const struct ip_addr *dst, const struct frame *f,
-			    enum ip_scope *scope)
+			    uint8_t proto, enum ip_scope *scope)
 {
-	bool is_looped = f->flags & FRAME_F_LOOP;
-
-	if (!is_for_us(ip, dst, is_looped, scope))
+	if (!is_for_us(ip, src, dst, f, proto, scope))
 		return DROP_IP_NOT_OURS;
-	if (!is_source_ok(ip, src, dst, is_looped))
+	if (!is_source_ok(ip, src, dst, proto, f->flags & FRAME_F_LOOP))
 		return DROP_IP_SRC_ADDR;
 	return DROP_NONE;
 }
@@ -210,7 +228,7 @@ static struct frame *in4(struct ip *ip, struct frame *f, bool was_fragmented,
 	enum drop d = ip4_parse(&r, f->data, f->len);
 
 	if (!d)
-		d = check_ends(ip, &r.src, &r.dst, f, &scope);
+		d = check_ends(ip, &r.src, &r.dst, f, r.proto, &scope);
 	if (d) {
 		header_error(ip, true, d);
 		return NULL;
@@ -314,7 +332,7 @@ static struct frame *in6(struct ip *ip, struct frame *f, bool was_fragmented,
 	enum drop d = ip6_parse(&r, f->data, f->len);
 
 	if (!d)
-		d = check_ends(ip, &r.src, &r.dst, f, &scope);
+		d = check_ends(ip, &r.src, &r.dst, f, r.next, &scope);
 	if (d) {
 		header_error(ip, false, d);
 		return NULL;

@@ -15,6 +15,8 @@
 
 #include <errno.h>
 
+#include "base/csum.h"
+#include "ip/mcast.h"
 #include "link/offload.h"
 #include "wire/ip4.h"
 #include "wire/ip6.h"
@@ -27,6 +29,7 @@ struct l3 {
 	uint8_t ttl;
 	uint8_t link; /* enum link_id */
 	bool is4, df;
+	bool loop, host_only; /* as in struct ip_tx */
 };
 
 static uint32_t next_id(struct ip *ip, const struct ip_tx *tx, uint32_t num)
@@ -270,6 +273,28 @@ static int too_long(struct ip *ip, struct pkt *p, bool is4)
 	return -EMSGSIZE;
 }
 
+/* What goes to a group or to all is heard at home, too: ip_mc_output() and
+ * ip6_finish_output() of Linux. It comes in as if by the device. */
+static void echo(struct ip *ip, const struct pkt *p, nsec now)
+{
+	struct pkt *q = pkt_clone(ip->core->arena, p);
+
+	if (!q)
+		return;
+	q->link = LINK_LO;
+	q->flags |= FRAME_F_ECHO;
+	link_tx(ip->link, q, now);
+}
+
+/* To a group with TTL 0, RFC 1112 6.1: not on the wire. */
+static int keep_home(struct ip *ip, struct pkt *p, nsec now)
+{
+	if (p->cookie)
+		link_tx_done(ip, p->cookie, p->charge, 0, now);
+	pkt_free(ip->core->arena, p);
+	return 0;
+}
+
 static int emit(struct ip *ip, struct pkt *p, struct l3 *h, nsec now)
 {
 	uint32_t l3_len = h->is4 ? IP4_HLEN : IP6_HLEN;
@@ -293,6 +318,10 @@ static int emit(struct ip *ip, struct pkt *p, struct l3 *h, nsec now)
 		pkt_free(ip->core->arena, p);
 		return out_failed(ip, h->is4, err);
 	}
+	if (h->loop)
+		echo(ip, p, now);
+	if (h->host_only)
+		return keep_home(ip, p, now);
 	if (!fits)
 		return is_gso ? cut_and_fragment(ip, p, h, now)
 			      : fragment_and_free(ip, p, h, now);
@@ -321,24 +350,94 @@ static void choose_mtu(struct ip *ip, struct l3 *h, const struct ip_route *r,
 		h->df = false;
 }
 
+/* Is what goes to @tx->dst heard at home? Broadcast always is, a group's if
+ * somebody here is in it. What goes by the loopback comes back anyway. */
+static bool is_heard(const struct ip *ip, const struct ip_tx *tx, uint8_t link)
+{
+	if (!tx->loop || link == LINK_LO)
+		return false;
+	if (ip_scope(ip, &tx->dst) == IP_SCOPE_BCAST)
+		return true;
+	return mcast_hears(ip, IP_IF_DEV, &tx->dst, &tx->src, tx->proto);
+}
+
+/* Where @tx's packet goes and from where; NULL and @p is gone: *err says why.
+ */
+static const struct ip_route *find_way(struct ip *ip, struct pkt *p,
+				       struct ip_tx *tx, int *err)
+{
+	const struct ip_route *r = ip_route_via(ip, &tx->dst, tx->oif);
+	bool is4 = ip_addr_is4(&tx->dst);
+
+	IP_STAT(ip, is4, OutRequests);
+	*err = r ? 0 : -ENETUNREACH;
+	if (!*err && ip_addr_is_any(&tx->src) && !tx->any_src)
+		*err = ip_source_via(ip, &tx->dst, tx->oif, &tx->src);
+	if (!*err)
+		return r;
+	IP_STAT(ip, is4, OutNoRoutes);
+	drop(ip->core, DROP_NO_ROUTE);
+	pkt_free(ip->core->arena, p);
+	return NULL;
+}
+
 int ip_out(struct ip *ip, struct pkt *p, const struct ip_tx *tx, nsec now)
 {
 	struct ip_tx own = *tx;
 	struct l3 h = {.tx = &own, .is4 = ip_addr_is4(&tx->dst)};
-	const struct ip_route *r = ip_route_lookup(ip, &tx->dst);
-	int err = r ? 0 : -ENETUNREACH;
+	int err;
+	const struct ip_route *r = find_way(ip, p, &own, &err);
 
-	IP_STAT(ip, h.is4, OutRequests);
-	if (!err && ip_addr_is_any(&own.src))
-		err = ip_source(ip, &own.dst, &own.src);
-	if (err) {
-		IP_STAT(ip, h.is4, OutNoRoutes);
-		drop(ip->core, DROP_NO_ROUTE);
-		pkt_free(ip->core->arena, p);
+	if (!r)
 		return err;
-	}
 	h.link = r->link;
 	h.ttl = tx->ttl ? tx->ttl : default_ttl(ip, &tx->dst);
+	h.loop = is_heard(ip, &own, r->link);
+	h.host_only = tx->host_only && r->link != LINK_LO;
+	if (tx->host_only)
+		h.ttl = 0;
 	choose_mtu(ip, &h, r, now);
 	return emit(ip, p, &h, now);
+}
+
+/* raw_send_hdrinc() of Linux: a header that is none goes as it is. */
+static void complete4(struct ip *ip, struct pkt *p, const struct ip_tx *tx)
+{
+	static const uint8_t zero[4];
+	uint8_t *h = pkt_head(p);
+	uint16_t csum;
+
+	if (pkt_head_len(p) < IP4_HLEN)
+		return;
+	if (memcmp(h + 12, zero, 4) == 0)
+		memcpy(h + 12, tx->src.b + 12, 4);
+	put_be16(h + 2, (uint16_t)p->len);
+	if (get_be16(h + 4) == 0)
+		put_be16(h + 4, (uint16_t)next_id(ip, tx, 1));
+	put_be16(h + 10, 0);
+	csum = csum_fold(csum_add(0, h, pkt_head_len(p)));
+	memcpy(h + 10, &csum, sizeof(csum));
+}
+
+int ip_out_own(struct ip *ip, struct pkt *p, const struct ip_tx *tx, nsec now)
+{
+	struct ip_tx own = *tx;
+	bool is4 = ip_addr_is4(&tx->dst);
+	int err;
+	const struct ip_route *r = find_way(ip, p, &own, &err);
+
+	if (!r)
+		return err;
+	if (p->len > (r->link == LINK_LO ? IP_LO_MTU : ip->link->mtu))
+		return too_long(ip, p, is4);
+	if (is4)
+		complete4(ip, p, &own);
+	p->l4_off = (uint16_t)pkt_head_len(p);
+	p->link = r->link;
+	if (is_heard(ip, &own, r->link))
+		echo(ip, p, now);
+	if (tx->host_only && r->link != LINK_LO)
+		return keep_home(ip, p, now);
+	err = link_tx(ip->link, p, now);
+	return err ? out_failed(ip, is4, err) : 0;
 }

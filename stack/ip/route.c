@@ -115,6 +115,24 @@ const struct ip_route *ip_route_lookup(const struct ip *ip,
 	return scope == IP_SCOPE_NONE ? NULL : &ip->to_group;
 }
 
+/* By way of the loopback there is only this host; Linux's IPv4 sends what is
+ * for others there, too, and it is lost. By way of the device an IPv4 address
+ * without a route is taken for a neighbour, as an IPv6 one of its link is. */
+const struct ip_route *ip_route_via(const struct ip *ip,
+				    const struct ip_addr *dst, uint32_t oif)
+{
+	const struct ip_route *r = ip_route_lookup(ip, dst);
+	bool is4 = ip_addr_is4(dst);
+
+	if (!oif || (r && r->link == LINK_LO))
+		return r;
+	if (oif == IP_IF_LO)
+		return is4 || ip_addr_is_multicast(dst) ? &ip->to_self : NULL;
+	if (!r && (is4 || ip_addr_is_linklocal(dst)))
+		return &ip->to_group;
+	return r;
+}
+
 /* RFC 6724 3.1, with the scopes of RFC 4291 2.7 for multicast. */
 static unsigned v6_scope(const struct ip_addr *a)
 {
@@ -187,16 +205,22 @@ static bool v4_is_better(const struct ip_ifaddr *a, const struct ip_ifaddr *b,
 int ip_source(const struct ip *ip, const struct ip_addr *dst,
 	      struct ip_addr *src)
 {
+	return ip_source_via(ip, dst, 0, src);
+}
+
+int ip_source_via(const struct ip *ip, const struct ip_addr *dst, uint32_t oif,
+		  struct ip_addr *src)
+{
 	static const struct ip_addr lo4 = {
 		.b = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
-	const struct ip_route *r = ip_route_lookup(ip, dst);
+	const struct ip_route *r = ip_route_via(ip, dst, oif);
 	const struct ip_ifaddr *best = NULL;
 	const struct ip_addr *hop;
 	bool is4 = ip_addr_is4(dst);
 
 	if (!r)
 		return -ENETUNREACH;
-	if (r->link == LINK_LO) { /* RFC 6724 5 rule 1 */
+	if (ip_scope(ip, dst) == IP_SCOPE_LOCAL) { /* RFC 6724 5 rule 1 */
 		*src = is4 && ip_addr_is_loopback(dst) ? lo4 : *dst;
 		return 0;
 	}

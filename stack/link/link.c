@@ -253,9 +253,8 @@ static int tx_loop(struct link *l, struct pkt *p, nsec now)
 	f->gso_size = p->gso_size;
 	f->gso_segs = p->gso_segs;
 	f->gso = p->gso;
-	/* complete: by ourselves, a moment ago */
-	f->csum = p->csum == CSUM_PARTIAL ? CSUM_PARTIAL : CSUM_VALID;
-	f->link = LINK_LO;
+	f->csum = p->csum; /* a raw socket may have made a bad one */
+	f->link = p->flags & FRAME_F_ECHO ? LINK_DEV : LINK_LO;
 	f->flags = p->flags | FRAME_F_LOOP;
 	lo->f = f;
 	lo->cookie = p->cookie;

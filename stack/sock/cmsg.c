@@ -238,7 +238,7 @@ static void put_recverr6(const struct ep *e, const struct errq_note *n,
 		memcpy(&v.offender.sin6_addr, n->info.src.b, 16);
 		if (ip_addr_is_linklocal(&n->info.src) &&
 		    !ip_addr_is4(&n->info.src))
-			v.offender.sin6_scope_id = e->scope_id;
+			v.offender.sin6_scope_id = e->dev_if;
 	}
 	cmsg_put(c, IPPROTO_IPV6, IPV6_RECVERR, &v, sizeof(v));
 }
@@ -443,7 +443,7 @@ static int get_pktinfo6(const struct ep *e, const struct item *i,
 		return -EINVAL;
 	memcpy(&p, i->p, sizeof(p));
 	src = ip_addr_v6(&p.ipi6_addr);
-	if (p.ipi6_ifindex && e->scope_id && p.ipi6_ifindex != e->scope_id)
+	if (p.ipi6_ifindex && e->dev_if && p.ipi6_ifindex != e->dev_if)
 		return -EINVAL;
 	err = set_if((int)p.ipi6_ifindex, to);
 	return err ? err : set_source(e, &src, to);

@@ -84,6 +84,16 @@ static int parse(const struct ep *e, const struct sockaddr *sa, socklen_t len,
 	return e->family == AF_INET ? parse4(sa, len, t) : parse6(sa, len, t);
 }
 
+/* RFC 4007 6: __ipv6_addr_needs_scope_id() of Linux. */
+static bool needs_scope(const struct ip_addr *a)
+{
+	if (ip_addr_is4(a))
+		return false;
+	return ip_addr_is_linklocal(a) ||
+	       (ip_addr_is_multicast(a) &&
+		((a->b[1] & 0xf) == 1 || (a->b[1] & 0xf) == 2));
+}
+
 void sock_put_addr(const struct ep *e, const struct ip_addr *a, uint16_t port,
 		   struct sockaddr_storage *ss, socklen_t *len)
 {
@@ -100,16 +110,25 @@ void sock_put_addr(const struct ep *e, const struct ip_addr *a, uint16_t port,
 
 		put_be16(&in.sin6_port, port);
 		memcpy(&in.sin6_addr, a->b, 16);
-		if (ip_addr_is_linklocal(a) && !ip_addr_is4(a))
-			in.sin6_scope_id = e->scope_id;
+		if (needs_scope(a))
+			in.sin6_scope_id = e->dev_if ? e->dev_if : IP_IF_DEV;
 		memcpy(ss, &in, sizeof(in));
 		*len = sizeof(in);
 	}
 }
 
-static bool is_linklocal6(const struct ip_addr *a)
+/* An address of one link says by which interface, or the socket does. */
+static int take_scope(struct ep *e, const struct target *t)
 {
-	return !ip_addr_is4(a) && ip_addr_is_linklocal(a);
+	if (!needs_scope(&t->a))
+		return 0;
+	if (t->scope > IP_IF_DEV)
+		return -ENODEV;
+	if (t->scope)
+		e->dev_if = (uint8_t)t->scope;
+	else if (!e->dev_if && ip_addr_is_multicast(&t->a))
+		e->dev_if = (uint8_t)e->mc_if6;
+	return e->dev_if ? 0 : -EINVAL;
 }
 
 static struct ip_addr any_of(const struct ep *e)
@@ -121,29 +140,49 @@ static struct ip_addr any_of(const struct ep *e)
 
 /* --- making and closing --- */
 
+/* inetsw_array of Linux: which kind of socket that is, or an error. */
+static int kind_of(int family, int type, int proto)
+{
+	switch (type) {
+	case SOCK_STREAM:
+		return !proto || proto == IPPROTO_TCP ? EP_TCP
+						      : -EPROTONOSUPPORT;
+	case SOCK_DGRAM:
+		if (!proto || proto == IPPROTO_UDP)
+			return EP_UDP;
+		if (proto ==
+		    (family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+			return EP_PING;
+		return -EPROTONOSUPPORT;
+	case SOCK_RAW: /* any protocol, but one it must be */
+		return proto && proto <= UINT8_MAX ? EP_RAW : -EPROTONOSUPPORT;
+	default:
+		return -ESOCKTNOSUPPORT;
+	}
+}
+
 int sock_new(struct stack *st, int family, int type, int proto, sockid *out,
 	     nsec now)
 {
-	enum ep_kind kind;
 	struct ep *e;
-	int err;
+	int kind, err;
 
 	if (family != AF_INET && family != AF_INET6)
 		return -EAFNOSUPPORT;
 	if (proto < 0 || proto >= IPPROTO_MAX)
 		return -EINVAL;
-	if (type == SOCK_STREAM)
-		kind = EP_TCP;
-	else if (type == SOCK_DGRAM)
-		kind = EP_UDP;
-	else
-		return -ESOCKTNOSUPPORT;
-	if (proto && proto != (kind == EP_TCP ? IPPROTO_TCP : IPPROTO_UDP))
-		return -EPROTONOSUPPORT;
-	e = ep_new(&st->tp, kind, family, now);
+	kind = kind_of(family, type, proto);
+	if (kind < 0)
+		return kind;
+	e = ep_new(&st->tp, (enum ep_kind)kind, family, now);
 	if (!e)
 		return -ENOBUFS;
+	e->type = (uint8_t)type;
+	if (proto)
+		e->proto = (uint8_t)proto;
 	err = kind == EP_TCP ? tcp_ep_init(e) : 0;
+	if (kind == EP_RAW)
+		raw_ep_init(e);
 	if (err) {
 		ep_put(e);
 		return err;
@@ -165,7 +204,7 @@ void sock_close(struct stack *st, sockid s, nsec now)
 	if (e->kind == EP_TCP)
 		tcp_close(e, now);
 	else
-		dgram_close(e);
+		dgram_close(e, now);
 	ep_put(e);
 }
 
@@ -190,7 +229,7 @@ static int check_bind4(const struct target *t)
 	return -EAFNOSUPPORT;
 }
 
-static int check_bind6(const struct ep *e, const struct target *t)
+static int check_bind6(struct ep *e, const struct target *t)
 {
 	if (t->family != AF_INET6)
 		return -EAFNOSUPPORT;
@@ -198,9 +237,7 @@ static int check_bind6(const struct ep *e, const struct target *t)
 		return ep_opt(e, EP_O_V6ONLY) ? -EINVAL : 0;
 	if (ip_addr_is_multicast(&t->a) && e->kind == EP_TCP)
 		return -EINVAL;
-	if (is_linklocal6(&t->a) && !t->scope && !e->scope_id)
-		return -EINVAL;
-	return 0;
+	return take_scope(e, t);
 }
 
 /* Bound or in use: bind(2) comes too late. */
@@ -208,6 +245,39 @@ static bool has_place(const struct ep *e)
 {
 	return e->is_bound || e->is_connected || e->phase != EP_UNCONNECTED ||
 	       (e->kind == EP_TCP && tcp_state(e) != TCP_CLOSE);
+}
+
+/* raw_bind() and rawv6_bind(): as often as one likes, until it connects; it is
+ * an address to hear on, and to send from unless it is a group's. */
+static int bind_raw(struct stack *st, struct ep *e, const struct target *t)
+{
+	bool is6 = e->family == AF_INET6;
+	int err;
+
+	if ((is6 && t->family != AF_INET6) || e->is_connected)
+		return -EINVAL;
+	if (is6 && ip_addr_is4(&t->a))
+		return -EADDRNOTAVAIL;
+	err = take_scope(e, t);
+	if (err)
+		return err;
+	if (!can_bind_to(st, e, &t->a))
+		return -EADDRNOTAVAIL;
+	e->laddr = t->a; /* until it disconnects: EP_O_BOUND_ADDR is not set */
+	return 0;
+}
+
+/* ping_bind() of Linux: neither a group nor all. */
+static int check_bind_ping(struct stack *st, const struct ep *e,
+			   const struct target *t)
+{
+	enum ip_scope scope = ip_scope(&st->ip, &t->a);
+
+	if (ip_addr_is_any(&t->a))
+		return 0;
+	if (scope == IP_SCOPE_MCAST || scope == IP_SCOPE_BCAST)
+		return -EADDRNOTAVAIL;
+	return e->family == AF_INET6 && ip_addr_is4(&t->a) ? -EADDRNOTAVAIL : 0;
 }
 
 int sock_bind(struct stack *st, sockid s, const struct sockaddr *sa,
@@ -220,9 +290,13 @@ int sock_bind(struct stack *st, sockid s, const struct sockaddr *sa,
 	if (!e)
 		return -EBADF;
 	err = parse(e, sa, len, &t);
+	if (!err && e->kind == EP_RAW)
+		return bind_raw(st, e, &t);
 	if (!err)
 		err = e->family == AF_INET ? check_bind4(&t)
 					   : check_bind6(e, &t);
+	if (!err && e->kind == EP_PING)
+		err = check_bind_ping(st, e, &t);
 	if (err)
 		return err;
 	/* Linux asks IPv6 sockets for their state first, IPv4 ones last */
@@ -238,8 +312,6 @@ int sock_bind(struct stack *st, sockid s, const struct sockaddr *sa,
 		err = port_bind(e, &t.a, t.port);
 	if (err)
 		return err;
-	if (t.scope)
-		e->scope_id = t.scope;
 	ep_opt_set(e, EP_O_BOUND_ADDR, !ip_addr_is_any(&t.a));
 	ep_opt_set(e, EP_O_BOUND_PORT, t.port != 0);
 	return 0;
@@ -253,8 +325,6 @@ static int check_target(const struct ep *e, const struct target *t)
 	if (ip_addr_is4(&t->a) && e->family == AF_INET6 &&
 	    ep_opt(e, EP_O_V6ONLY))
 		return -ENETUNREACH;
-	if (is_linklocal6(&t->a) && !t->scope && !e->scope_id)
-		return -EINVAL;
 	return 0;
 }
 
@@ -369,10 +439,10 @@ static int connect_parsed(struct stack *st, struct ep *e, struct target *t,
 		return -EAFNOSUPPORT;
 	}
 	err = check_target(e, t);
+	if (!err)
+		err = take_scope(e, t);
 	if (err)
-		return err;
-	if (t->scope)
-		e->scope_id = t->scope;
+		return err == -ENODEV ? -EINVAL : err;
 	if (e->kind == EP_TCP)
 		return connect_tcp(st, e, t, now);
 	resolve_any(e, &t->a);
@@ -506,6 +576,17 @@ int sock_name(struct stack *st, sockid s, bool peer,
 
 /* --- names of datagrams --- */
 
+/* The port of a raw socket's peer is a protocol: rawv6_sendmsg() of Linux. */
+static int raw6_proto(const struct ep *e, uint16_t port, uint8_t *proto)
+{
+	if (port && port != e->proto && e->proto != IPPROTO_RAW)
+		return -EINVAL;
+	if (port > UINT8_MAX)
+		return -EINVAL;
+	*proto = (uint8_t)port;
+	return 0;
+}
+
 /* The name a datagram is sent to; udpv6_sendmsg() also takes an AF_INET one,
  * and AF_UNSPEC as none at all. */
 int sock_parse_name(const struct ep *e, const struct sock_msg *m,
@@ -520,6 +601,10 @@ int sock_parse_name(const struct ep *e, const struct sock_msg *m,
 		return -EINVAL;
 	if (is6 && sa->sa_family == AF_UNSPEC)
 		return 0;
+	if (e->kind == EP_RAW && is6 && m->name_len < SIN6_LEN_RFC2133)
+		return -EINVAL;
+	if (is6 && e->kind != EP_UDP && sa->sa_family != AF_INET6)
+		return e->kind == EP_RAW ? -EAFNOSUPPORT : -EINVAL;
 	if (is6 && sa->sa_family == AF_INET)
 		err = parse4(sa, m->name_len, &t);
 	else if (is6 && sa->sa_family != AF_INET6)
@@ -530,11 +615,16 @@ int sock_parse_name(const struct ep *e, const struct sock_msg *m,
 		return err;
 	if (!is6 && t.family != AF_INET && t.family != AF_UNSPEC)
 		return -EAFNOSUPPORT;
-	if (t.port) {
+	if (e->kind == EP_RAW && is6)
+		err = raw6_proto(e, t.port, &to->proto);
+	else if (t.port)
 		err = check_target(e, &t);
-		if (err)
-			return err;
-	}
+	if (err)
+		return err;
+	if (e->kind != EP_UDP && is6 && ip_addr_is4(&t.a))
+		return -ENETUNREACH;
+	if (needs_scope(&t.a) && t.scope)
+		to->ifindex = t.scope;
 	to->dst = t.a;
 	to->dport = t.port;
 	to->has_dst = true;

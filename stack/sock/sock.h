@@ -9,6 +9,7 @@
 #define TCPSHIM_SOCK_H
 
 #include "stack.h"
+#include "transport/raw.h"
 #include "transport/udp.h"
 
 #define STACK_RX_CACHE 64 /* large frames kept for the next read */

@@ -99,14 +99,14 @@ int opt_get_nothing(struct opt_call *c, void *val, socklen_t *len)
 
 const char *opt_dev_of(const struct stack *st, int ifindex)
 {
-	if (ifindex == OPT_IF_LO)
+	if (ifindex == IP_IF_LO)
 		return "lo";
-	return ifindex == OPT_IF_DEV && st->dev_name[0] ? st->dev_name : NULL;
+	return ifindex == IP_IF_DEV && st->dev_name[0] ? st->dev_name : NULL;
 }
 
 bool opt_has_route(const struct ep *e)
 {
-	return e->kind == EP_UDP ? e->is_connected : e->rport != 0;
+	return dgram_is(e) ? e->is_connected : e->rport != 0;
 }
 
 /* --- the tables --- */
@@ -123,6 +123,8 @@ static size_t rows_of(int level, const struct opt_row **rows)
 		LEVEL(IPPROTO_IPV6, ip6)
 		LEVEL(IPPROTO_TCP, tcp)
 		LEVEL(IPPROTO_UDP, udp)
+		LEVEL(SOL_RAW, raw)
+		LEVEL(IPPROTO_ICMPV6, icmp6)
 #undef LEVEL
 	default:
 		return 0;
@@ -142,6 +144,10 @@ static bool has_level(const struct ep *e, int level)
 		return e->kind == EP_TCP;
 	case IPPROTO_UDP:
 		return e->kind == EP_UDP;
+	case SOL_RAW:
+		return e->kind == EP_RAW;
+	case IPPROTO_ICMPV6:
+		return e->kind == EP_RAW && e->family == AF_INET6;
 	default:
 		return false;
 	}
@@ -221,7 +227,7 @@ static int set_by_kind(struct opt_call *c, const struct opt_row *r, int v)
 int sock_setopt(struct stack *st, sockid s, int level, int name,
 		const void *val, socklen_t len, nsec now)
 {
-	struct opt_call c = {st, sock_find(st, s), now};
+	struct opt_call c = {st, sock_find(st, s), now, level};
 	const struct opt_row *r;
 	int v = 0, err;
 
@@ -294,7 +300,7 @@ static int give_int(int level, int v, void *val, socklen_t *len)
 int sock_getopt(struct stack *st, sockid s, int level, int name, void *val,
 		socklen_t *len, nsec now)
 {
-	struct opt_call c = {st, sock_find(st, s), now};
+	struct opt_call c = {st, sock_find(st, s), now, level};
 	const struct opt_row *r;
 	int v, err;
 

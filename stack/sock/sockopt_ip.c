@@ -127,17 +127,6 @@ static int set_ip_options(struct opt_call *c, const void *val, socklen_t len)
 	return len > 40 ? -EINVAL : -EOPNOTSUPP;
 }
 
-/* One device: choosing it, or none, is all the choice there is. */
-int opt_set_unicast_if(struct opt_call *c, const void *val, socklen_t len)
-{
-	uint32_t ifindex;
-
-	if (len != sizeof(ifindex))
-		return -EINVAL;
-	ifindex = get_be32(val);
-	return ifindex && !opt_dev_of(c->st, (int)ifindex) ? -EADDRNOTAVAIL : 0;
-}
-
 const struct opt_row sockopt_ip[] = {
 #include "sock/sockopt_ip.def"
 };

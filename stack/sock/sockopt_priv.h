@@ -30,14 +30,13 @@
 
 #define OPT_MIN_RCVBUF 2304 /* SOCK_MIN_RCVBUF of Linux */
 #define OPT_JIFFY_US 4000   /* times read back in ticks of HZ 250 */
-#define OPT_IF_LO IF_INDEX(LINK_LO)
-#define OPT_IF_DEV IF_INDEX(LINK_DEV)
 
 /* One getsockopt(2) or setsockopt(2). */
 struct opt_call {
 	struct stack *st;
 	struct ep *e;
 	nsec now;
+	int level;
 };
 
 typedef int opt_set_int_fn(struct opt_call *c, int v);
@@ -117,6 +116,8 @@ OPT_TABLE(ip)
 OPT_TABLE(ip6)
 OPT_TABLE(tcp)
 OPT_TABLE(udp)
+OPT_TABLE(raw)
+OPT_TABLE(icmp6)
 #undef OPT_TABLE
 
 /* For rows of several levels. */
@@ -141,11 +142,25 @@ const char *opt_dev_of(const struct stack *st, int ifindex);
 /* Is the way to the peer known? */
 bool opt_has_route(const struct ep *e);
 
-/* Of both families. */
-opt_set_raw_fn opt_set_unicast_if, opt_set_mc_if, opt_set_join, opt_set_leave;
-opt_set_raw_fn opt_set_join6, opt_set_leave6;
+/* Of several levels: sockopt_mcast.c, sockopt_raw.c. */
+opt_set_raw_fn opt_set_unicast_if, opt_set_unicast_if6, opt_set_mc_if;
+opt_get_raw_fn opt_get_unicast_if, opt_get_unicast_if6, opt_get_mc_if;
+opt_set_raw_fn opt_set_join, opt_set_leave, opt_set_join6, opt_set_leave6;
 opt_set_raw_fn opt_set_group_join, opt_set_group_leave;
-opt_get_raw_fn opt_get_mc_if;
+opt_set_raw_fn opt_set_group_join6, opt_set_group_leave6;
+#define OPT_SOURCE(id) \
+	opt_set_raw_fn opt_set_##id, opt_set_##id##_req, opt_set_##id##_req6;
+OPT_SOURCE(block)
+OPT_SOURCE(unblock)
+OPT_SOURCE(add_source)
+OPT_SOURCE(drop_source)
+#undef OPT_SOURCE
+opt_set_raw_fn opt_set_msfilter, opt_set_group_filter, opt_set_group_filter6;
+opt_get_raw_fn opt_get_msfilter, opt_get_group_filter;
+opt_set_int_fn opt_set_raw_csum, opt_set_hdrincl, opt_set_hdrincl6;
+opt_get_int_fn opt_get_raw_csum, opt_get_hdrincl, opt_get_hdrincl6;
+opt_set_int_fn opt_set_nodefrag;
+opt_get_int_fn opt_get_nodefrag;
 opt_get_int_fn opt_get_mtu;
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "sock/sockopt_priv.h"
 
+#define DEV_NAME_LEN 16 /* IFNAMSIZ of Linux */
 #define MIN_SNDBUF 4608 /* SOCK_MIN_SNDBUF of Linux on 64-bit machines */
 
 static int get_type(struct opt_call *c, int *v)
@@ -196,23 +197,27 @@ STAMP(stampns_new, true, true)
 
 static int set_bindtodev(struct opt_call *c, const void *val, socklen_t len)
 {
-	char name[sizeof(c->e->bind_dev)] = {0};
+	char name[DEV_NAME_LEN] = {0};
 
 	memcpy(name, val, MIN(len, sizeof(name) - 1));
-	if (name[0] && strcmp(name, "lo") != 0 &&
-	    strcmp(name, c->st->dev_name) != 0)
+	if (!name[0])
+		c->e->dev_if = 0;
+	else if (strcmp(name, "lo") == 0)
+		c->e->dev_if = IP_IF_LO;
+	else if (strcmp(name, c->st->dev_name) == 0)
+		c->e->dev_if = IP_IF_DEV;
+	else
 		return -ENODEV;
-	memcpy(c->e->bind_dev, name, sizeof(name));
 	return 0;
 }
 
 static int get_bindtodev(struct opt_call *c, void *val, socklen_t *len)
 {
-	const char *name = c->e->bind_dev;
+	const char *name = opt_dev_of(c->st, c->e->dev_if);
 
-	if (!name[0])
+	if (!name)
 		return opt_get_nothing(c, val, len);
-	if (*len < sizeof(c->e->bind_dev))
+	if (*len < DEV_NAME_LEN)
 		return -EINVAL;
 	return opt_give(val, len, name, strlen(name) + 1);
 }
@@ -230,9 +235,7 @@ static int set_bindtoif(struct opt_call *c, int v)
 
 static int get_bindtoif(struct opt_call *c, int *v)
 {
-	const char *name = c->e->bind_dev;
-
-	*v = !name[0] ? 0 : strcmp(name, "lo") == 0 ? OPT_IF_LO : OPT_IF_DEV;
+	*v = c->e->dev_if;
 	return 0;
 }
 

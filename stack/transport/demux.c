@@ -2,6 +2,7 @@
  *
  * demux.c - from ip to the transports: a row of proto.def each
  */
+#include "transport/raw.h"
 #include "transport/tcp.h"
 #include "transport/transport.h"
 #include "transport/udp.h"
@@ -49,15 +50,16 @@ void ip_deliver_error(struct transport *tp, const struct ip_error *e, nsec now)
 {
 	const struct proto *p = find(e->proto);
 
+	raw_error(tp, e);
 	if (p)
 		p->error(tp, e, now);
 	else
 		drop(tp->core, DROP_ICMP_NO_SOCK);
 }
 
-bool ip_group_joined(const struct transport *tp, const struct ip_addr *a)
+bool ip_deliver_raw(struct transport *tp, const struct ip_rx *rx, nsec now)
 {
-	return udp_host_has_group(tp, a);
+	return !list_empty(&tp->raws) && raw_in(tp, rx);
 }
 
 void link_tx_room_again(struct ip *ip, nsec now)

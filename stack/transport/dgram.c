@@ -19,7 +19,10 @@
 
 #include "sysctl.h"
 #include "transport/errq.h"
+#include "transport/group.h"
+#include "transport/raw.h"
 #include "transport/udp.h"
+#include "wire/icmp.h"
 
 /* The chunk of a corked datagram: its bytes so far, and who holds its end. */
 struct dgram_cork {
@@ -90,9 +93,11 @@ static void conn_leave(struct ep *e)
 }
 
 /* The owner is gone; who still copies keeps the memory, not the port. */
-void dgram_close(struct ep *e)
+void dgram_close(struct ep *e, nsec now)
 {
 	conn_leave(e);
+	raw_leave(e);
+	group_leave_all(e, now);
 	port_release(e);
 }
 
@@ -103,12 +108,8 @@ void dgram_ep_fini(struct ep *e)
 	conn_leave(e);
 	while ((n = list_pop(&e->rxq)))
 		dgram_free(e, list_entry(n, struct dgram, node));
-	while ((n = list_pop(&e->groups))) {
-		struct udp_group *g = list_entry(n, struct udp_group, ep_link);
-
-		list_remove(&g->host_link);
-		arena_free(core_of(e)->arena, g);
-	}
+	raw_leave(e);
+	group_leave_all(e, 0); /* the host goes, too: nobody is told */
 	if (e->cork) {
 		buf_put(core_of(e)->arena, &e->cork->c->b);
 		arena_free(core_of(e)->arena, e->cork);
@@ -132,14 +133,38 @@ static void resolve_any(const struct ep *e, struct ip_addr *dst)
 		*dst = (struct ip_addr){.b[15] = 1};
 }
 
+/* By way of which interface: as udp_sendmsg() of Linux chooses. */
+static uint32_t choose_oif(const struct ep *e, const struct ip_addr *dst)
+{
+	bool is4 = ip_addr_is4(dst);
+
+	if (e->dev_if)
+		return e->dev_if;
+	if (ip_addr_is_multicast(dst))
+		return is4 ? e->mc_if : e->mc_if6;
+	return is4 ? e->uc_if : e->uc_if6;
+}
+
+/* IP_MULTICAST_IF by address is also where multicast comes from. */
+static void choose_src(const struct ep *e, const struct ip_addr *dst,
+		       struct ip_addr *src)
+{
+	struct ip_addr a = ip_addr_v4(e->mc_addr);
+
+	if (ip_addr_is_any(src) && ip_addr_is_any(&e->laddr) &&
+	    ip_addr_is4(dst) && ip_addr_is_multicast(dst) &&
+	    !ip_addr_is_any(&a))
+		*src = a;
+}
+
 /* Route, permission and source address for a packet to @dst. */
-static int check_dst(struct ep *e, const struct ip_addr *dst,
+static int check_dst(struct ep *e, const struct ip_addr *dst, uint32_t oif,
 		     struct ip_addr *src)
 {
 	struct ip *ip = e->tp->ip;
 	enum ip_scope own = ip_scope(ip, &e->laddr);
 
-	if (!ip_route_lookup(ip, dst)) {
+	if (!ip_route_via(ip, dst, oif)) {
 		stat_inc(core_of(e), ip_addr_is4(dst) ? STAT_IpOutNoRoutes
 						      : STAT_Ip6OutNoRoutes);
 		return -ENETUNREACH;
@@ -150,11 +175,18 @@ static int check_dst(struct ep *e, const struct ip_addr *dst,
 		return ip_addr_is4(src) == ip_addr_is4(dst) ? 0 : -EINVAL;
 	if (ip_addr_is_any(&e->laddr) || own == IP_SCOPE_BCAST ||
 	    own == IP_SCOPE_MCAST)
-		return ip_source(ip, dst, src);
+		return ip_source_via(ip, dst, oif, src);
 	if (ip_addr_is4(&e->laddr) != ip_addr_is4(dst))
 		return -ENETUNREACH;
 	*src = e->laddr;
 	return 0;
+}
+
+/* A port, picked now if need be; raw sockets have none. */
+static bool has_port(struct ep *e)
+{
+	return e->is_bound || e->kind == EP_RAW ||
+	       port_bind(e, &e->laddr, 0) == 0;
 }
 
 int dgram_connect(struct ep *e, const struct ip_addr *to, uint16_t dport)
@@ -162,10 +194,11 @@ int dgram_connect(struct ep *e, const struct ip_addr *to, uint16_t dport)
 	struct ip_addr dst = *to, src = {0};
 	int err;
 
-	if (!e->is_bound && port_bind(e, &e->laddr, 0))
+	if (!has_port(e))
 		return -EAGAIN;
 	resolve_any(e, &dst);
-	err = check_dst(e, &dst, &src);
+	choose_src(e, &dst, &src);
+	err = check_dst(e, &dst, choose_oif(e, &dst), &src);
 	if (err)
 		return err;
 	conn_leave(e);
@@ -174,6 +207,8 @@ int dgram_connect(struct ep *e, const struct ip_addr *to, uint16_t dport)
 	e->raddr = dst;
 	e->rport = dport;
 	e->is_connected = true;
+	if (e->kind != EP_UDP)
+		return 0;
 	htab_insert(&e->tp->udp_conn, &e->conn_node,
 		    port_conn_hash(e->tp, &e->laddr, e->lport, &dst, dport));
 	e->in_conn = true;
@@ -195,6 +230,7 @@ void dgram_disconnect(struct ep *e)
 		e->laddr = any;
 	if (!ep_opt(e, EP_O_BOUND_PORT)) {
 		port_release(e);
+		raw_leave(e); /* __udp_disconnect(): it hears no more */
 		e->lport = 0;
 	}
 }
@@ -210,13 +246,13 @@ int dgram_shutdown(struct ep *e, int how)
 
 /* --- sending --- */
 
-static uint32_t probe_mtu(struct ep *e, const struct ip_addr *dst, nsec now)
+static uint32_t probe_mtu(struct ep *e, const struct dgram_tx *tx, nsec now)
 {
-	const struct ip_route *r = ip_route_lookup(e->tp->ip, dst);
+	const struct ip_route *r = ip_route_via(e->tp->ip, &tx->dst, tx->oif);
 
 	if (r && r->link == LINK_DEV)
 		return e->tp->ip->link->mtu;
-	return ip_mtu(e->tp->ip, dst, now);
+	return ip_mtu(e->tp->ip, &tx->dst, now);
 }
 
 /* What path MTU discovery allows: ip_sk_ignore_df() and ip_dont_fragment() of
@@ -230,11 +266,15 @@ static void set_mtu(struct ep *e, struct dgram_tx *tx, nsec now)
 
 	if (!is4 && ep_opt(e, EP_O_DONTFRAG6))
 		may_frag = false;
+	if (raw_has_header(e)) { /* as it is, whatever the path */
+		may_frag = false;
+		own = true;
+	}
 	tx->is_probe = own;
 	tx->df = disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE ||
 		 disc == IP_PMTUDISC_WANT;
 	tx->mtu = may_frag ? 0
-		  : own	   ? probe_mtu(e, &tx->dst, now)
+		  : own	   ? probe_mtu(e, tx, now)
 			   : ip_mtu(e->tp->ip, &tx->dst, now);
 }
 
@@ -262,7 +302,7 @@ static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
 
 	*tx = (struct dgram_tx){0};
 	if (t.has_dst) {
-		if (!t.dport)
+		if (!t.dport && e->kind == EP_UDP)
 			return -EINVAL;
 	} else {
 		if (!e->is_connected)
@@ -273,9 +313,12 @@ static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
 	resolve_any(e, &t.dst);
 	if (t.has_src)
 		tx->src = t.src;
-	err = check_dst(e, &t.dst, &tx->src);
+	choose_src(e, &t.dst, &tx->src);
+	tx->oif = (uint8_t)(t.ifindex ? t.ifindex : choose_oif(e, &t.dst));
+	err = check_dst(e, &t.dst, tx->oif, &tx->src);
 	if (err)
 		return err;
+	tx->proto = t.proto ? t.proto : e->proto;
 	tx->dst = t.dst;
 	tx->dport = t.dport;
 	is_mcast = ip_scope(e->tp->ip, &t.dst) == IP_SCOPE_MCAST;
@@ -289,10 +332,19 @@ static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
 
 static int check_size(const struct ep *e, const struct dgram_tx *tx, size_t len)
 {
-	size_t l3 = ip_addr_is4(&tx->dst) ? 20 : 40;
+	bool is4 = ip_addr_is4(&tx->dst), own = raw_has_header(e);
+	size_t l3 = own ? 0 : is4 ? 20 : 40;
 	size_t l4 = e->kind == EP_UDP ? 8 : 0;
-	size_t most = l3 == 20 ? 65535 - l3 : 65535; /* RFC 791 3.1, 8200 3 */
+	size_t most = is4 ? 65535 - l3 : 65535; /* RFC 791 3.1, 8200 3 */
 
+	if ((e->kind == EP_PING && len < ICMP_HLEN) ||
+	    (own && len < (is4 ? 20 : 40)))
+		return -EINVAL;
+
+	/* as Linux, which looks at the first two for its firewall */
+	if (e->kind == EP_RAW && !own && len < 2 &&
+	    tx->proto == (is4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		return -EFAULT;
 	if (l4 + len > most || (tx->mtu && l3 + l4 + len > tx->mtu))
 		return -EMSGSIZE;
 	return 0;
@@ -380,7 +432,7 @@ int dgram_send_begin(struct ep *e, size_t want, int flags,
 	int err;
 
 	*sp = (struct span){0};
-	if (!e->is_bound && port_bind(e, &e->laddr, 0))
+	if (!has_port(e))
 		return -EAGAIN;
 	if (want > 0xffff && is_to4(e, to)) /* IPv6 leaves a note, below */
 		return -EMSGSIZE;
@@ -409,63 +461,82 @@ int dgram_send_begin(struct ep *e, size_t want, int flags,
 	return lend_new(e, &tx, want, flags, sp);
 }
 
-static int give_to_ip(struct ep *e, const struct dgram_tx *tx, struct pkt *p,
-		      nsec now)
+/* sk_mc_loop() of Linux; broadcast always is. */
+static bool is_looped(const struct ep *e, const struct ip_addr *dst)
 {
+	return !ip_addr_is_multicast(dst) ||
+	       ep_opt(e, e->family == AF_INET ? EP_O_MCAST_LOOP
+					      : EP_O_MCAST_LOOP6);
+}
+
+/* The @len bytes in @c, under the header of @e's kind, in @p and down. */
+static int give_to_ip(struct ep *e, struct chunk *c, uint32_t len,
+		      struct pkt *p, nsec now)
+{
+	const struct dgram_tx *tx = tx_of(c);
 	bool is4 = ip_addr_is4(&tx->dst);
-	uint32_t total = p->len + (is4 ? 20 : 40);
+	uint32_t total = len + (is4 ? 20 : 40) + (e->kind == EP_UDP ? 8 : 0);
+	int err = 0;
 	struct ip_tx ip = {
 		.src = tx->src,
 		.dst = tx->dst,
 		.flow = e->flowinfo,
-		.proto = IPPROTO_UDP,
+		.proto = tx->proto,
 		.ttl = (uint8_t)MAX(tx->ttl, 0),
 		.tos = tx->tos,
 		.dont_fragment_local = tx->is_probe,
+		.loop = is_looped(e, &tx->dst),
+		.host_only = tx->ttl == 0 && ip_addr_is_multicast(&tx->dst),
+		.oif = tx->oif,
 	};
 
 	/* IP_PMTUDISC_WANT: DF on what fits, the rest is fragmented */
 	ip.df = tx->df &&
 		total <= (tx->mtu ? tx->mtu : ip_mtu(e->tp->ip, &tx->dst, now));
+	if (e->kind == EP_RAW)
+		return raw_send(e, tx, &ip, c, bytes_of(c), len, p, now);
+	if (e->kind == EP_PING)
+		err = ping_finish(e, tx, bytes_of(c), len);
+	if (!err && len)
+		err = pkt_add(p, &c->b, bytes_of(c), len);
+	if (err) {
+		pkt_free(core_of(e)->arena, p);
+		return err;
+	}
+	if (e->kind == EP_UDP)
+		udp_put_header(e, p, tx, len);
 	return ip_out(e->tp->ip, p, &ip, now);
+}
+
+static void count_sent(struct ep *e, bool sent)
+{
+	if (e->kind == EP_UDP)
+		stat_inc(core_of(e),
+			 sent ? STAT_UdpOutDatagrams : STAT_UdpSndbufErrors);
 }
 
 /* The datagram of @len bytes in @c goes down; takes @c. */
 static int send_chunk(struct ep *e, struct chunk *c, uint32_t len, nsec now)
 {
 	struct core *core = core_of(e);
-	struct dgram_tx *tx = tx_of(c);
-	uint32_t charge = tx->charge;
+	uint32_t charge = tx_of(c)->charge;
 	struct pkt *p = pkt_new(core->arena);
 	int err = -ENOBUFS;
 
-	if (p)
-		udp_hear_oneself(e, tx, bytes_of(c), len, now);
-	/* IP_MULTICAST_TTL 0: it must not leave the host */
-	if (tx->ttl == 0) {
-		if (p)
-			pkt_free(core->arena, p);
-		dgram_tx_done(e, charge);
-		buf_put(core->arena, &c->b);
-		return (int)len;
-	}
-	if (p && (!len || !pkt_add(p, &c->b, bytes_of(c), len))) {
-		udp_put_header(e, p, tx, len);
+	if (p) {
 		p->cookie = ep_id(e);
 		p->charge = charge;
-		err = give_to_ip(e, tx, p, now);
-	} else if (p) {
-		pkt_free(core->arena, p);
+		err = give_to_ip(e, c, len, p, now);
 	}
 	buf_put(core->arena, &c->b);
 	if (!err) {
-		stat_inc(core, STAT_UdpOutDatagrams);
+		count_sent(e, true);
 		return (int)len;
 	}
 	dgram_tx_done(e, charge);
 	if (err != -ENOBUFS)
 		return err;
-	stat_inc(core, STAT_UdpSndbufErrors);
+	count_sent(e, false);
 	return ep_opt(e, EP_O_RECVERR) ? err : (int)len;
 }
 
@@ -554,12 +625,14 @@ static int first(struct ep *e, int flags, struct dgram **out)
 int dgram_recv_begin(struct ep *e, size_t want, int flags,
 		     struct dgram_from *from, struct span *sp, nsec now)
 {
-	struct dgram *d;
-	int err = first(e, flags, &d);
+	struct dgram *d = NULL;
+	int err = -EOPNOTSUPP;
 	size_t len;
 
 	*sp = (struct span){0};
 	*from = (struct dgram_from){0};
+	if (!(flags & MSG_OOB) || e->kind == EP_UDP)
+		err = first(e, flags, &d);
 	if (!d)
 		return err;
 	*from = d->from;
@@ -607,6 +680,18 @@ int dgram_ioctl(struct ep *e, unsigned long req)
 static bool has_room(const struct ep *e, uint32_t charge)
 {
 	return e->rx_mem == 0 || e->rx_mem + charge <= e->rcvbuf;
+}
+
+void dgram_error(struct ep *e, const struct ip_error *err, bool hard,
+		 uint16_t port, const uint8_t *payload, uint32_t len)
+{
+	bool wants = ep_opt(e, err->is4 ? EP_O_RECVERR : EP_O_RECVERR6);
+
+	if (!wants && (!hard || !e->is_connected))
+		return;
+	if (wants)
+		errq_icmp(e, err, port, payload, len);
+	ep_error(e, err->err);
 }
 
 struct dgram_from dgram_from_rx(const struct ip_rx *rx)

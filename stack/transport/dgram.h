@@ -23,6 +23,7 @@ struct dgram_to {
 	int ttl, tos, dontfrag; /* -1: the socket's */
 	uint32_t ifindex;	/* 0: by route */
 	uint32_t gso_size;	/* UDP_SEGMENT; 0: one datagram */
+	uint8_t proto;		/* raw sockets; 0: the socket's */
 	uint32_t stamp;		/* SOF_TIMESTAMPING_* */
 	uint32_t stamp_id;
 };
@@ -35,7 +36,7 @@ struct dgram_tx {
 	uint32_t mtu;  /* a longer packet is refused; 0: no such limit */
 	uint16_t dport;
 	int16_t ttl;
-	uint8_t tos;
+	uint8_t tos, proto, oif;
 	bool df, is_probe;
 };
 
@@ -45,7 +46,7 @@ static inline bool dgram_is(const struct ep *e)
 }
 
 void dgram_ep_fini(struct ep *e);
-void dgram_close(struct ep *e);
+void dgram_close(struct ep *e, nsec now);
 /* raddr and rport as given; chooses laddr if none is bound. 0, -EACCES for a
  * broadcast address without SO_BROADCAST, -ENETUNREACH, ... */
 int dgram_connect(struct ep *e, const struct ip_addr *dst, uint16_t dport);
@@ -71,6 +72,11 @@ int dgram_push(struct ep *e, nsec now);
 void dgram_tx_done(struct ep *e, uint32_t charge);
 
 struct dgram_from dgram_from_rx(const struct ip_rx *rx);
+/* An ICMP error about what @e sent to @port: told, with the @len quoted bytes
+ * at @payload, to who asked for IP_RECVERR, and if it is @hard to who is
+ * connected. */
+void dgram_error(struct ep *e, const struct ip_error *err, bool hard,
+		 uint16_t port, const uint8_t *payload, uint32_t len);
 /* From ip: queues @len bytes at @data, which lie in @rx's frame; they move to
  * a frame of their size if that one is much larger. False: there was no room.
  */

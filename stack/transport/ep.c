@@ -122,6 +122,7 @@ struct ep *ep_new(struct transport *tp, enum ep_kind kind, int family, nsec now)
 	list_init(&e->more);
 	list_init(&e->rxq);
 	list_init(&e->groups);
+	list_init(&e->raw_link);
 	list_init(&e->errq);
 	set_defaults(e, tp->core->sysctl);
 	return e;

@@ -28,7 +28,7 @@ struct transport;
 struct tcp_conn;
 struct tcp_listen;
 
-enum ep_kind { EP_UDP, EP_TCP, EP_NUM_KINDS };
+enum ep_kind { EP_UDP, EP_TCP, EP_RAW, EP_PING, EP_NUM_KINDS };
 
 /* What connect(2) answers next: a connection that was made while nobody looked
  * is 0 once and -EISCONN from then on (Linux's SS_CONNECTING). */
@@ -55,7 +55,7 @@ enum ep_phase { EP_UNCONNECTED, EP_CONNECTING, EP_CONNECTED };
 	X(MCAST_LOOP6) X(MCAST_ALL6) X(DONTFRAG6) X(AUTOFLOWLABEL)             \
 	X(NODELAY) X(CORK) X(QUICKACK) X(UDP_CORK) X(GRO)                      \
 	X(NO_CHECK6_TX) X(NO_CHECK6_RX) X(TXTIME) X(RCVPRIORITY)               \
-	X(PKTINFO2292) X(HOPLIMIT2292) X(ZEROCOPY)
+	X(PKTINFO2292) X(HOPLIMIT2292) X(ZEROCOPY) X(HDRINCL) X(NODEFRAG)
 /* clang-format on */
 
 enum ep_opt {
@@ -102,7 +102,7 @@ struct ep {
 	/* addresses; any until bound or connected */
 	struct ip_addr laddr, raddr;
 	uint16_t lport, rport;
-	uint32_t scope_id, flowinfo;
+	uint32_t flowinfo;
 	struct hnode bind_node; /* port table, by (kind, port) */
 	struct hnode conn_node; /* UDP: connected ones, by 4-tuple */
 	bool in_conn;		/* ->conn_node is in its table */
@@ -135,7 +135,7 @@ struct ep {
 	uint64_t max_pacing;
 	nsec rcvtimeo, sndtimeo; /* 0: for ever */
 	nsec linger;
-	char bind_dev[16];
+	uint8_t dev_if; /* SO_BINDTODEVICE: IP_IF_*, or 0 */
 	uint8_t tos, tclass;
 	int16_t ttl, hops6; /* -1: the default */
 	int16_t mc_ttl, mc_hops6;
@@ -143,6 +143,7 @@ struct ep {
 	uint8_t min_ttl, min_hops6;
 	uint32_t mtu6;		   /* IPV6_MTU */
 	uint32_t mc_if, mc_if6;	   /* IP_MULTICAST_IF: index */
+	uint32_t uc_if, uc_if6;	   /* IP_UNICAST_IF */
 	uint8_t mc_addr[4];	   /* the same by address, network order */
 	uint16_t port_lo, port_hi; /* IP_LOCAL_PORT_RANGE, 0: sysctl */
 	uint64_t cookie;
@@ -163,8 +164,13 @@ struct ep {
 	struct list rxq; /* struct dgram */
 	uint32_t num_rxq;
 	uint32_t rx_drops;
-	struct list groups;	 /* struct udp_group: multicast joined */
+	struct list groups;	 /* memberships, see group.c */
 	struct dgram_cork *cork; /* MSG_MORE, UDP_CORK: not yet complete */
+
+	/* raw */
+	struct list raw_link;	 /* transport->raws */
+	uint32_t icmp_filter[8]; /* ICMP_FILTER, ICMP6_FILTER: blocked types */
+	int32_t raw_csum;	 /* IPV6_CHECKSUM: where, or RAW_NO_CSUM */
 
 	/* TCP: one of them, or neither (CLOSED) */
 	struct tcp_conn *tcp;

@@ -78,6 +78,9 @@ static bool overlaps(const struct ep *e, const struct ip_addr *addr,
 {
 	bool only = ep_opt(e, EP_O_V6ONLY), o_only = ep_opt(o, EP_O_V6ONLY);
 
+	if (e->kind == EP_PING) /* an identifier is one for all addresses */
+		return true;
+
 	if (!ip_addr_is_any(addr))
 		return port_addr_matches(o, addr);
 	if (!ip_addr_is_any(&o->laddr))
@@ -91,8 +94,9 @@ static bool overlaps(const struct ep *e, const struct ip_addr *addr,
  * asked for by number, so SO_REUSEADDR counts for TCP too. */
 static bool may_share(const struct ep *e, const struct ep *o, bool relax)
 {
-	if (e->bind_dev[0] && o->bind_dev[0] &&
-	    strcmp(e->bind_dev, o->bind_dev) != 0)
+	if (e->kind == EP_PING) /* ping_get_port() */
+		return ep_opt(e, EP_O_REUSEADDR) && ep_opt(o, EP_O_REUSEADDR);
+	if (e->dev_if && o->dev_if && e->dev_if != o->dev_if)
 		return true;
 	if (ep_opt(e, EP_O_REUSEPORT) && ep_opt(o, EP_O_REUSEPORT))
 		return true;
@@ -207,7 +211,7 @@ int port_bind_connect(struct ep *e, nsec now)
 
 	if (e->is_bound)
 		return -EINVAL;
-	if (e->kind == EP_UDP) {
+	if (e->kind != EP_TCP) {
 		struct ip_addr laddr = e->laddr;
 
 		return port_bind(e, &laddr, 0);
@@ -256,15 +260,15 @@ void port_inherit(struct ep *child, const struct ep *parent)
 
 /* compute_score() of Linux: an address over any, a device over none, own family
  * over dual. -1: not for this one. */
-static int score(const struct ep *e, const struct ip_addr *laddr)
+static int score(const struct ep *e, const struct ip_addr *laddr, uint32_t dif)
 {
 	int s = 0;
 
-	if (!port_addr_matches(e, laddr))
+	if (!port_addr_matches(e, laddr) || !port_dev_matches(e, dif))
 		return -1;
 	if (!ip_addr_is_any(&e->laddr))
 		s += 4;
-	if (e->bind_dev[0])
+	if (e->dev_if)
 		s += 2;
 	if ((e->family == AF_INET) == ip_addr_is4(laddr))
 		s += 1;
@@ -290,7 +294,8 @@ static bool is_better(const struct ep *e, const struct ep *best, uint32_t hash)
 
 static struct ep *lookup_connected(struct transport *tp,
 				   const struct ip_addr *laddr, uint16_t lport,
-				   const struct ip_addr *raddr, uint16_t rport)
+				   const struct ip_addr *raddr, uint16_t rport,
+				   uint32_t dif)
 {
 	struct ep *best = NULL;
 	struct hnode *n;
@@ -301,7 +306,7 @@ static struct ep *lookup_connected(struct transport *tp,
 
 		if (e->lport == lport && e->rport == rport &&
 		    ip_addr_eq(&e->laddr, laddr) &&
-		    ip_addr_eq(&e->raddr, raddr) &&
+		    ip_addr_eq(&e->raddr, raddr) && port_dev_matches(e, dif) &&
 		    (!best || e->bind_seq > best->bind_seq))
 			best = e;
 	}
@@ -323,13 +328,13 @@ uint32_t port_conn_hash(const struct transport *tp, const struct ip_addr *laddr,
 struct ep *port_lookup(struct transport *tp, enum ep_kind kind,
 		       const struct ip_addr *laddr, uint16_t lport,
 		       const struct ip_addr *raddr, uint16_t rport,
-		       uint32_t hash)
+		       uint32_t dif, uint32_t hash)
 {
 	struct ep *best = NULL, *e = NULL;
 	int best_score = -1;
 
 	if (kind == EP_UDP && tp->udp_conn.num) {
-		e = lookup_connected(tp, laddr, lport, raddr, rport);
+		e = lookup_connected(tp, laddr, lport, raddr, rport, dif);
 		if (e)
 			return e;
 	}
@@ -338,7 +343,7 @@ struct ep *port_lookup(struct transport *tp, enum ep_kind kind,
 
 		if (kind == EP_TCP ? !e->listen : e->is_connected)
 			continue;
-		s = score(e, laddr);
+		s = score(e, laddr, dif);
 		if (s < 0 || s < best_score)
 			continue;
 		if (s > best_score || is_better(e, best, hash)) {

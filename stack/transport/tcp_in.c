@@ -675,7 +675,7 @@ void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now)
 	if (n && !tcp_tw_in(t, container_of(n, struct tcp_tw, n), &s, &s.iss))
 		return;
 	e = port_lookup(
-		t->tp, EP_TCP, &k.laddr, k.lport, &k.raddr, k.rport,
+		t->tp, EP_TCP, &k.laddr, k.lport, &k.raddr, k.rport, ip_dif(rx),
 		(uint32_t)sip_hash(&t->core->hash_key, &k, TCP_KEY_LEN));
 	if (e && e->listen) {
 		tcp_listen_in(e->listen, &s);

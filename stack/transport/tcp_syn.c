@@ -294,7 +294,6 @@ static void copy_options(struct ep *e, const struct ep *from)
 	e->rcvtimeo = from->rcvtimeo;
 	e->sndtimeo = from->sndtimeo;
 	e->linger = from->linger;
-	memcpy(e->bind_dev, from->bind_dev, sizeof(e->bind_dev));
 	e->tos = from->tos;
 	e->tclass = from->tclass;
 	e->ttl = from->ttl;
@@ -306,7 +305,7 @@ static void copy_options(struct ep *e, const struct ep *from)
 	e->min_ttl = from->min_ttl;
 	e->min_hops6 = from->min_hops6;
 	e->mtu6 = from->mtu6;
-	e->scope_id = from->scope_id;
+	e->dev_if = from->dev_if;
 	e->topt = from->topt;
 }
 

@@ -25,7 +25,7 @@ int transport_init(struct transport *tp, struct core *c, struct ip *ip,
 		   unsigned num_parties)
 {
 	*tp = (struct transport){.core = c, .ip = ip};
-	list_init(&tp->groups);
+	list_init(&tp->raws);
 	if (parties_init(tp, num_parties))
 		return -ENOMEM;
 	if (ep_table_init(&tp->eps, c))

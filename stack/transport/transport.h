@@ -26,7 +26,7 @@ struct transport {
 	struct htab tags;  /* struct ep by ->tag */
 	struct htab ports; /* struct ep by (kind, lport): bound or listening */
 	struct htab udp_conn; /* connected UDP eps by 4-tuple */
-	struct list groups;   /* struct udp_group: every membership */
+	struct list raws;     /* raw sockets, oldest first */
 	struct tcp *tcp;
 	uint64_t cookie;   /* SO_COOKIE counter */
 	uint64_t bind_seq; /* order of binding */
@@ -53,13 +53,14 @@ void port_release(struct ep *e);
 int port_listen_check(struct ep *e);
 /* Child of a listener: shares its parent's port entry. */
 void port_inherit(struct ep *child, const struct ep *parent);
-/* Best match for a packet: bound to an address over any, own family over dual;
- * among SO_REUSEPORT equals by @hash. TCP: only listeners. UDP: connected ones
- * of the 4-tuple first. */
+/* Best match for a packet that came by interface @dif (0: any): bound to an
+ * address over any, to a device over none, own family over dual; among
+ * SO_REUSEPORT equals by @hash. TCP: only listeners. UDP: connected ones of the
+ * 4-tuple first. */
 struct ep *port_lookup(struct transport *tp, enum ep_kind kind,
 		       const struct ip_addr *laddr, uint16_t lport,
 		       const struct ip_addr *raddr, uint16_t rport,
-		       uint32_t hash);
+		       uint32_t dif, uint32_t hash);
 
 /* Every endpoint on @lport, for broadcast and multicast; @after NULL: first. */
 struct ep *port_next(struct transport *tp, enum ep_kind kind, uint16_t lport,
@@ -68,6 +69,11 @@ struct ep *port_next(struct transport *tp, enum ep_kind kind, uint16_t lport,
 uint32_t port_conn_hash(const struct transport *tp, const struct ip_addr *laddr,
 			uint16_t lport, const struct ip_addr *raddr,
 			uint16_t rport);
+/* Would a packet that came by @dif reach @e as far as SO_BINDTODEVICE goes? */
+static inline bool port_dev_matches(const struct ep *e, uint32_t dif)
+{
+	return !e->dev_if || !dif || e->dev_if == dif;
+}
 /* Would a datagram or SYN to @laddr reach @e by its local address alone? */
 bool port_addr_matches(const struct ep *e, const struct ip_addr *laddr);
 

@@ -12,16 +12,9 @@
 
 #include "base/csum.h"
 #include "sysctl.h"
-#include "transport/errq.h"
+#include "transport/group.h"
 #include "wire/icmp.h"
 #include "wire/udp.h"
-
-#define MAX_GROUPS 20 /* igmp_max_memberships of Linux */
-
-static struct core *core_of(const struct ep *e)
-{
-	return e->tp->core;
-}
 
 void udp_put_header(struct ep *e, struct pkt *p, const struct dgram_tx *tx,
 		    uint32_t len)
@@ -44,51 +37,6 @@ void udp_put_header(struct ep *e, struct pkt *p, const struct dgram_tx *tx,
 	p->hdr_len = UDP_HLEN;
 }
 
-static void deliver_all(struct transport *tp, const struct ip_rx *rx,
-			const struct udp_repr *r);
-
-/* What is sent to many is also heard at home: broadcast always, multicast
- * unless IP_MULTICAST_LOOP is 0, and if somebody has joined. */
-void udp_hear_oneself(struct ep *e, const struct dgram_tx *tx,
-		      const uint8_t *data, uint32_t len, nsec now)
-{
-	enum ip_scope scope = ip_scope(e->tp->ip, &tx->dst);
-	bool is4 = ip_addr_is4(&tx->dst);
-	struct udp_repr r = {
-		.src_port = e->lport,
-		.dst_port = tx->dport,
-		.len = (uint16_t)(UDP_HLEN + len),
-	};
-	struct ip_rx rx = {
-		.l4_len = r.len,
-		.src = tx->src,
-		.dst = tx->dst,
-		.proto = IPPROTO_UDP,
-		.ttl = (uint8_t)MAX(tx->ttl, 0),
-		.tos = tx->tos,
-		.scope = (uint8_t)scope,
-		.csum = CSUM_VALID,
-		.link = LINK_LO,
-	};
-
-	if (scope != IP_SCOPE_BCAST &&
-	    (scope != IP_SCOPE_MCAST ||
-	     !ep_opt(e, is4 ? EP_O_MCAST_LOOP : EP_O_MCAST_LOOP6) ||
-	     !udp_host_has_group(e->tp, &tx->dst)))
-		return;
-	rx.f = frame_new(core_of(e)->arena, r.len);
-	if (!rx.f)
-		return;
-	udp_emit(&r, rx.f->data);
-	if (len)
-		memcpy(rx.f->data + UDP_HLEN, data, len);
-	rx.f->len = r.len;
-	rx.f->at = now;
-	rx.l4 = rx.f->data;
-	deliver_all(e->tp, &rx, &r);
-	frame_put(core_of(e)->arena, rx.f);
-}
-
 static void deliver(struct ep *e, const struct ip_rx *rx,
 		    const struct udp_repr *r)
 {
@@ -108,41 +56,6 @@ static void deliver(struct ep *e, const struct ip_rx *rx,
 			      charge, r->src_port);
 }
 
-bool udp_host_has_group(const struct transport *tp, const struct ip_addr *a)
-{
-	struct list *n;
-
-	list_for_each (n, &tp->groups) {
-		if (ip_addr_eq(
-			    &list_entry(n, struct udp_group, host_link)->group,
-			    a))
-			return true;
-	}
-	return false;
-}
-
-static struct udp_group *group_find(const struct ep *e, const struct ip_addr *a)
-{
-	struct list *n;
-
-	list_for_each (n, &e->groups) {
-		struct udp_group *g = list_entry(n, struct udp_group, ep_link);
-
-		if (ip_addr_eq(&g->group, a))
-			return g;
-	}
-	return NULL;
-}
-
-/* ip_mc_sf_allow() of Linux: a socket hears every group of the host unless it
- * asked not to (IP_MULTICAST_ALL 0). */
-static bool hears_group(const struct ep *e, const struct ip_addr *a)
-{
-	enum ep_opt all = ip_addr_is4(a) ? EP_O_MCAST_ALL : EP_O_MCAST_ALL6;
-
-	return ep_opt(e, all) || group_find(e, a);
-}
-
 /* Broadcast and multicast: to all who match, and no complaint if none does. */
 static void deliver_all(struct transport *tp, const struct ip_rx *rx,
 			const struct udp_repr *r)
@@ -158,7 +71,9 @@ static void deliver_all(struct transport *tp, const struct ip_rx *rx,
 		if (e->is_connected && (e->rport != r->src_port ||
 					!ip_addr_eq(&e->raddr, &rx->src)))
 			continue;
-		if (is_mcast && !hears_group(e, &rx->dst))
+		if (!port_dev_matches(e, ip_dif(rx)))
+			continue;
+		if (is_mcast && !group_hears(e, &rx->dst, &rx->src, ip_dif(rx)))
 			continue;
 		deliver(e, rx, r);
 		num++;
@@ -181,7 +96,7 @@ static enum drop parse(struct transport *tp, const struct ip_rx *rx,
 	if (is_bare6(rx)) {
 		struct ep *e =
 			port_lookup(tp, EP_UDP, &rx->dst, get_be16(rx->l4 + 2),
-				    &rx->src, get_be16(rx->l4), 0);
+				    &rx->src, get_be16(rx->l4), ip_dif(rx), 0);
 
 		if (e && ep_opt(e, EP_O_NO_CHECK6_RX)) {
 			*r = (struct udp_repr){
@@ -217,6 +132,7 @@ enum ip_verdict udp_in(struct transport *tp, const struct ip_rx *rx, nsec now)
 	}
 	e = port_lookup(
 		tp, EP_UDP, &rx->dst, r.dst_port, &rx->src, r.src_port,
+		ip_dif(rx),
 		port_conn_hash(tp, &rx->dst, r.dst_port, &rx->src, r.src_port));
 	if (!e) {
 		stat_inc(tp->core, STAT_UdpNoPorts);
@@ -233,14 +149,13 @@ void udp_error(struct transport *tp, const struct ip_error *err, nsec now)
 {
 	uint16_t lport = get_be16(err->l4), rport = get_be16(err->l4 + 2);
 	struct ep *e = port_lookup(tp, EP_UDP, &err->local, lport, &err->remote,
-				   rport, 0);
-	bool wants, hard = err->fatal;
+				   rport, 0, 0);
+	bool hard = err->fatal;
 
 	if (!e) {
 		drop(tp->core, DROP_ICMP_NO_SOCK);
 		return;
 	}
-	wants = ep_opt(e, err->is4 ? EP_O_RECVERR : EP_O_RECVERR6);
 	if (err->err == EMSGSIZE) {
 		unsigned disc = err->is4 ? e->pmtudisc : e->pmtudisc6;
 
@@ -248,50 +163,6 @@ void udp_error(struct transport *tp, const struct ip_error *err, nsec now)
 			return;
 		hard = true;
 	}
-	if (!wants && (!hard || !e->is_connected))
-		return;
-	if (wants)
-		errq_icmp(e, err, rport, err->l4 + UDP_HLEN,
-			  err->l4_len - UDP_HLEN);
-	ep_error(e, err->err);
-}
-
-/* --- groups --- */
-
-int udp_group_join(struct ep *e, const struct ip_addr *group, uint32_t ifindex)
-{
-	struct udp_group *g;
-	struct list *n;
-	unsigned num = 0;
-
-	if (!ip_addr_is_multicast(group))
-		return -EINVAL;
-	if (group_find(e, group))
-		return -EADDRINUSE;
-	list_for_each (n, &e->groups)
-		num++;
-	if (num >= MAX_GROUPS)
-		return -ENOBUFS;
-	g = arena_zalloc(core_of(e)->arena, sizeof(*g));
-	if (!g)
-		return -ENOBUFS;
-	g->group = *group;
-	g->ifindex = ifindex;
-	list_push(&e->groups, &g->ep_link);
-	list_push(&e->tp->groups, &g->host_link);
-	return 0;
-}
-
-int udp_group_leave(struct ep *e, const struct ip_addr *group)
-{
-	struct udp_group *g = group_find(e, group);
-
-	if (!ip_addr_is_multicast(group))
-		return -EINVAL;
-	if (!g)
-		return -EADDRNOTAVAIL;
-	list_remove(&g->ep_link);
-	list_remove(&g->host_link);
-	arena_free(core_of(e)->arena, g);
-	return 0;
+	dgram_error(e, err, hard, rport, err->l4 + UDP_HLEN,
+		    err->l4_len - UDP_HLEN);
 }
