@@ -130,6 +130,10 @@ static T_UNUSED void m_say_cmsg(const struct cmsghdr *c)
 	    m_say_ip(c))
 		return;
 	memcpy(&v, CMSG_DATA(c), len < sizeof(v) ? len : sizeof(v));
+	if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == 11) {
+		say("  flow label: %s", v ? "some" : "none");
+		return;
+	}
 	say("  cmsg %d %d len %zu: %d", c->cmsg_level, c->cmsg_type, len, v);
 }
 

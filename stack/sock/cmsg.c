@@ -15,7 +15,6 @@
 #include <linux/in6.h>
 #include <linux/net_tstamp.h>
 #include <linux/udp.h>
-
 #include "sock/uapi.h"
 
 #define STAMP_TX_MASK                                                  \
@@ -344,9 +343,11 @@ static int set_source(const struct ep *e, const struct ip_addr *src,
 {
 	if (ip_addr_is_any(src))
 		return 0;
+	if (ip_addr_is_multicast(src))
+		return -EINVAL;
 	if (ip_scope(e->tp->ip, src) != IP_SCOPE_LOCAL &&
 	    !ep_opt(e, EP_O_FREEBIND) && !ep_opt(e, EP_O_TRANSPARENT))
-		return -EINVAL;
+		return ip_addr_is4(src) ? -ENETUNREACH : -EINVAL;
 	to->src = *src;
 	to->has_src = true;
 	return 0;
@@ -388,6 +389,22 @@ static int get_tos4(const struct item *i, struct dgram_to *to)
 	return 0;
 }
 
+/* ip_options_compile(), of which only options that say nothing are left: we
+ * send none. */
+int cmsg_check_ip_options(const uint8_t *p, size_t len)
+{
+	size_t i = 0;
+
+	if (len > IP_OPTIONS_MAX)
+		return -EINVAL;
+	while (i < len && p[i] == CMSG_IPOPT_NOP)
+		i++;
+	if (i == len || p[i] == CMSG_IPOPT_EOL)
+		return 0;
+	return len - i < 2 || p[i + 1] < 2 || p[i + 1] > len - i ? -EINVAL
+								 : -EOPNOTSUPP;
+}
+
 /* ip_cmsg_send() */
 static int get_ip4(const struct ep *e, const struct item *i,
 		   struct dgram_to *to)
@@ -395,8 +412,8 @@ static int get_ip4(const struct ep *e, const struct item *i,
 	int v;
 
 	switch (i->type) {
-	case IP_RETOPTS: /* no option can be asked for, but none may */
-		return i->len ? -EINVAL : 0;
+	case IP_RETOPTS:
+		return cmsg_check_ip_options(i->p, i->len);
 	case IP_PKTINFO:
 		return get_pktinfo4(e, i, to);
 	case IP_TTL:
@@ -470,7 +487,7 @@ static int get_ip6(const struct ep *e, const struct item *i,
 	case IPV6_TCLASS:
 		if (whole_int(i, &v) || v < -1 || v > 255)
 			return -EINVAL;
-		to->tos = v;
+		to->tos = v & 0xff; /* and -1 is 255, by this way */
 		return 0;
 	case IPV6_DONTFRAG:
 		if (whole_int(i, &v) || v < 0 || v > 1)

@@ -29,4 +29,9 @@ int cmsg_get_dgram(const struct ep *e, const struct sock_ctl *c,
 int cmsg_get_stream(const struct ep *e, const struct sock_ctl *c,
 		    struct dgram_to *to);
 
+#define CMSG_IPOPT_EOL 0 /* RFC 791 3.1 */
+#define CMSG_IPOPT_NOP 1
+/* Options of IPv4 that a program wants to send: 0, or -errno. */
+int cmsg_check_ip_options(const uint8_t *p, size_t len);
+
 #endif

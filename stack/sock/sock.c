@@ -312,6 +312,9 @@ int sock_bind(struct stack *st, sockid s, const struct sockaddr *sa,
 		err = port_bind(e, &t.a, t.port);
 	if (err)
 		return err;
+	/* bound to an address of IPv6, it cannot be reached by another */
+	if (!ip_addr_is4(&t.a) && !ip_addr_is_any(&t.a))
+		ep_opt_set(e, EP_O_V6ONLY, true);
 	ep_opt_set(e, EP_O_BOUND_ADDR, !ip_addr_is_any(&t.a));
 	ep_opt_set(e, EP_O_BOUND_PORT, t.port != 0);
 	return 0;

@@ -38,6 +38,11 @@ int opt_raw_set_invalid(struct opt_call *c, const void *val, socklen_t len)
 	return -EINVAL;
 }
 
+int opt_raw_get_invalid(struct opt_call *c, void *val, socklen_t *len)
+{
+	return -EINVAL;
+}
+
 int opt_set_invalid(struct opt_call *c, int v)
 {
 	return -EINVAL;
@@ -109,6 +114,11 @@ bool opt_has_route(const struct ep *e)
 	return dgram_is(e) ? e->is_connected : e->rport != 0;
 }
 
+bool opt_tcp_is_idle(const struct ep *e)
+{
+	return e->listen || tcp_state(e) == 7; /* TCP_CLOSE */
+}
+
 /* --- the tables --- */
 
 static size_t rows_of(int level, const struct opt_row **rows)
@@ -125,6 +135,7 @@ static size_t rows_of(int level, const struct opt_row **rows)
 		LEVEL(IPPROTO_UDP, udp)
 		LEVEL(SOL_RAW, raw)
 		LEVEL(IPPROTO_ICMPV6, icmp6)
+		LEVEL(IPPROTO_UDPLITE, udp)
 #undef LEVEL
 	default:
 		return 0;
@@ -143,6 +154,7 @@ static bool has_level(const struct ep *e, int level)
 	case IPPROTO_TCP:
 		return e->kind == EP_TCP;
 	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
 		return e->kind == EP_UDP;
 	case SOL_RAW:
 		return e->kind == EP_RAW;
@@ -173,7 +185,7 @@ static int unknown(struct opt_call *c, int err)
 static bool wants_whole_int(int level)
 {
 	return level == SOL_SOCKET || level == IPPROTO_TCP ||
-	       level == IPPROTO_UDP;
+	       level == IPPROTO_UDP || level == IPPROTO_UDPLITE;
 }
 
 /* --- set --- */

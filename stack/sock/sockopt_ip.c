@@ -3,7 +3,8 @@
  * sockopt_ip.c - options of IPPROTO_IP
  */
 #include "sock/sockopt_priv.h"
-#include "transport/errq.h"
+
+#include "sock/cmsg.h"
 
 static int set_recverr(struct opt_call *c, int v)
 {
@@ -74,7 +75,7 @@ static int get_fragsize(struct opt_call *c, int *v)
 
 static int get_inet_num(struct opt_call *c, int *v)
 {
-	*v = c->e->proto == IPPROTO_IP ? c->e->lport : 0;
+	*v = c->e->type == SOCK_RAW ? c->e->proto : c->e->lport;
 	return 0;
 }
 
@@ -118,13 +119,49 @@ static int get_port_range(struct opt_call *c, void *val, socklen_t *len)
 	return opt_give(val, len, &v, sizeof(v));
 }
 
-/* We send no IP options: none may be asked for. */
+/* We send no IP options: those that say nothing can be set. */
 static int set_ip_options(struct opt_call *c, const void *val, socklen_t len)
 {
-	if (!len)
-		return 0;
-	stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
-	return len > 40 ? -EINVAL : -EOPNOTSUPP;
+	struct ep *e = c->e;
+	int err = cmsg_check_ip_options(val, len);
+	const uint8_t *end;
+
+	if (err == -EOPNOTSUPP)
+		stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
+	if (err)
+		return err;
+	end = memchr(val, CMSG_IPOPT_EOL, len);
+	memset(e->ip_options, CMSG_IPOPT_EOL, sizeof(e->ip_options));
+	memcpy(e->ip_options, val,
+	       end ? (size_t)(end - (const uint8_t *)val) : len);
+	e->num_ip_options = (uint8_t)ALIGN_UP(len, 4u);
+	return 0;
+}
+
+static int get_ip_options(struct opt_call *c, void *val, socklen_t *len)
+{
+	return opt_give(val, len, c->e->ip_options, c->e->num_ip_options);
+}
+
+/* What datagrams tell with control data, a stream can be asked for. */
+static int get_pktoptions(struct opt_call *c, void *val, socklen_t *len)
+{
+	struct in_pktinfo p = {.ipi_ifindex = (int)c->e->mc_if};
+	int ttl = c->e->mc_ttl, tos = 0;
+	struct sock_ctl ctl;
+
+	if (c->e->kind != EP_TCP)
+		return -ENOPROTOOPT;
+	ctl.len = 0;
+	memcpy(&p.ipi_addr, c->e->laddr.b + 12, 4);
+	p.ipi_spec_dst = p.ipi_addr;
+	if (ep_opt(c->e, EP_O_PKTINFO))
+		cmsg_put(&ctl, IPPROTO_IP, IP_PKTINFO, &p, sizeof(p));
+	if (ep_opt(c->e, EP_O_RECVTTL))
+		cmsg_put(&ctl, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
+	if (ep_opt(c->e, EP_O_RECVTOS))
+		cmsg_put(&ctl, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	return opt_give(val, len, ctl.b, ctl.len);
 }
 
 const struct opt_row sockopt_ip[] = {

@@ -129,15 +129,99 @@ static int get_addrform(struct opt_call *c, int *v)
 
 static int get_pathmtu(struct opt_call *c, void *val, socklen_t *len)
 {
-	struct ip6_mtuinfo info = {.ip6m_addr.sin6_family = AF_INET6};
+	struct ip6_mtuinfo info = {.ip6m_mtu = 0}; /* and no address */
 
 	if (*len < sizeof(info))
 		return -EINVAL;
 	if (!opt_has_route(c->e))
 		return -ENOTCONN;
-	memcpy(&info.ip6m_addr.sin6_addr, c->e->raddr.b, 16);
 	info.ip6m_mtu = ip_mtu(&c->st->ip, &c->e->raddr, c->now);
 	return opt_give(val, len, &info, sizeof(info));
+}
+
+/* RFC 5014: two of a pair are a contradiction. Nothing is chosen by them, since
+ * no address of ours is temporary, away from home or made from a key. */
+static int set_addr_pref(struct opt_call *c, int v)
+{
+	const int pubtmp = IPV6_PREFER_SRC_PUBLIC | IPV6_PREFER_SRC_TMP;
+	int pref = c->e->addr_pref;
+
+	switch (v & (pubtmp | IPV6_PREFER_SRC_PUBTMP_DEFAULT)) {
+	case IPV6_PREFER_SRC_PUBLIC:
+	case IPV6_PREFER_SRC_TMP:
+	case IPV6_PREFER_SRC_PUBTMP_DEFAULT:
+		pref = (pref & ~pubtmp) | (v & pubtmp);
+		break;
+	case 0:
+		break;
+	default:
+		return -EINVAL;
+	}
+	switch (v & (IPV6_PREFER_SRC_HOME | IPV6_PREFER_SRC_COA)) {
+	case IPV6_PREFER_SRC_HOME:
+	case IPV6_PREFER_SRC_COA:
+		pref = (pref & ~IPV6_PREFER_SRC_COA) |
+		       (v & IPV6_PREFER_SRC_COA);
+		break;
+	case 0:
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (v & IPV6_PREFER_SRC_CGA && v & IPV6_PREFER_SRC_NONCGA)
+		return -EINVAL;
+	c->e->addr_pref = (uint8_t)pref;
+	return 0;
+}
+
+static int get_addr_pref(struct opt_call *c, int *v)
+{
+	const int pubtmp = IPV6_PREFER_SRC_PUBLIC | IPV6_PREFER_SRC_TMP;
+	int pref = c->e->addr_pref;
+
+	*v = pref & pubtmp ? pref & pubtmp : IPV6_PREFER_SRC_PUBTMP_DEFAULT;
+	*v |= pref & IPV6_PREFER_SRC_COA ? IPV6_PREFER_SRC_COA
+					 : IPV6_PREFER_SRC_HOME;
+	return 0;
+}
+
+/* RFC 2292's way to set what RFC 3542 has an option each for: none at all. */
+static int set_pktoptions6(struct opt_call *c, const void *val, socklen_t len)
+{
+	return len < sizeof(struct cmsghdr) ? 0 : -EINVAL;
+}
+
+static int get_pktoptions6(struct opt_call *c, void *val, socklen_t *len)
+{
+	if (c->e->kind != EP_TCP)
+		return -ENOPROTOOPT;
+	*len = 0;
+	return 0;
+}
+
+static int refuse(struct opt_call *c)
+{
+	stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
+	return -EOPNOTSUPP;
+}
+
+/* Labels that are leased; ours are made by hash (RFC 6438). */
+static int set_flow_mgr(struct opt_call *c, const void *val, socklen_t len)
+{
+	return len < 32 /* struct in6_flowlabel_req */ ? -EINVAL : refuse(c);
+}
+
+/* We send no extension headers: none may be asked for. */
+static int set_ext_header(struct opt_call *c, const void *val, socklen_t len)
+{
+	if (!len)
+		return 0;
+	return len < 8 || len % 8 ? -EINVAL : refuse(c);
+}
+
+static int set_rthdr(struct opt_call *c, const void *val, socklen_t len)
+{
+	return len ? -EINVAL : 0;
 }
 
 const struct opt_row sockopt_ip6[] = {

@@ -126,6 +126,7 @@ int opt_no_get(struct opt_call *c, int *v);
 int opt_raw_no_set(struct opt_call *c, const void *val, socklen_t len);
 int opt_raw_no_get(struct opt_call *c, void *val, socklen_t *len);
 int opt_raw_set_invalid(struct opt_call *c, const void *val, socklen_t len);
+int opt_raw_get_invalid(struct opt_call *c, void *val, socklen_t *len);
 int opt_set_invalid(struct opt_call *c, int v);
 int opt_set_ignored(struct opt_call *c, int v);
 int opt_set_not_permitted(struct opt_call *c, int v);
@@ -141,6 +142,9 @@ int opt_get_nothing(struct opt_call *c, void *val, socklen_t *len);
 const char *opt_dev_of(const struct stack *st, int ifindex);
 /* Is the way to the peer known? */
 bool opt_has_route(const struct ep *e);
+
+/* A TCP socket that is closed or listens. */
+bool opt_tcp_is_idle(const struct ep *e);
 
 /* Of several levels: sockopt_mcast.c, sockopt_raw.c. */
 opt_set_raw_fn opt_set_unicast_if, opt_set_unicast_if6, opt_set_mc_if;

@@ -4,6 +4,8 @@
  */
 #include "sock/sockopt_priv.h"
 
+#include <linux/net_tstamp.h>
+
 #define DEV_NAME_LEN 16 /* IFNAMSIZ of Linux */
 #define MIN_SNDBUF 4608 /* SOCK_MIN_SNDBUF of Linux on 64-bit machines */
 
@@ -194,6 +196,164 @@ STAMP(stamp_new, true, false)
 STAMP(stampns_old, false, true)
 STAMP(stampns_new, true, true)
 #undef STAMP
+
+/* --- SO_TIMESTAMPING --- */
+
+/* sock_set_timestamping(): what one flag asks of the others. */
+static int check_stamping(const struct ep *e, uint32_t f)
+{
+	bool id = f & SOF_TIMESTAMPING_OPT_ID;
+
+	if (f & ~STAMP_MASK || (f & STAMP_OPT_ID_TCP && !id))
+		return -EINVAL;
+	if (id && !(e->tsflags & SOF_TIMESTAMPING_OPT_ID) &&
+	    e->kind == EP_TCP && opt_tcp_is_idle(e))
+		return -EINVAL;
+	if (f & SOF_TIMESTAMPING_OPT_STATS &&
+	    !(f & SOF_TIMESTAMPING_OPT_TSONLY))
+		return -EINVAL;
+	return f & SOF_TIMESTAMPING_BIND_PHC ? -EINVAL : 0; /* no such clock */
+}
+
+/* An int, or a struct so_timestamping: flags and a hardware clock. */
+static int set_stamping(struct opt_call *c, const void *val, socklen_t len,
+			bool is_new)
+{
+	uint32_t f;
+	int err;
+
+	if (len < sizeof(f))
+		return -EINVAL;
+	memcpy(&f, val, sizeof(f));
+	err = check_stamping(c->e, f);
+	if (err)
+		return err;
+	if (f & SOF_TIMESTAMPING_OPT_ID &&
+	    !(c->e->tsflags & SOF_TIMESTAMPING_OPT_ID))
+		c->e->ts_key =
+			c->e->kind != EP_TCP
+				? 0
+				: tcp_stamp_key(c->e, f & STAMP_OPT_ID_TCP);
+	c->e->tsflags = f;
+	ep_opt_set(c->e, EP_O_TIMESTAMP_NEW, is_new);
+	return 0;
+}
+
+static int get_stamping(struct opt_call *c, void *val, socklen_t *len,
+			bool is_new)
+{
+	uint32_t v[2] = {0};
+
+	if (!is_new || ep_opt(c->e, EP_O_TIMESTAMP_NEW))
+		v[0] = c->e->tsflags;
+	return opt_give(val, len, v, sizeof(v));
+}
+
+static int set_stamping_old(struct opt_call *c, const void *val, socklen_t len)
+{
+	return set_stamping(c, val, len, false);
+}
+
+static int set_stamping_new(struct opt_call *c, const void *val, socklen_t len)
+{
+	return set_stamping(c, val, len, true);
+}
+
+static int get_stamping_old(struct opt_call *c, void *val, socklen_t *len)
+{
+	return get_stamping(c, val, len, false);
+}
+
+static int get_stamping_new(struct opt_call *c, void *val, socklen_t *len)
+{
+	return get_stamping(c, val, len, true);
+}
+
+/* --- zerocopy, filters, pacing by the packet --- */
+
+/* TCP and UDP copy: the notes say so. */
+static int set_zerocopy(struct opt_call *c, int v)
+{
+	if (c->e->kind != EP_TCP && c->e->kind != EP_UDP)
+		return -EOPNOTSUPP;
+	if (v < 0 || v > 1)
+		return -EINVAL;
+	ep_opt_set(c->e, EP_O_ZEROCOPY, v);
+	return 0;
+}
+
+static int get_zerocopy(struct opt_call *c, int *v)
+{
+	*v = ep_opt(c->e, EP_O_ZEROCOPY);
+	return 0;
+}
+
+/* Once locked, always locked. */
+static int set_lock_filter(struct opt_call *c, int v)
+{
+	if (ep_opt(c->e, EP_O_LOCK_FILTER) && !v)
+		return -EPERM;
+	ep_opt_set(c->e, EP_O_LOCK_FILTER, v);
+	return 0;
+}
+
+static int get_lock_filter(struct opt_call *c, int *v)
+{
+	*v = ep_opt(c->e, EP_O_LOCK_FILTER);
+	return 0;
+}
+
+static int set_detach(struct opt_call *c, int v)
+{
+	return ep_opt(c->e, EP_O_LOCK_FILTER) ? -EPERM : -ENOENT;
+}
+
+/* Its length counts instructions; there is no filter. */
+static int get_filter(struct opt_call *c, void *val, socklen_t *len)
+{
+	*len = 0;
+	return 0;
+}
+
+static int set_poll_budget(struct opt_call *c, int v)
+{
+	return v < 0 || v > UINT16_MAX ? -EINVAL : 0; /* we have no device */
+}
+
+/* No memory of a device is ever handed out: none of it comes back. */
+static int set_dontneed(struct opt_call *c, const void *val, socklen_t len)
+{
+	if (len < sizeof(int))
+		return -EINVAL;
+	if (c->e->kind != EP_TCP)
+		return -EBADF;
+	return len % 8 ? -EINVAL : 0;
+}
+
+/* struct sock_txtime: clock and flags. Nothing here delays single packets, and
+ * a device without a clock of its own sends at once, too. */
+static int set_txtime(struct opt_call *c, const void *val, socklen_t len)
+{
+	uint32_t v[2];
+
+	if (len != sizeof(v))
+		return -EINVAL;
+	memcpy(v, val, sizeof(v));
+	if (v[1] &
+	    ~(uint32_t)(SOF_TXTIME_DEADLINE_MODE | SOF_TXTIME_REPORT_ERRORS))
+		return -EINVAL;
+	ep_opt_set(c->e, EP_O_TXTIME, true);
+	c->e->txtime_clock = v[0];
+	c->e->txtime_flags = v[1];
+	return 0;
+}
+
+static int get_txtime(struct opt_call *c, void *val, socklen_t *len)
+{
+	uint32_t v[2] = {c->e->txtime_clock, c->e->txtime_flags};
+
+	return opt_give(val, len, v, sizeof(v));
+}
 
 static int set_bindtodev(struct opt_call *c, const void *val, socklen_t len)
 {

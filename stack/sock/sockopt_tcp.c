@@ -4,13 +4,13 @@
  */
 #include "sock/sockopt_priv.h"
 
+/* struct tcp_info of Linux 6.18, longer than the headers': rcv_wnd follows
+ * snd_wnd, then what is about RTO recovery and accurate ECN, which are 0. */
+#define TCP_INFO_LEN 280
+#define TCP_INFO_RCV_WND 232
+
 #define MAX_MSS 32767 /* MAX_TCP_WINDOW */
 #define MIN_MSS 88    /* TCP_MIN_MSS */
-
-static bool is_closed_or_listening(const struct ep *e)
-{
-	return e->listen || tcp_state(e) == 7; /* TCP_CLOSE */
-}
 
 static int set_maxseg(struct opt_call *c, int v)
 {
@@ -22,7 +22,7 @@ static int set_maxseg(struct opt_call *c, int v)
 
 static int get_maxseg(struct opt_call *c, int *v)
 {
-	if (c->e->topt.maxseg && is_closed_or_listening(c->e))
+	if (c->e->topt.maxseg && opt_tcp_is_idle(c->e))
 		*v = c->e->topt.maxseg;
 	else
 		*v = tcp_mss_now(c->e);
@@ -84,7 +84,7 @@ static int get_defer(struct opt_call *c, int *v)
 
 static int set_clamp(struct opt_call *c, int v)
 {
-	if (!v && !is_closed_or_listening(c->e))
+	if (!v && (c->e->listen || !opt_tcp_is_idle(c->e)))
 		return -EINVAL;
 	c->e->topt.window_clamp = v ? (uint32_t)MAX(v, OPT_MIN_RCVBUF / 2) : 0;
 	return 0;
@@ -103,7 +103,7 @@ static int set_thin_dupack(struct opt_call *c, int v)
 
 static int set_fastopen(struct opt_call *c, int v)
 {
-	if (v < 0 || !is_closed_or_listening(c->e))
+	if (v < 0 || !opt_tcp_is_idle(c->e))
 		return -EINVAL;
 	c->e->topt.fastopen_qlen = (int)MIN(v, c->st->sysctl.somaxconn);
 	return 0;
@@ -117,7 +117,7 @@ static int get_fastopen(struct opt_call *c, int *v)
 
 static int set_no_cookie(struct opt_call *c, int v)
 {
-	if (v < 0 || v > 1 || !is_closed_or_listening(c->e))
+	if (v < 0 || v > 1 || !opt_tcp_is_idle(c->e))
 		return -EINVAL;
 	c->e->topt.fastopen_no_cookie = (uint8_t)v;
 	return 0;
@@ -206,11 +206,15 @@ static int get_delack_max(struct opt_call *c, int *v)
 
 static int get_tcp_info(struct opt_call *c, void *val, socklen_t *len)
 {
+	uint8_t all[TCP_INFO_LEN] = {0};
+	uint32_t rcv_wnd = tcp_rcv_wnd(c->e);
 	struct tcp_info info;
 
 	memset(&info, 0, sizeof(info));
 	tcp_get_info(c->e, &info, c->now);
-	return opt_give(val, len, &info, sizeof(info));
+	memcpy(all, &info, MIN(sizeof(info), sizeof(all)));
+	memcpy(all + TCP_INFO_RCV_WND, &rcv_wnd, sizeof(rcv_wnd));
+	return opt_give(val, len, all, sizeof(all));
 }
 
 static int set_congestion(struct opt_call *c, const void *val, socklen_t len)

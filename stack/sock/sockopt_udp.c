@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * sockopt_udp.c - options of IPPROTO_UDP
+ * sockopt_udp.c - options of IPPROTO_UDP, which IPPROTO_UDPLITE has, too
  */
 #include "sock/sockopt_priv.h"
+
+#define UDPLITE_SEND_CSCOV 10
+#define UDPLITE_RECV_CSCOV 11
 
 static int set_udp_cork(struct opt_call *c, int v)
 {
@@ -27,9 +30,14 @@ static int set_segment(struct opt_call *c, int v)
 {
 	if (v < 0 || v > UINT16_MAX)
 		return -EINVAL;
-	if (v)
-		stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
-	return v ? -ENOPROTOOPT : 0; /* as before Linux 4.18 */
+	c->e->gso_size = (uint16_t)v;
+	return 0;
+}
+
+static int get_segment(struct opt_call *c, int *v)
+{
+	*v = c->e->gso_size;
+	return 0;
 }
 
 const struct opt_row sockopt_udp[] = {

@@ -55,7 +55,9 @@ enum ep_phase { EP_UNCONNECTED, EP_CONNECTING, EP_CONNECTED };
 	X(MCAST_LOOP6) X(MCAST_ALL6) X(DONTFRAG6) X(AUTOFLOWLABEL)             \
 	X(NODELAY) X(CORK) X(QUICKACK) X(UDP_CORK) X(GRO)                      \
 	X(NO_CHECK6_TX) X(NO_CHECK6_RX) X(TXTIME) X(RCVPRIORITY)               \
-	X(PKTINFO2292) X(HOPLIMIT2292) X(ZEROCOPY) X(HDRINCL) X(NODEFRAG)
+	X(PKTINFO2292) X(HOPLIMIT2292) X(ZEROCOPY) X(HDRINCL) X(NODEFRAG)      \
+	X(WIFI_STATUS) X(HOPOPTS2292) X(DSTOPTS2292) X(RTHDR2292)              \
+	X(RECVFRAGSIZE6) X(RTALERT_ISOLATE)
 /* clang-format on */
 
 enum ep_opt {
@@ -155,6 +157,10 @@ struct ep {
 	uint32_t zc_key;   /* number of the next MSG_ZEROCOPY send */
 	int32_t peek_off;  /* SO_PEEK_OFF, -1: off */
 	uint16_t gso_size; /* UDP_SEGMENT */
+	uint32_t txtime_clock, txtime_flags;
+#define IP_OPTIONS_MAX 40				    /* RFC 791 3.1 */
+	uint8_t ip_options[IP_OPTIONS_MAX], num_ip_options; /* IP_OPTIONS */
+	uint8_t addr_pref; /* IPV6_ADDR_PREFERENCES: IPV6_PREFER_SRC_* */
 
 	/* memory */
 	uint32_t rx_mem; /* true size of what is queued to be read */

@@ -76,6 +76,10 @@ uint8_t tcp_state(
 	const struct ep *e); /* enum of netinet/tcp.h: TCP_ESTABLISHED.. */
 /* True values only; what does not apply is 0. */
 void tcp_get_info(const struct ep *e, struct tcp_info *info, nsec now);
+uint32_t tcp_rcv_wnd(const struct ep *e); /* as the peer knows it */
+/* Where SOF_TIMESTAMPING_OPT_ID begins to count: what is written (OPT_ID_TCP),
+ * or what is acknowledged. */
+uint32_t tcp_stamp_key(const struct ep *e, bool written);
 uint16_t tcp_mss_now(const struct ep *e); /* TCP_MAXSEG reads back this */
 /* An option of ep->topt, ->opts or a buffer size has changed: act on it (cork
  * released, nodelay set, keepalive armed, congestion control switched, ...). */

@@ -93,6 +93,11 @@ static void fill_receiver(const struct tcp_conn *c, struct tcp_info *i)
 	i->tcpi_rcv_ooopack = c->num_ooo;
 }
 
+uint32_t tcp_rcv_wnd(const struct ep *e)
+{
+	return e->tcp ? e->tcp->rcv_wnd : 0;
+}
+
 void tcp_get_info(const struct ep *e, struct tcp_info *info, nsec now)
 {
 	const struct tcp_conn *c = e->tcp;
@@ -109,4 +114,11 @@ void tcp_get_info(const struct ep *e, struct tcp_info *info, nsec now)
 	fill_times(c, info, now);
 	fill_sender(c, info);
 	fill_receiver(c, info);
+}
+
+uint32_t tcp_stamp_key(const struct ep *e, bool written)
+{
+	if (!e->tcp)
+		return 0;
+	return written ? e->tcp->write_seq : e->tcp->snd_una;
 }
