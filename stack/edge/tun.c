@@ -217,6 +217,7 @@ static int open_failed(int err, char *why, size_t len)
 static void set_offload(struct tun *t)
 {
 	unsigned tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+	unsigned uso = TUN_F_USO4 | TUN_F_USO6; /* only together */
 	int len = VNET_LEN;
 
 	if (!t->has_vnet) {
@@ -225,7 +226,9 @@ static void set_offload(struct tun *t)
 		return;
 	}
 	sys(ioctl, t->fd, TUNSETVNETHDRSZ, &len);
-	if (sys(ioctl, t->fd, TUNSETOFFLOAD, tso) == 0) {
+	if (sys(ioctl, t->fd, TUNSETOFFLOAD, tso | uso) == 0)
+		t->can_uso = true; /* since Linux 6.2 */
+	if (t->can_uso || sys(ioctl, t->fd, TUNSETOFFLOAD, tso) == 0) {
 		t->can_csum = t->can_tso4 = t->can_tso6 = true;
 		return;
 	}
@@ -356,6 +359,8 @@ static bool device_can(const struct tun *t, const struct frame *f)
 		return t->can_tso4;
 	if (f->gso == GSO_TCP6)
 		return t->can_tso6;
+	if (f->gso == GSO_UDP)
+		return t->can_uso;
 	return !f->gso && (f->csum != CSUM_PARTIAL || t->can_csum);
 }
 

@@ -21,7 +21,7 @@ struct tun {
 	char name[IFNAMSIZ];
 	uint32_t mtu;
 	bool has_vnet; /* struct virtio_net_hdr in front of each packet */
-	bool can_csum, can_tso4, can_tso6;
+	bool can_csum, can_tso4, can_tso6, can_uso;
 	bool was_made; /* by us: gone when fd is closed */
 };
 

@@ -326,6 +326,7 @@ static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
 	tx->tos = (uint8_t)(t.tos >= 0		  ? t.tos
 			    : ip_addr_is4(&t.dst) ? e->tos
 						  : e->tclass);
+	tx->gso_size = t.gso_size;
 	set_mtu(e, tx, now);
 	return 0;
 }
@@ -345,7 +346,9 @@ static int check_size(const struct ep *e, const struct dgram_tx *tx, size_t len)
 	if (e->kind == EP_RAW && !own && len < 2 &&
 	    tx->proto == (is4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return -EFAULT;
-	if (l4 + len > most || (tx->mtu && l3 + l4 + len > tx->mtu))
+	if (l4 + len > most)
+		return -EMSGSIZE;
+	if (tx->mtu && !tx->gso_size && l3 + l4 + len > tx->mtu)
 		return -EMSGSIZE;
 	return 0;
 }
@@ -475,7 +478,8 @@ static int give_to_ip(struct ep *e, struct chunk *c, uint32_t len,
 {
 	const struct dgram_tx *tx = tx_of(c);
 	bool is4 = ip_addr_is4(&tx->dst);
-	uint32_t total = len + (is4 ? 20 : 40) + (e->kind == EP_UDP ? 8 : 0);
+	uint32_t one = tx->gso_size ? MIN(len, tx->gso_size) : len;
+	uint32_t total = one + (is4 ? 20 : 40) + (e->kind == EP_UDP ? 8 : 0);
 	int err = 0;
 	struct ip_tx ip = {
 		.src = tx->src,
@@ -499,12 +503,12 @@ static int give_to_ip(struct ep *e, struct chunk *c, uint32_t len,
 		err = ping_finish(e, tx, bytes_of(c), len);
 	if (!err && len)
 		err = pkt_add(p, &c->b, bytes_of(c), len);
+	if (!err && e->kind == EP_UDP)
+		err = udp_put_header(e, p, tx, len, now);
 	if (err) {
 		pkt_free(core_of(e)->arena, p);
 		return err;
 	}
-	if (e->kind == EP_UDP)
-		udp_put_header(e, p, tx, len);
 	return ip_out(e->tp->ip, p, &ip, now);
 }
 

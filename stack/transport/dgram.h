@@ -32,8 +32,9 @@ struct dgram_to {
 struct dgram_tx {
 	struct ip_addr src, dst;
 	uint32_t charge;
-	uint32_t room; /* bytes lent */
-	uint32_t mtu;  /* a longer packet is refused; 0: no such limit */
+	uint32_t room;	   /* bytes lent */
+	uint32_t mtu;	   /* a longer packet is refused; 0: no such limit */
+	uint32_t gso_size; /* UDP_SEGMENT: cut into pieces of this size */
 	uint16_t dport;
 	int16_t ttl;
 	uint8_t tos, proto, oif;

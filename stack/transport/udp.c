@@ -16,17 +16,40 @@
 #include "wire/icmp.h"
 #include "wire/udp.h"
 
-void udp_put_header(struct ep *e, struct pkt *p, const struct dgram_tx *tx,
-		    uint32_t len)
+/* udp_send_skb() of Linux: pieces are never fragmented, and have checksums. */
+static int set_gso(struct ep *e, struct pkt *p, const struct dgram_tx *tx,
+		   uint32_t len, bool bare, nsec now)
 {
+	uint32_t headers = UDP_HLEN + (ip_addr_is4(&tx->dst) ? 20 : 40);
+	uint32_t seg = tx->gso_size;
+
+	if (headers + MIN(len, seg) > ip_mtu(e->tp->ip, &tx->dst, now))
+		return -EMSGSIZE;
+	if (len > seg * UDP_MAX_SEGMENTS || bare)
+		return -EINVAL;
+	if (len > seg) {
+		p->gso = GSO_UDP;
+		p->gso_size = (uint16_t)seg;
+		p->gso_segs = (uint16_t)DIV_ROUND_UP(len, seg);
+	}
+	return 0;
+}
+
+int udp_put_header(struct ep *e, struct pkt *p, const struct dgram_tx *tx,
+		   uint32_t len, nsec now)
+{
+	bool bare = ep_opt(e, ip_addr_is4(&tx->dst) ? EP_O_NO_CHECK
+						    : EP_O_NO_CHECK6_TX);
+	int err = tx->gso_size ? set_gso(e, p, tx, len, bare, now) : 0;
 	struct udp_repr r = {
 		.src_port = e->lport,
 		.dst_port = tx->dport,
 		.len = (uint16_t)(UDP_HLEN + len),
 	};
 
-	if (ep_opt(e,
-		   ip_addr_is4(&tx->dst) ? EP_O_NO_CHECK : EP_O_NO_CHECK6_TX)) {
+	if (err)
+		return err;
+	if (bare) {
 		p->csum = CSUM_NONE;
 	} else {
 		p->csum = CSUM_PARTIAL;
@@ -35,6 +58,7 @@ void udp_put_header(struct ep *e, struct pkt *p, const struct dgram_tx *tx,
 	}
 	udp_emit(&r, pkt_push(p, UDP_HLEN));
 	p->hdr_len = UDP_HLEN;
+	return 0;
 }
 
 static void deliver(struct ep *e, const struct ip_rx *rx,
@@ -45,8 +69,10 @@ static void deliver(struct ep *e, const struct ip_rx *rx,
 	uint32_t seg = rx->f->gso == GSO_UDP ? rx->f->gso_size : 0;
 	uint32_t num, charge;
 
-	if (!seg || seg >= len) {
-		dgram_deliver(e, rx, data, len, r->src_port);
+	if (!seg || seg >= len || ep_opt(e, EP_O_GRO)) {
+		if (dgram_deliver(e, rx, data, len, r->src_port) && seg < len)
+			list_last(&e->rxq, struct dgram, node)->from.gso_size =
+				(uint16_t)seg;
 		return;
 	}
 	num = DIV_ROUND_UP(len, seg);
