@@ -373,10 +373,13 @@ static void pinging6(void)
 static void unreachable(void)
 {
 	int fd = raw(AF_INET, IPPROTO_UDP), v = 1;
+	int eye = raw(AF_INET, IPPROTO_ICMP);
 	struct t_addr a = t_addr(PEER4, 0);
 	size_t n = datagram(buf, US4, 9, 4);
 
 	CALL(sendto(fd, buf + 20, n - 20, 0, &a.sa, a.len));
+	say_ip4("nobody else is told", eye);
+	n = datagram(buf, US4, 9, 4);
 	CALL(connect(fd, &a.sa, a.len));
 	CALL(send(fd, buf + 20, n - 20, 0));
 	t_settle_say("refused", fd, POLLERR);
@@ -387,6 +390,7 @@ static void unreachable(void)
 	t_settle(fd, POLLERR);
 	CALL(recv(fd, buf, 100, MSG_ERRQUEUE));
 	say("quoted: to port %u", (unsigned)buf[2] << 8 | buf[3]);
+	close(eye);
 	close(fd);
 }
 
