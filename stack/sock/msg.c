@@ -117,7 +117,8 @@ static void fill_msg(struct ep *e, const struct dgram_from *f, int res,
 		     struct sock_msg *m, nsec now)
 {
 	sock_put_addr(e, &f->src, f->sport, &m->name, &m->name_len);
-	m->real_len = f->len;
+	/* ping_recvmsg() of Linux does not know MSG_TRUNC */
+	m->real_len = e->kind == EP_PING ? (uint32_t)res : f->len;
 	if (f->len > (uint32_t)res)
 		m->flags |= MSG_TRUNC;
 	cmsg_put_dgram(e, f, m->ctl, now);

@@ -183,6 +183,8 @@ int sock_new(struct stack *st, int family, int type, int proto, sockid *out,
 	err = kind == EP_TCP ? tcp_ep_init(e) : 0;
 	if (kind == EP_RAW)
 		raw_ep_init(e);
+	/* INET_PROTOSW_REUSE of Linux */
+	ep_opt_set(e, EP_O_REUSEADDR, kind == EP_RAW || kind == EP_PING);
 	if (err) {
 		ep_put(e);
 		return err;
@@ -276,8 +278,8 @@ static int check_bind_ping(struct stack *st, const struct ep *e,
 	if (ip_addr_is_any(&t->a))
 		return 0;
 	if (scope == IP_SCOPE_MCAST || scope == IP_SCOPE_BCAST)
-		return -EADDRNOTAVAIL;
-	return e->family == AF_INET6 && ip_addr_is4(&t->a) ? -EADDRNOTAVAIL : 0;
+		return e->family == AF_INET ? -EADDRNOTAVAIL : -EINVAL;
+	return e->family == AF_INET6 && ip_addr_is4(&t->a) ? -EINVAL : 0;
 }
 
 int sock_bind(struct stack *st, sockid s, const struct sockaddr *sa,

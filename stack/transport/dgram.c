@@ -668,6 +668,8 @@ int dgram_ioctl(struct ep *e, unsigned long req)
 {
 	struct dgram *d = list_first(&e->rxq, struct dgram, node);
 
+	if (e->kind == EP_PING) /* ping_prot of Linux has no ioctl */
+		return -ENOTTY;
 	switch (req) {
 	case FIONREAD:
 		return d ? (int)d->from.len : 0;

@@ -30,21 +30,23 @@ int ping_finish(const struct ep *e, const struct dgram_tx *tx, uint8_t *data,
 	return 0;
 }
 
-/* ping_lookup() of Linux: whom one pings is not asked. */
+/* ping_lookup() of Linux: whom one pings is not asked; of those that share an
+ * identifier, the newest. */
 static struct ep *find(struct transport *tp, bool is4, uint16_t id,
 		       const struct ip_addr *laddr, uint32_t dif)
 {
-	struct ep *e = NULL;
+	struct ep *e = NULL, *best = NULL;
 
 	while ((e = port_next(tp, EP_PING, id, e))) {
 		if ((e->family == AF_INET) != is4)
 			continue;
 		if (!ip_addr_is_any(&e->laddr) && !ip_addr_eq(&e->laddr, laddr))
 			continue;
-		if (!e->dev_if || !dif || e->dev_if == dif)
-			return e;
+		if (port_dev_matches(e, dif) &&
+		    (!best || e->bind_seq > best->bind_seq))
+			best = e;
 	}
-	return NULL;
+	return best;
 }
 
 enum ip_verdict ping_in(struct transport *tp, const struct ip_rx *rx, nsec now)

@@ -54,7 +54,7 @@ static bool matches(const struct ep *e, bool is4, uint8_t proto,
 		return false;
 	if (e->is_connected && !ip_addr_eq(&e->raddr, raddr))
 		return false;
-	if (e->dev_if && dif && e->dev_if != dif)
+	if (!port_dev_matches(e, dif))
 		return false;
 	if (ip_addr_is_any(&e->laddr) || ip_addr_eq(&e->laddr, laddr))
 		return true;
