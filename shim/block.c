@@ -43,6 +43,7 @@ int block_on(struct file *f, uint32_t want, nsec deadline, bool has_timeout)
 
 	if (!sl)
 		return -ENOMEM;
+	sl->held = f;
 	bits = watch_add(&sl->watch, f, want, &sl->w, NULL);
 	host_unlock();
 	while (!bits) {
@@ -51,6 +52,7 @@ int block_on(struct file *f, uint32_t want, nsec deadline, bool has_timeout)
 			break;
 	}
 	host_lock(OP_WAIT, 0);
+	sl->held = NULL;
 	sleeper_put(sl);
 	host_unlock();
 	return r;

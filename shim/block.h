@@ -19,6 +19,7 @@
 #define TCPSHIM_BLOCK_H
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "call_priv.h"
 
@@ -26,12 +27,14 @@ struct block {
 	struct file *f;
 	nsec deadline;
 	bool is_send, nonblock, has_looked, has_deadline, has_timeout, is_held;
+	bool has_part; /* some was moved: a handler ends the call anyway */
 };
 
 /* @flags: MSG_DONTWAIT counts as O_NONBLOCK. */
 static inline void block_begin(struct block *b, struct file *f, bool send,
 			       int flags)
 {
+	pthread_testcancel();
 	*b = (struct block){.f = f, .is_send = send};
 	b->nonblock = file_has(f, FILE_NONBLOCK) || flags & MSG_DONTWAIT;
 }
@@ -56,7 +59,7 @@ static inline int block_again(struct block *b, uint32_t want)
 			block_deadline(b->f->s, b->is_send, &b->has_timeout);
 		b->has_deadline = true;
 	}
-	r = block_on(b->f, want, b->deadline, b->has_timeout);
+	r = block_on(b->f, want, b->deadline, b->has_timeout || b->has_part);
 	return r == 0 ? -EAGAIN : r;
 }
 

@@ -16,6 +16,7 @@
  * (epset.c).
  */
 #include <limits.h>
+#include <pthread.h>
 
 #include "epset_priv.h"
 #include "real.h"
@@ -238,6 +239,7 @@ static int own_wait(int epfd, struct epoll_event *v, int n, nsec deadline,
 	struct epset *s = f ? f->priv : NULL;
 	int r;
 
+	pthread_testcancel();
 	if (n <= 0 || n > INT_MAX / (int)sizeof(*v))
 		return -EINVAL;
 	if (!s)

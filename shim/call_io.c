@@ -81,8 +81,7 @@ struct recv {
 	bool was_full; /* the last loan: more may be behind it */
 };
 
-/* Takes what is there, at most one loan. > 0, 0 at end of file, -errno. */
-static int recv_once(struct recv *r, size_t want)
+static int recv_loan(struct recv *r, size_t want)
 {
 	struct span sp;
 	size_t used = 0;
@@ -110,6 +109,17 @@ static int recv_once(struct recv *r, size_t want)
 		return res;
 	/* a datagram is lost with its first byte that can't be copied */
 	return used && r->f->type == SOCK_STREAM ? (int)used : -EFAULT;
+}
+
+/* Takes what is there, at most one loan. > 0, 0 at end of file, -errno. */
+static int recv_once(struct recv *r, size_t want)
+{
+	int res;
+
+	signal_hold();
+	res = recv_loan(r, want);
+	signal_release();
+	return res;
 }
 
 /* Is there more to be read right now? Asked before going on with what was read
@@ -155,6 +165,7 @@ static ssize_t recv_stream(struct recv *r, struct block *b)
 		}
 		if (res != -EAGAIN || (done && !all))
 			break;
+		b->has_part = done > 0;
 		res = block_again(b, r->flags & MSG_OOB ? EPOLLPRI : EPOLLIN);
 		if (res != 1)
 			break;
@@ -215,7 +226,7 @@ static ssize_t do_recv(struct file *f, const struct iovec *v, size_t n,
 
 /* --- sending --- */
 
-static int send_once(struct file *f, struct cursor *from, size_t want,
+static int send_loan(struct file *f, struct cursor *from, size_t want,
 		     int flags, const struct sock_msg *m)
 {
 	struct span sp;
@@ -240,6 +251,17 @@ static int send_once(struct file *f, struct cursor *from, size_t want,
 	if (is_short && !len)
 		return -EFAULT;
 	return res < 0 ? res : (int)len;
+}
+
+static int send_once(struct file *f, struct cursor *from, size_t want,
+		     int flags, const struct sock_msg *m)
+{
+	int res;
+
+	signal_hold();
+	res = send_loan(f, from, want, flags, m);
+	signal_release();
+	return res;
 }
 
 /* To this thread, as the kernel does it. */
@@ -272,8 +294,10 @@ static ssize_t send_stream(struct file *f, struct cursor *from, size_t want,
 		res = send_once(f, from, want - done, flags, m);
 		if (res > 0)
 			done += (size_t)res;
-		else if (res == -EAGAIN)
+		else if (res == -EAGAIN) {
+			b.has_part = done > 0;
 			res = block_again(&b, EPOLLOUT);
+		}
 	} while (res > 0 && done < want);
 	block_end(&b);
 	return send_result(f, (ssize_t)done, res, flags);
@@ -672,6 +696,8 @@ static ssize_t send_file(struct file *f, int in, off64_t *off, size_t len)
 EXPORT ssize_t sendfile64(int out, int in, off64_t *off, size_t len)
 {
 	struct file *f = fd_sock(out);
+	int cancel;
+	ssize_t r;
 
 	if (fd_sock(in)) /* can't be read at an offset, nor without */
 		return shim_ret(off ? -ESPIPE : -EINVAL);
@@ -679,7 +705,11 @@ EXPORT ssize_t sendfile64(int out, int in, off64_t *off, size_t len)
 		return real.sendfile64(out, in, off, len);
 	if (lseek64(in, 0, SEEK_CUR) < 0)
 		return shim_ret(errno != ESPIPE || off ? -errno : -EINVAL);
-	return shim_ret(send_file(f, in, off, len));
+	/* in libc, too, no cancellation point */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	r = send_file(f, in, off, len);
+	pthread_setcancelstate(cancel, NULL);
+	return shim_ret(r);
 }
 
 EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t len)

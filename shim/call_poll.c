@@ -12,6 +12,7 @@
  * kernel's fs/select.c interface as select(2) documents it.
  */
 #include <limits.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -321,8 +322,10 @@ static int own_poll(struct pollfd *v, nfds_t n, nsec deadline,
 		    const sigset_t *mask)
 {
 	struct split s;
-	int r = split_init(&s, v, n);
+	int r;
 
+	pthread_testcancel();
+	r = split_init(&s, v, n);
 	if (r < 0)
 		return r;
 	r = poll_split(&s, deadline, mask);

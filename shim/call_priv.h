@@ -5,6 +5,7 @@
 #ifndef TCPSHIM_CALL_PRIV_H
 #define TCPSHIM_CALL_PRIV_H
 
+#include "cancel.h"
 #include "fdtab.h"
 #include "host.h"
 #include "wait.h"
@@ -62,11 +63,33 @@ extern __thread volatile uint32_t signal_num_eintr
 	__attribute__((tls_model("initial-exec")));
 extern __thread volatile bool signal_has_deferred
 	__attribute__((tls_model("initial-exec")));
+extern __thread volatile uint32_t signal_num_holds
+	__attribute__((tls_model("initial-exec")));
 void signal_undefer(void);
+/* Handlers that waited run, unless they still have to. */
 static inline void signal_run_deferred(void)
 {
+	if (__builtin_expect(signal_num_holds, 0))
+		return;
+	if (__builtin_expect(cancel_is_async, 0))
+		cancel_let_in();
 	if (__builtin_expect(signal_has_deferred, 0))
 		signal_undefer();
+}
+/* In between handlers wait, as under the stack lock: one that left by longjmp()
+ * would leave something taken. Never around a sleep. */
+static inline void signal_hold(void)
+{
+	if (__builtin_expect(cancel_is_async, 0))
+		cancel_put_off();
+	signal_num_holds++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+static inline void signal_release(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	signal_num_holds--;
+	signal_run_deferred();
 }
 
 /* call_proc.c */

@@ -28,6 +28,7 @@
 
 __thread volatile uint32_t signal_num_eintr;
 __thread volatile bool signal_has_deferred;
+__thread volatile uint32_t signal_num_holds;
 static __thread sigset_t deferred __attribute__((tls_model("initial-exec")));
 
 int __sigaction(int sig, const struct sigaction *act, struct sigaction *old);
@@ -67,8 +68,9 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 	int flags = atomic_load(&s->flags);
 	uintptr_t fn = atomic_load(&s->fn);
 	int saved = errno;
+	bool was_open;
 
-	if (sys_forbidden) {
+	if (sys_forbidden || signal_num_holds) {
 		put_off(sig, info, uc);
 		errno = saved;
 		return;
@@ -76,6 +78,7 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 	if (!(flags & SA_RESTART))
 		signal_num_eintr++;
 	sleeper_interrupt();
+	was_open = cancel_handler_begins();
 	if (flags & (int)SA_RESETHAND) {
 		struct sigaction def = {.sa_handler = SIG_DFL};
 
@@ -86,6 +89,7 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 		((void (*)(int, siginfo_t *, void *))fn)(sig, info, uc);
 	else if (fn)
 		((void (*)(int))fn)(sig);
+	cancel_handler_ends(was_open);
 }
 
 void signal_undefer(void)

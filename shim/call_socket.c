@@ -275,10 +275,12 @@ static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
 			socklen_t len)
 {
 	bool has_timeout, nonblock = file_has(f, FILE_NONBLOCK);
-	struct stack *st = host_lock(OP_CONNECT, f->s);
+	struct stack *st;
 	nsec deadline;
 	int r, slept;
 
+	pthread_testcancel();
+	st = host_lock(OP_CONNECT, f->s);
 	r = sock_connect(st, f->s, (const struct sockaddr *)ss, len,
 			 host_now());
 	host_unlock();
@@ -399,6 +401,17 @@ static int accept_once(struct file *f, int flags, struct sockaddr_storage *ss,
 	return near_install(&near, child, f->family, f->type, f->proto);
 }
 
+static int accept_held(struct file *f, int flags, struct sockaddr_storage *ss,
+		       socklen_t *len)
+{
+	int r;
+
+	signal_hold();
+	r = accept_once(f, flags, ss, len);
+	signal_release();
+	return r;
+}
+
 /* Is there something to accept? Making a near end only to find that there is
  * nothing would cost two system calls each time. */
 static int accept_ready(struct file *f)
@@ -429,7 +442,7 @@ static int do_accept(struct file *f, struct sockaddr *sa, socklen_t *len,
 	do {
 		r = accept_ready(f);
 		if (r == 1)
-			r = accept_once(f, flags, &ss, &ss_len);
+			r = accept_held(f, flags, &ss, &ss_len);
 	} while (r == -EAGAIN && (r = block_again(&b, EPOLLIN)) == 1);
 	block_end(&b);
 	if (r < 0)

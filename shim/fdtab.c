@@ -33,6 +33,7 @@
 
 #include "call_priv.h"
 #include "host_priv.h"
+#include "sleeper.h"
 #include "sys.h"
 
 #define FD_MAX (1u << 20)
@@ -708,6 +709,7 @@ int fd_close(int fd)
 	struct near n;
 	int type;
 
+	sleeper_tidy();
 	if ((unsigned)fd >= fdtab_num)
 		return (int)sys(close, fd);
 	if (fd_is_internal(fd))

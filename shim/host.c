@@ -22,6 +22,7 @@
 #include <sys/resource.h>
 
 #include "call_priv.h"
+#include "sleeper.h"
 #include "edge/pcapfile.h"
 #include "edge/uv.h"
 #include "knobs.h"
@@ -98,6 +99,8 @@ struct stack *host_lock(enum host_op op, sockid s)
 	    !host_may_go_on)
 		park();
 	ASSERT(!sys_forbidden);
+	if (__builtin_expect(cancel_is_async, 0))
+		cancel_put_off();
 	sys_forbidden = true; /* first: a signal handler looks at it */
 	atomic_signal_fence(memory_order_seq_cst);
 	take_lock();
@@ -208,13 +211,14 @@ static struct tx_batch *batch_get(void)
 static unsigned tx_exchange(struct tx_batch *b, uint64_t mine,
 			    unsigned num_done)
 {
+	bool is_wanted = signal_has_deferred; /* elsewhere, soon */
 	struct after a;
 	unsigned n = 0;
 
 	host_lock(OP_TX, 0);
 	if (num_done)
 		stack_tx_done(host.st, b->v, b->res, num_done, host_now());
-	if (atomic_load(&host.sh->tx_token) == mine) {
+	if (!is_wanted && atomic_load(&host.sh->tx_token) == mine) {
 		host.sh->tx_at = host_now();
 		n = stack_tx(host.st, b->v, TX_BATCH, host_now());
 	}
@@ -225,9 +229,12 @@ static unsigned tx_exchange(struct tx_batch *b, uint64_t mine,
 
 static void tx_owned(uint64_t mine)
 {
-	struct tx_batch *b = batch_get();
-	unsigned n = b ? tx_exchange(b, mine, 0) : 0;
+	struct tx_batch *b;
+	unsigned n;
 
+	signal_hold();
+	b = batch_get();
+	n = b ? tx_exchange(b, mine, 0) : 0;
 	while (n) {
 		for (unsigned i = 0; i < n; i++)
 			b->res[i] = tun_write(&host.tun, &b->v[i]);
@@ -236,6 +243,7 @@ static void tx_owned(uint64_t mine)
 	if (b)
 		atomic_store(&b->is_taken, false);
 	atomic_compare_exchange_strong(&host.sh->tx_token, &mine, mine + 1);
+	signal_release();
 }
 
 static void tx_drain(void)
@@ -553,8 +561,10 @@ static int come_up(char *why, size_t len)
 		r = sentinel_start(why, len);
 		fdtab_free_low();
 	}
-	if (r == 0)
+	if (r == 0) {
+		cancel_init(sleeper_thread_gone);
 		signal_adopt();
+	}
 	return r;
 }
 

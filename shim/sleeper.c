@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include "call_priv.h"
 #include "host_priv.h"
 #include "sys.h"
 
@@ -69,18 +70,50 @@ void sleeper_put(struct sleeper *sl)
 	list_push_front(&free_ones, &sl->link);
 }
 
+/* The innermost goes, with what can't go under the lock. */
+static void put_left(void)
+{
+	struct file *f = mine->held;
+
+	host_lock(OP_WAIT, 0);
+	mine->held = NULL;
+	sleeper_put(mine);
+	host_unlock();
+	if (f)
+		file_drop(f);
+}
+
+static void tidy(uintptr_t frame)
+{
+	stack_t ss = {.ss_flags = SS_DISABLE};
+
+	sys(sigaltstack, NULL, &ss);
+	while (mine && was_left(mine, frame, &ss))
+		put_left();
+}
+
+void sleeper_tidy(void)
+{
+	if (__builtin_expect(mine != NULL, 0))
+		tidy((uintptr_t)__builtin_frame_address(0));
+}
+
+void sleeper_thread_gone(void *arg)
+{
+	while (mine)
+		put_left();
+}
+
 struct sleeper *sleeper_get(void (*leave)(struct sleeper *sl))
 {
 	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-	stack_t ss = {.ss_flags = SS_DISABLE};
 	struct sleeper *sl;
 	struct list *l;
 
+	cancel_note_thread();
 	if (mine)
-		sys(sigaltstack, NULL, &ss);
+		tidy(frame);
 	host_lock(OP_WAIT, 0);
-	while (mine && was_left(mine, frame, &ss))
-		sleeper_put(mine);
 	for (sl = mine; sl; sl = sl->outer)
 		wait_give_up(&sl->w); /* it can't drive while we are here */
 	while (!(l = list_pop(&free_ones))) {
@@ -93,6 +126,7 @@ struct sleeper *sleeper_get(void (*leave)(struct sleeper *sl))
 	waiter_init(&sl->w);
 	sl->frame = frame;
 	sl->leave = leave;
+	sl->held = NULL;
 	sl->set_watch.set = NULL;
 	sl->own = NULL;
 	sl->num_own = 0;

@@ -22,6 +22,7 @@ struct sleeper {
 	struct sleeper *outer; /* the call that this one interrupted */
 	uintptr_t frame;       /* where on the stack the call is */
 	void (*leave)(struct sleeper *sl);
+	struct file *held; /* dropped when the call was left */
 	struct waiter w;
 	/* of whoever uses it, for ->leave */
 	struct watch watch;
@@ -37,6 +38,11 @@ struct sleeper {
 struct sleeper *sleeper_get(void (*leave)(struct sleeper *sl));
 /* The call is over: drops, and gives back. Caller holds the stack lock. */
 void sleeper_put(struct sleeper *sl);
+/* Clears away the calls that were left, as far as it can be told. No lock
+ * held. */
+void sleeper_tidy(void);
+/* The thread ends. */
+void sleeper_thread_gone(void *arg);
 /* A signal handler is about to run on this thread: what sleeps ends. */
 void sleeper_interrupt(void);
 

@@ -481,8 +481,12 @@ static void sleep_futex(struct block *b)
 	nsec left = b->until - sys_now();
 	struct timespec t = sys_timespec(MAX(left, 0));
 
-	if (sys_futex_wait(&b->w->word, 0,
-			   b->until == TIME_NEVER ? NULL : &t) == -EINTR)
+	int r;
+
+	cancel_open();
+	r = sys_futex_wait(&b->w->word, 0, b->until == TIME_NEVER ? NULL : &t);
+	cancel_close();
+	if (r == -EINTR)
 		b->w->is_interrupted = true;
 }
 
@@ -504,8 +508,10 @@ static void sleep_poll(struct block *b)
 			.fd = b->kernel[i].fd,
 			.events = b->kernel[i].events,
 		};
+	cancel_open();
 	r = sys_ppoll(b->v, b->num_kernel + 2,
 		      b->until == TIME_NEVER ? NULL : &t, b->mask);
+	cancel_close();
 	b->has_polled = true;
 	if (r == -EINTR)
 		b->w->is_interrupted = true;
