@@ -39,6 +39,8 @@ static ssize_t vec_len(const struct iovec *v, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (v[i].iov_len > SSIZE_MAX - sum)
 			return -EINVAL;
+		if (user_is_kernels(v[i].iov_base, v[i].iov_len))
+			return -EFAULT;
 		sum += v[i].iov_len;
 	}
 	return (ssize_t)MIN(sum, MAX_IO);
@@ -175,7 +177,8 @@ static ssize_t recv_stream(struct recv *r, struct block *b)
 	return done ? done : res;
 }
 
-/* recv(2) for no bytes waits for one, and leaves it; read(2) gives 0. */
+/* recv(2) for no bytes waits for one, and leaves it; read(2) gives 0. However
+ * the wait ends, tcp_recvmsg() of Linux finds that it has all it wanted. */
 static ssize_t recv_nothing(struct recv *r, struct block *b)
 {
 	int res;
@@ -184,7 +187,9 @@ static ssize_t recv_nothing(struct recv *r, struct block *b)
 	do
 		res = recv_once(r, 1);
 	while (res == -EAGAIN && (res = block_again(b, EPOLLIN)) == 1);
-	return res < 0 ? res : 0;
+	if (res == -EINTR || (res == -EAGAIN && !b->nonblock))
+		return 0;
+	return MIN(res, 0);
 }
 
 static ssize_t recv_with(struct recv *r, struct block *b)
@@ -197,6 +202,8 @@ static ssize_t recv_with(struct recv *r, struct block *b)
 		return recv_nothing(r, b);
 	if (is_stream)
 		return recv_stream(r, b);
+	if (b->nonblock)
+		r->flags |= MSG_DONTWAIT;
 	do
 		res = recv_once(r, r->want);
 	while (res == -EAGAIN && (res = block_again(b, EPOLLIN)) == 1);
@@ -703,6 +710,8 @@ EXPORT ssize_t sendfile64(int out, int in, off64_t *off, size_t len)
 		return shim_ret(off ? -ESPIPE : -EINVAL);
 	if (!f)
 		return real.sendfile64(out, in, off, len);
+	if ((sys(fcntl, in, F_GETFL) & O_ACCMODE) == O_WRONLY)
+		return shim_ret(-EBADF);
 	if (lseek64(in, 0, SEEK_CUR) < 0)
 		return shim_ret(errno != ESPIPE || off ? -errno : -EINVAL);
 	/* in libc, too, no cancellation point */

@@ -49,9 +49,10 @@ static int do_set(struct file *f, int level, int name, const void *val,
 	if ((int)len < 0)
 		return -EINVAL;
 	len = MIN(len, sizeof(copy));
-	r = user_in(copy, val, len);
-	if (r < 0)
-		return r;
+	if (!val && level == IPPROTO_IPV6) /* no pointer is 0 there */
+		memset(copy, 0, len);
+	else if (user_in(copy, val, len))
+		return -EFAULT;
 	st = host_lock(OP_OPTION, f->s);
 	r = sock_setopt(st, f->s, level, name, copy, len, host_now());
 	host_unlock();

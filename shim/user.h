@@ -29,6 +29,13 @@ static inline bool user_is_bad(const void *p, size_t len)
 	return len && (uintptr_t)p - USER_FIRST >= USER_END - USER_FIRST;
 }
 
+/* Not even the kernel's access_ok() lets this pass: refused before the socket
+ * is looked at. */
+static inline bool user_is_kernels(const void *p, size_t len)
+{
+	return len > USER_END || (uintptr_t)p > USER_END - len;
+}
+
 static inline int user_in(void *to, const void *from, size_t len)
 {
 	if (user_is_bad(from, len))

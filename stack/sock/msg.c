@@ -36,8 +36,16 @@ static int dgram_begin(struct ep *e, size_t want, int flags,
 	struct dgram_to to = to_default(e);
 	int err = 0;
 
+	if (e->kind == EP_UDP && !e->is_bound && port_bind(e, &e->laddr, 0))
+		return -EAGAIN; /* inet_send_prepare(): before all else */
+	/* udp_sendmsg(), raw_sendmsg() and rawv6_sendmsg() of Linux, in the
+	 * name of BSD; udpv6_sendmsg() looks only where it sends over IPv4 */
+	if (flags & MSG_OOB && (e->family == AF_INET || e->kind != EP_UDP))
+		return -EOPNOTSUPP;
 	if (m && m->name_len)
 		err = sock_parse_name(e, m, &to);
+	if (!err && !to.has_dst && !e->is_connected && !e->cork)
+		err = -EDESTADDRREQ; /* before control data have a say */
 	if (!err && m && m->ctl && m->ctl->len)
 		err = cmsg_get_dgram(e, m->ctl, &to);
 	return err ? err : dgram_send_begin(e, want, flags, &to, sp, now);
@@ -61,6 +69,9 @@ static int stream_begin(struct ep *e, size_t want, int flags,
 	int res;
 
 	if (m && m->ctl && m->ctl->len) {
+		res = tcp_send_nothing(e, flags, sp, now);
+		if (res)
+			return res;
 		res = cmsg_get_stream(e, m->ctl, &to);
 		if (res)
 			return res;

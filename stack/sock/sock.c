@@ -245,8 +245,9 @@ static int check_bind6(struct ep *e, const struct target *t)
 /* Bound or in use: bind(2) comes too late. */
 static bool has_place(const struct ep *e)
 {
-	return e->is_bound || e->is_connected || e->phase != EP_UNCONNECTED ||
-	       (e->kind == EP_TCP && tcp_state(e) != TCP_CLOSE);
+	if (e->kind == EP_TCP)
+		return e->is_bound || tcp_state(e) != TCP_CLOSE;
+	return e->is_bound || e->is_connected;
 }
 
 /* raw_bind() and rawv6_bind(): as often as one likes, until it connects; it is
@@ -319,6 +320,9 @@ int sock_bind(struct stack *st, sockid s, const struct sockaddr *sa,
 		ep_opt_set(e, EP_O_V6ONLY, true);
 	ep_opt_set(e, EP_O_BOUND_ADDR, !ip_addr_is_any(&t.a));
 	ep_opt_set(e, EP_O_BOUND_PORT, t.port != 0);
+	/* __inet6_bind() of Linux: an address of one family is of that one */
+	if (!ip_addr_is4(&t.a) && !ip_addr_is_any(&t.a))
+		ep_opt_set(e, EP_O_V6ONLY, true);
 	return 0;
 }
 
@@ -622,7 +626,7 @@ int sock_parse_name(const struct ep *e, const struct sock_msg *m,
 		return -EAFNOSUPPORT;
 	if (e->kind == EP_RAW && is6)
 		err = raw6_proto(e, t.port, &to->proto);
-	else if (t.port)
+	else if (t.port || ip_addr_is4(&t.a))
 		err = check_target(e, &t);
 	if (err)
 		return err;

@@ -131,6 +131,8 @@ static int get_no_cookie(struct opt_call *c, int *v)
 
 static int set_repair(struct opt_call *c, int v)
 {
+	if (c->e->listen) /* tcp_can_repair_sock() */
+		return -EPERM;
 	if (v == 0 || v == -1)
 		return 0;
 	stat_inc(&c->st->core, STAT_SockUnsupportedOpt);

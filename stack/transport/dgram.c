@@ -194,6 +194,10 @@ int dgram_connect(struct ep *e, const struct ip_addr *to, uint16_t dport)
 	struct ip_addr dst = *to, src = {0};
 	int err;
 
+	/* what an earlier connect chose is no obstacle in the other family */
+	if (!ep_opt(e, EP_O_BOUND_ADDR) &&
+	    ip_addr_is4(&e->laddr) != ip_addr_is4(&dst))
+		e->laddr = src;
 	if (!has_port(e))
 		return -EAGAIN;
 	resolve_any(e, &dst);
@@ -439,7 +443,7 @@ int dgram_send_begin(struct ep *e, size_t want, int flags,
 		return -EAGAIN;
 	if (want > 0xffff && is_to4(e, to)) /* IPv6 leaves a note, below */
 		return -EMSGSIZE;
-	if (flags & MSG_OOB) /* as BSD; udp_sendmsg() of Linux */
+	if (flags & MSG_OOB && e->kind == EP_UDP && is_to4(e, to))
 		return -EOPNOTSUPP;
 	if (e->cork)
 		return lend_corked(e, want, sp);

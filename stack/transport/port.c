@@ -335,6 +335,8 @@ struct ep *port_lookup(struct transport *tp, enum ep_kind kind,
 
 	if (kind == EP_UDP && tp->udp_conn.num) {
 		e = lookup_connected(tp, laddr, lport, raddr, rport, dif);
+		if (!e) /* connected to port 0: compute_score() of Linux */
+			e = lookup_connected(tp, laddr, lport, raddr, 0, dif);
 		if (e)
 			return e;
 	}

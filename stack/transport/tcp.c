@@ -384,6 +384,9 @@ bool tcp_done(struct tcp_conn *c, int err, nsec now)
 		tcp_conn_free(c);
 		return true;
 	}
+	/* tcp_set_state() of Linux: what bind(2) didn't fix is free again */
+	if (!ep_opt(e, EP_O_BOUND_PORT))
+		port_release(e);
 	if (err)
 		ep_error(e, err);
 	tcp_ready(c, true, true);
@@ -492,6 +495,7 @@ int tcp_connect(struct ep *e, nsec now)
 		tcp_conn_free(e->tcp);
 	}
 	e->shut = 0;
+	e->err = 0;
 	err = take_source(e, now);
 	if (err)
 		return err;
@@ -599,6 +603,14 @@ static void listen_close(struct tcp_listen *l, nsec now)
 	tcp_table_rearm(t, now);
 }
 
+/* tcp_need_reset() of Linux, and SYN-SENT: the next call is told. */
+static bool is_reset_by_disconnect(enum tcp_state s)
+{
+	return s == TCPS_SYN_SENT || s == TCPS_SYN_RCVD ||
+	       s == TCPS_ESTABLISHED || s == TCPS_CLOSE_WAIT ||
+	       s == TCPS_FIN_WAIT1 || s == TCPS_FIN_WAIT2;
+}
+
 void tcp_disconnect(struct ep *e, nsec now)
 {
 	struct tcp_conn *c = e->tcp;
@@ -610,7 +622,7 @@ void tcp_disconnect(struct ep *e, nsec now)
 	if (is_queued) { /* it stays in the accept queue, dead */
 		conn_abort(c, ECONNABORTED, now);
 	} else if (c) {
-		if (c->state == TCPS_SYN_SENT)
+		if (is_reset_by_disconnect(c->state))
 			ep_error(e, ECONNRESET);
 		c->is_orphan = true;
 		conn_abort(c, 0, now);
@@ -703,8 +715,11 @@ int tcp_shutdown(struct ep *e, int how, nsec now)
 		ep_ready(e, tcp_poll(e), true, true);
 		return 0;
 	}
-	if (!c || c->state == TCPS_CLOSED)
+	if (!c || c->state == TCPS_CLOSED) { /* heard all the same */
+		e->shut |= (uint8_t)(how + 1);
+		ep_ready(e, tcp_poll(e), true, true);
 		return -ENOTCONN;
+	}
 	if (c->state == TCPS_SYN_SENT) { /* Linux: inet_shutdown() */
 		tcp_disconnect(e, now);
 		ep_ready(e, tcp_poll(e), true, true);
@@ -776,7 +791,7 @@ int tcp_ioctl(struct ep *e, unsigned long req)
 	bool early;
 
 	if (e->listen)
-		return -EINVAL;
+		return req == SIOCATMARK ? 0 : -EINVAL;
 	early = !c || c->state == TCPS_SYN_SENT || c->state == TCPS_SYN_RCVD;
 	switch (req) {
 	case FIONREAD:

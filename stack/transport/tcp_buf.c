@@ -370,6 +370,7 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 		c->push_seq = c->write_seq;
 	if (done)
 		tcp_out(c, now);
+	c->more_coming = false; /* of this call: the next ACK asks Nagle only */
 	tcp_timer_sync(c);
 	tcp_check(c);
 	return (int)done;

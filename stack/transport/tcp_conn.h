@@ -335,7 +335,7 @@ struct tcp_conn {
 	uint32_t snd_up;   /* urgent data ends here; == snd_una: none */
 	uint32_t snd_sml;  /* end of the last small segment (Minshall) */
 	uint32_t push_seq; /* PSH on the segment that reaches it */
-	bool more_coming;  /* last commit said MSG_MORE */
+	bool more_coming;  /* this commit said MSG_MORE */
 
 	/* send buffer */
 	struct list stream;	  /* struct tcp_slice */

@@ -94,7 +94,7 @@ static void deliver_all(struct transport *tp, const struct ip_rx *rx,
 		/* a connected one has a source address, not the group's */
 		if (!port_addr_matches(e, &rx->dst))
 			continue;
-		if (e->is_connected && (e->rport != r->src_port ||
+		if (e->is_connected && ((e->rport && e->rport != r->src_port) ||
 					!ip_addr_eq(&e->raddr, &rx->src)))
 			continue;
 		if (!port_dev_matches(e, ip_dif(rx)))
