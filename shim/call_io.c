@@ -236,6 +236,7 @@ static ssize_t do_recv(struct file *f, const struct iovec *v, size_t n,
 static int send_loan(struct file *f, struct cursor *from, size_t want,
 		     int flags, const struct sock_msg *m)
 {
+	struct cursor start = *from;
 	struct span sp;
 	size_t len = 0;
 	bool is_short;
@@ -257,6 +258,8 @@ static int send_loan(struct file *f, struct cursor *from, size_t want,
 	host_unlock();
 	if (is_short && !len)
 		return -EFAULT;
+	if (res < 0)
+		*from = start; /* the call may be made again */
 	return res < 0 ? res : (int)len;
 }
 

@@ -40,6 +40,12 @@ int file_hand_over(struct file *f);
 /* What is opened in between gets a high number, and is marked internal. */
 void fdtab_fill_low(void);
 void fdtab_free_low(void);
+/* While numbers of our own are made: true if RLIMIT_NOFILE was raised, and is
+ * to be restored. */
+struct rlimit;
+bool fdtab_raise_limit(struct rlimit *was);
+void fdtab_restore_limit(const struct rlimit *was);
+int fd_internal_eventfd(void);
 
 /* Keeps @f although its numbers may be closed; false: it is gone already. */
 bool file_hold(struct file *f);

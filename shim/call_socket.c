@@ -69,19 +69,32 @@ static int check_permission(int type, int proto)
 	return is_ping(type, proto) && !may_ping() ? -EACCES : 0;
 }
 
+/* Is a call to be made again that failed for want of memory? */
+#define NUM_TRIES 4
+
+static bool may_try_again(int r, unsigned *num_tries)
+{
+	return (r == -ENOMEM || r == -ENOBUFS) && (*num_tries)++ < NUM_TRIES &&
+	       host_more_memory();
+}
+
 static long new_socket(int domain, int type, int proto)
 {
 	struct near near;
 	struct stack *st;
+	unsigned num_tries = 0;
 	sockid s = 0;
 	int r;
 
 	r = near_get(type & ~TYPE_FLAGS, type & TYPE_FLAGS, &near);
 	if (r < 0)
 		return r;
-	st = host_lock(OP_NEW, 0);
-	r = sock_new(st, domain, type & ~TYPE_FLAGS, proto, &s, host_now());
-	host_unlock();
+	do {
+		st = host_lock(OP_NEW, 0);
+		r = sock_new(st, domain, type & ~TYPE_FLAGS, proto, &s,
+			     host_now());
+		host_unlock();
+	} while (may_try_again(r, &num_tries));
 	if (r < 0) {
 		near_put(&near, type & ~TYPE_FLAGS);
 		return r;
@@ -275,15 +288,18 @@ static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
 			socklen_t len)
 {
 	bool has_timeout, nonblock = file_has(f, FILE_NONBLOCK);
+	unsigned num_tries = 0;
 	struct stack *st;
 	nsec deadline;
 	int r, slept;
 
 	pthread_testcancel();
-	st = host_lock(OP_CONNECT, f->s);
-	r = sock_connect(st, f->s, (const struct sockaddr *)ss, len,
-			 host_now());
-	host_unlock();
+	do {
+		st = host_lock(OP_CONNECT, f->s);
+		r = sock_connect(st, f->s, (const struct sockaddr *)ss, len,
+				 host_now());
+		host_unlock();
+	} while (may_try_again(r, &num_tries));
 	if (nonblock || (r != -EINPROGRESS && r != -EALREADY))
 		return r;
 	deadline = block_deadline(f->s, true, &has_timeout);

@@ -23,6 +23,8 @@
 #include <sys/mman.h>
 
 #include "epset_priv.h"
+
+#include "call_priv.h"
 #include "sys.h"
 
 /* How an item waits, not what for (EP_PRIVATE_BITS of the kernel). */
@@ -126,9 +128,7 @@ int epset_new(struct epset **out)
 
 int epset_eventfd(void)
 {
-	long fd = sys(eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC);
-
-	return fd < 0 ? (int)fd : fd_make_internal((int)fd);
+	return fd_internal_eventfd();
 }
 
 static void put_stale(int fd)

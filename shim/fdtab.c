@@ -27,6 +27,7 @@
 #include "fdtab.h"
 
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/un.h>
@@ -39,6 +40,8 @@
 #define FD_MAX (1u << 20)
 #define SOCK_MAX (1u << 20)
 #define INTERNAL_FROM 1001
+#define INTERNAL_MOST 1024 /* the limit is raised to that many more */
+#define INTERNAL_ROOM 16   /* the least that we need, libuv's among them */
 #define POOL_MAX 128
 #define FILES_STEP 128 /* struct file made at a time */
 #define LISTENERS_MAX 4096
@@ -65,7 +68,8 @@ static struct {
 	_Atomic unsigned internal_highest;
 	_Atomic uint32_t fork_epoch;
 	_Atomic uint64_t num_pairs;
-	int low_dup; /* fills the holes below, see fdtab_fill_low() */
+	int low_dup;  /* fills the holes below, see fdtab_fill_low() */
+	uint64_t had; /* numbers from internal_from on that were there then */
 
 	/* stack lock, once there is one */
 	struct file *free_files;
@@ -109,10 +113,57 @@ void fd_note_internal(int fd)
 		;
 }
 
+/* A small RLIMIT_NOFILE is the program's to use up: ours go above it, by
+ * raising it for a moment. What is open over a limit stays. */
+bool fdtab_raise_limit(struct rlimit *was)
+{
+	struct rlimit r;
+
+	if (sys(prlimit64, 0, RLIMIT_NOFILE, NULL, was) < 0 ||
+	    was->rlim_cur >= INTERNAL_FROM + INTERNAL_MOST)
+		return false;
+	r.rlim_cur = INTERNAL_FROM + INTERNAL_MOST;
+	r.rlim_max = MAX(was->rlim_max, r.rlim_cur); /* more: root may */
+	if (sys(prlimit64, 0, RLIMIT_NOFILE, &r, NULL) == 0)
+		return true;
+	r.rlim_cur = r.rlim_max = was->rlim_max;
+	return was->rlim_cur < was->rlim_max &&
+	       sys(prlimit64, 0, RLIMIT_NOFILE, &r, NULL) == 0;
+}
+
+void fdtab_restore_limit(const struct rlimit *was)
+{
+	sys(prlimit64, 0, RLIMIT_NOFILE, was, NULL);
+}
+
+static int dup_high(int fd)
+{
+	struct rlimit was;
+	int high = (int)sys(fcntl, fd, F_DUPFD_CLOEXEC, tab.internal_from);
+
+	if ((high != -EINVAL && high != -EMFILE) || !fdtab_raise_limit(&was))
+		return high;
+	high = (int)sys(fcntl, fd, F_DUPFD_CLOEXEC, tab.internal_from);
+	fdtab_restore_limit(&was);
+	return high;
+}
+
+int fd_internal_eventfd(void)
+{
+	int fd = (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct rlimit was;
+
+	if (fd == -EMFILE && fdtab_raise_limit(&was)) {
+		fd = (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+		fdtab_restore_limit(&was);
+	}
+	return fd < 0 ? fd : fd_make_internal(fd);
+}
+
 int fd_make_internal(int fd)
 {
 	unsigned from = tab.internal_from;
-	int high = (int)sys(fcntl, fd, F_DUPFD_CLOEXEC, from);
+	int high = dup_high(fd);
 
 	while (high == -EINVAL && from > 3) { /* over RLIMIT_NOFILE */
 		from /= 2;
@@ -137,6 +188,10 @@ void fdtab_fill_low(void)
 {
 	int fd, src = tab.low_dup;
 
+	tab.had = 0;
+	for (unsigned i = 0; i < 64; i++)
+		if (sys(fcntl, tab.internal_from + i, F_GETFD) >= 0)
+			tab.had |= 1ull << i;
 	while ((fd = (int)sys(fcntl, src, F_DUPFD_CLOEXEC, 0)) >= 0 &&
 	       (unsigned)fd < tab.internal_from)
 		atomic_store(&tab.internal[fd], 2);
@@ -146,8 +201,6 @@ void fdtab_fill_low(void)
 
 void fdtab_free_low(void)
 {
-	unsigned num_new = 0;
-
 	for (unsigned fd = 0; fd < tab.internal_from; fd++) {
 		unsigned first = fd;
 
@@ -158,9 +211,10 @@ void fdtab_free_low(void)
 			sys(close_range, first, fd - 1, 0);
 	}
 	/* what was opened meanwhile is just above */
-	for (unsigned fd = tab.internal_from; num_new < 64; fd++, num_new++)
-		if (sys(fcntl, fd, F_GETFD) >= 0)
-			fd_note_internal((int)fd);
+	for (unsigned i = 0; i < 64; i++)
+		if (!(tab.had >> i & 1) &&
+		    sys(fcntl, tab.internal_from + i, F_GETFD) >= 0)
+			fd_note_internal((int)(tab.internal_from + i));
 }
 
 static void *reserve(size_t len)
@@ -192,9 +246,13 @@ int fdtab_init(void)
 	int fd;
 
 	tab.internal_from = INTERNAL_FROM;
+	/* host_up() has raised it as far as it may */
 	if (sys(prlimit64, 0, RLIMIT_NOFILE, NULL, &r) == 0 &&
 	    r.rlim_cur < INTERNAL_FROM + 100)
-		tab.internal_from = (unsigned)(r.rlim_cur - r.rlim_cur / 4);
+		tab.internal_from = (unsigned)(r.rlim_cur - MAX(r.rlim_cur / 4,
+								INTERNAL_ROOM));
+	if (r.rlim_cur < INTERNAL_ROOM + 12)
+		return -EMFILE;
 	tab.internal = reserve(FD_MAX);
 	tab.by_sock = reserve(SOCK_MAX * sizeof(*tab.by_sock));
 	fdtab_v = reserve(FD_MAX * sizeof(*fdtab_v));

@@ -46,14 +46,18 @@ static struct {
 	_Atomic int state;
 	int memfd, log_fd;
 	size_t len, max; /* of the mapping, present and reserved */
-	_Atomic uint32_t grow_token, log_token;
+	pthread_mutex_t grow_lock;
+	_Atomic uint32_t log_token;
 	struct pcapfile *pcap;
 	struct tx_batch {
 		_Atomic bool is_taken;
 		struct txv v[TX_BATCH];
 		int res[TX_BATCH];
 	} tx[4];
-} up = {.lock = PTHREAD_MUTEX_INITIALIZER, .memfd = -1, .log_fd = 2};
+} up = {.lock = PTHREAD_MUTEX_INITIALIZER,
+	.grow_lock = PTHREAD_MUTEX_INITIALIZER,
+	.memfd = -1,
+	.log_fd = 2};
 
 /* Tried in turn: the first passes every sanitizer's own layout. */
 static const uintptr_t places[] = {0x567000000000, 0x200000000000,
@@ -294,23 +298,40 @@ static int populate(size_t from, size_t to)
 	return 0;
 }
 
-static void grow(size_t want)
+/* Caller has the grow lock. False: there is no more. */
+static bool grow(size_t want)
 {
-	size_t to = ALIGN_UP(up.len + want, MAP_STEP);
+	size_t to = MIN(ALIGN_UP(up.len + want, MAP_STEP), up.max);
+	struct after a;
 
-	if (atomic_exchange(&up.grow_token, 1))
+	if (to <= up.len || populate(up.len, to) < 0)
+		return false;
+	up.len = to;
+	host_lock(OP_NONE, 0);
+	arena_extend(stack_arena(host.st), to - SHARED_SIZE);
+	leave(&a);
+	wake_them(&a);
+	return true;
+}
+
+static void grow_unless_others_do(size_t want)
+{
+	if (pthread_mutex_trylock(&up.grow_lock))
 		return;
-	to = MIN(to, up.max);
-	if (to > up.len && populate(up.len, to) == 0) {
-		struct after a;
+	grow(want);
+	pthread_mutex_unlock(&up.grow_lock);
+}
 
-		up.len = to;
-		host_lock(OP_NONE, 0);
-		arena_extend(stack_arena(host.st), to - SHARED_SIZE);
-		leave(&a);
-		wake_them(&a);
-	}
-	atomic_store(&up.grow_token, 0);
+bool host_more_memory(void)
+{
+	size_t want;
+	bool more;
+
+	pthread_mutex_lock(&up.grow_lock); /* waits for who is at it */
+	want = arena_wants(stack_arena(host.st));
+	more = !want || grow(want);
+	pthread_mutex_unlock(&up.grow_lock);
+	return more;
 }
 
 void host_unlock(void)
@@ -324,7 +345,7 @@ void host_unlock(void)
 		tx_drain();
 	want = arena_wants(stack_arena(host.st));
 	if (__builtin_expect(want && up.len < up.max, 0))
-		grow(want);
+		grow_unless_others_do(want);
 	if (__builtin_expect(host.is_logging || host.is_capturing, 0))
 		host_drain_logs();
 }
@@ -548,6 +569,10 @@ static int come_up(char *why, size_t len)
 	r = knobs_load(why, len);
 	if (r == 0)
 		r = fdtab_init();
+	if (r == -EMFILE)
+		log_snprintf(why, len,
+			     "too few file descriptors; 64 will do (ulimit "
+			     "-n)");
 	if (r == 0)
 		r = open_logs(why, len);
 	if (r == 0)
@@ -587,6 +612,8 @@ int host_up(void)
 {
 	char why[384] = "";
 	int r, saved, cancel;
+	struct rlimit was;
+	bool is_raised;
 
 	if (__builtin_expect(atomic_load(&up.state) == UP_YES, 1))
 		return 0;
@@ -594,7 +621,10 @@ int host_up(void)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_mutex_lock(&up.lock);
 	if (atomic_load(&up.state) == UP_NOT_YET) {
+		is_raised = fdtab_raise_limit(&was);
 		r = come_up(why, sizeof(why));
+		if (is_raised)
+			fdtab_restore_limit(&was);
 		if (r < 0)
 			up_failed(r, why);
 		atomic_store(&host.is_up, r == 0);
@@ -626,6 +656,7 @@ void host_forked(void)
 
 	sys_forbidden = false;
 	pthread_mutex_init(&up.lock, NULL);
+	pthread_mutex_init(&up.grow_lock, NULL);
 	if (!was_up)
 		return;
 	atomic_store(&host.is_up, false);

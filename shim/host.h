@@ -52,6 +52,11 @@ struct stack *host_lock(enum host_op op, sockid s);
 nsec host_now(void);
 void host_unlock(void);
 
+/* After -ENOMEM or -ENOBUFS: true when the arena has more than it had, so that
+ * the call may be tried again; many threads at once can be faster than it grows
+ * by itself. No lock held. */
+bool host_more_memory(void);
+
 /* Reads what the device has, at most one batch, and runs what is due, without
  * waiting: for poll(..., 0) and the like. Does nothing when another thread
  * drives. How many frames. No lock held. */

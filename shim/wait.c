@@ -530,10 +530,8 @@ static void sleep_poll(struct block *b)
 
 static void make_wake_fd(struct waiter *w)
 {
-	int fd = (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int fd = fd_internal_eventfd();
 
-	if (fd >= 0)
-		fd = fd_make_internal(fd);
 	/* none left: sleep in short pieces rather than fail */
 	w->wake_fd = fd;
 	if (fd < 0)

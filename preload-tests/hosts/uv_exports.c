@@ -13,24 +13,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define NAMES(X)                                                                        \
-	X(uv_loop_init)                                                                 \
-	X(uv_loop_close)                                                                \
-	X(uv_loop_configure)                                                            \
-	X(uv_run) X(uv_stop) X(uv_now) X(uv_update_time) X(uv_hrtime) X(                \
-		uv_async_init) X(uv_async_send) X(uv_poll_init) X(uv_poll_start)        \
-		X(uv_poll_stop) X(uv_timer_init) X(uv_timer_start) X(                   \
-			uv_timer_stop) X(uv_timer_again) X(uv_close) X(uv_ref)          \
-			X(uv_unref) X(uv_is_active) X(uv_is_closing) X(                 \
-				uv_backend_fd) X(uv_backend_timeout) X(uv_default_loop) \
-				X(uv_walk) X(uv_mutex_init) X(uv_mutex_lock) X(         \
-					uv_mutex_unlock) X(uv_mutex_destroy)            \
-					X(uv_rwlock_init) X(uv_rwlock_wrlock) X(        \
-						uv_rwlock_wrunlock) X(uv_once)          \
-						X(uv_cond_init) X(uv_cond_wait) X(      \
-							uv_sem_init)                    \
-							X(uv_thread_create) X(          \
-								uv_fs_poll_stop)        \
+#define NAMES(X)                                                                   \
+	X(uv_loop_init)                                                            \
+	X(uv_loop_close)                                                           \
+	X(uv_loop_configure)                                                       \
+	X(uv_run)                                                                  \
+	X(uv_stop) X(uv_now) X(uv_update_time) X(uv_hrtime) X(uv_async_init) X(    \
+		uv_async_send) X(uv_poll_init) X(uv_poll_start) X(uv_poll_stop)    \
+		X(uv_timer_init) X(uv_timer_start) X(uv_timer_stop) X(             \
+			uv_timer_again) X(uv_close) X(uv_ref) X(uv_unref)          \
+			X(uv_is_active) X(uv_is_closing) X(uv_backend_fd) X(       \
+				uv_backend_timeout) X(uv_default_loop)             \
+				X(uv_walk) X(uv_mutex_init) X(uv_mutex_lock) X(    \
+					uv_mutex_unlock) X(uv_mutex_destroy)       \
+					X(uv_rwlock_init) X(uv_rwlock_wrlock) X(   \
+						uv_rwlock_wrunlock) X(uv_once)     \
+						X(uv_cond_init) X(uv_cond_wait) X( \
+							uv_sem_init)               \
+							X(uv_thread_create) X(     \
+								uv_fs_poll_stop)   \
 								X(uv_version)
 
 #define X(name)                                        \
