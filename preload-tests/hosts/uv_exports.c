@@ -13,36 +13,47 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define NAMES(X)                                                                   \
-	X(uv_loop_init)                                                            \
-	X(uv_loop_close)                                                           \
-	X(uv_loop_configure)                                                       \
-	X(uv_run)                                                                  \
-	X(uv_stop) X(uv_now) X(uv_update_time) X(uv_hrtime) X(uv_async_init) X(    \
-		uv_async_send) X(uv_poll_init) X(uv_poll_start) X(uv_poll_stop)    \
-		X(uv_timer_init) X(uv_timer_start) X(uv_timer_stop) X(             \
-			uv_timer_again) X(uv_close) X(uv_ref) X(uv_unref)          \
-			X(uv_is_active) X(uv_is_closing) X(uv_backend_fd) X(       \
-				uv_backend_timeout) X(uv_default_loop)             \
-				X(uv_walk) X(uv_mutex_init) X(uv_mutex_lock) X(    \
-					uv_mutex_unlock) X(uv_mutex_destroy)       \
-					X(uv_rwlock_init) X(uv_rwlock_wrlock) X(   \
-						uv_rwlock_wrunlock) X(uv_once)     \
-						X(uv_cond_init) X(uv_cond_wait) X( \
-							uv_sem_init)               \
-							X(uv_thread_create) X(     \
-								uv_fs_poll_stop)   \
-								X(uv_version)
-
-#define X(name)                                        \
+#define HOST(name)                                     \
 	void name(void);                               \
 	void name(void)                                \
 	{                                              \
 		fputs(#name " of the host\n", stderr); \
 		abort();                               \
 	}
-NAMES(X)
-#undef X
+HOST(uv_loop_init)
+HOST(uv_loop_close)
+HOST(uv_loop_configure)
+HOST(uv_run)
+HOST(uv_stop)
+HOST(uv_now)
+HOST(uv_update_time)
+HOST(uv_hrtime)
+HOST(uv_async_init)
+HOST(uv_async_send)
+HOST(uv_poll_init)
+HOST(uv_poll_stop)
+HOST(uv_timer_init)
+HOST(uv_timer_start)
+HOST(uv_timer_stop)
+HOST(uv_timer_again)
+HOST(uv_close)
+HOST(uv_ref)
+HOST(uv_is_active)
+HOST(uv_is_closing)
+HOST(uv_backend_fd)
+HOST(uv_backend_timeout)
+HOST(uv_default_loop)
+HOST(uv_walk)
+HOST(uv_mutex_lock)
+HOST(uv_mutex_unlock)
+HOST(uv_mutex_destroy)
+HOST(uv_rwlock_wrlock)
+HOST(uv_rwlock_wrunlock)
+HOST(uv_once)
+HOST(uv_cond_wait)
+HOST(uv_sem_init)
+HOST(uv_fs_poll_stop)
+HOST(uv_version)
 
 int main(int argc, char **argv)
 {
