@@ -10,9 +10,6 @@
 #include "host.h"
 #include "wait.h"
 
-/* How a waiter sleeps: waiter->sleep. */
-enum { AWAKE, SLEEP_FUTEX, SLEEP_FD, SLEEP_ALWAYS /* no thread's */ };
-
 /* fdtab.c: sockets. */
 /* A near end on the lowest free number, not yet in the table. SOCK_CLOEXEC and
  * SOCK_NONBLOCK of @flags. The number or -errno. */
@@ -37,14 +34,13 @@ unsigned fd_highest(void); /* of ours; 0 if none */
 int fd_next_internal(int from);
 /* Makes @f a kernel socket under all its numbers. 0 or -errno. */
 int file_hand_over(struct file *f);
-/* What is opened in between gets a high number, and is marked internal. */
-void fdtab_fill_low(void);
-void fdtab_free_low(void);
 /* While numbers of our own are made: true if RLIMIT_NOFILE was raised, and is
  * to be restored. */
 struct rlimit;
 bool fdtab_raise_limit(struct rlimit *was);
 void fdtab_restore_limit(const struct rlimit *was);
+/* An AF_UNIX socket. */
+int fd_internal_socket(int type);
 int fd_internal_eventfd(void);
 
 /* Keeps @f although its numbers may be closed; false: it is gone already. */

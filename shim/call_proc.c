@@ -2,16 +2,24 @@
  *
  * call_proc.c - leaving
  *
- * There is nobody yet who would send what a process leaves behind, so it stays
- * until it is sent: at exit its sockets are closed as the kernel would, and for
- * a bounded time it waits until data and FIN are acknowledged. exit() comes
- * here through on_exit(), which the constructor registers and which therefore
- * runs last; libc's own call from exit() to _exit() can't be seen from outside.
+ * A process that has a keeper just leaves: its near ends are closed by the
+ * kernel, and the keeper closes the sockets and sends what is left. All that is
+ * done here is not to die in the lock, which other threads might be in. libc
+ * may still write to a stream after this; the sockets serve until the end.
+ *
+ * Without a keeper there is nobody who would send what a process leaves behind,
+ * so it stays until it is sent: its sockets are closed as the kernel would, and
+ * for a bounded time it waits until data and FIN are acknowledged.
+ *
+ * exit() comes here through on_exit(), which the constructor registers and
+ * which therefore runs last; libc's own call from exit() to _exit() can't be
+ * seen from outside.
  */
 #include <stdlib.h>
 
 #include "call_priv.h"
 #include "host_priv.h"
+#include "join.h"
 #include "knobs.h"
 #include "real.h"
 #include "sys.h"
@@ -101,16 +109,26 @@ static void write_stats(void)
 
 static void leave(void)
 {
-	/* a vfork child has our memory but is not us */
+	struct keeper_req req = {.type = KEEPER_FLUSH};
+
+	/* a vfork child has our memory but is not us; a forked one may not have
+	 * a place to leave */
 	if (!host_is_up() || host.pid != (int)sys(getpid) || sys_forbidden ||
+	    (host.has_keeper && !host_has_joined()) ||
 	    atomic_exchange(&has_left, true))
 		return;
-	host_may_go_on = true;
-	atomic_store(&host.is_leaving, true);
-	close_all();
-	wait_sent();
+	host_leaving();
+	if (!host.has_keeper) {
+		close_all();
+		wait_sent();
+	}
 	write_stats();
+	/* once through the lock: no other thread is in it then, to die there */
+	host_lock(OP_EXIT, 0);
+	host_unlock();
 	host_drain_logs();
+	if (host.has_keeper && host.sh->is_capturing)
+		join_tell(&req, -1);
 }
 
 static void on_leave(int status, void *arg)

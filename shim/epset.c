@@ -568,17 +568,22 @@ void epoll_file_handed_over(struct file *f, int fd)
 	}
 }
 
-void epoll_forked(void)
+void epoll_forked(bool has_keeper)
 {
-	struct list *l, *i;
+	struct list *l, *next, *i;
 
-	while ((l = list_pop(&epset_all))) {
+	list_for_each_safe (l, next, &epset_all) {
 		struct epset *s = list_entry(l, struct epset, all_link);
 
-		while ((i = list_pop(&s->items)))
-			list_push_front(&free_items, i);
 		s->nest_fd = -1; /* closed with the other internal ones */
 		s->last_fd = -1;
+		s->num_users = 0;
+		list_init(&s->waiters);
+		if (has_keeper)
+			continue;
+		while ((i = list_pop(&s->items)))
+			list_push_front(&free_items, i);
+		list_remove(l);
 		list_push(&free_sets, l);
 	}
 	stale.num = 0;

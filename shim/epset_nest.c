@@ -102,6 +102,7 @@ int epset_nest(struct epset *s, int epfd)
 	host_unlock();
 	if (lost)
 		fd_close_internal(fd);
+	wait_listen();
 	return 0;
 }
 

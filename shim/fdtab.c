@@ -34,6 +34,7 @@
 
 #include "call_priv.h"
 #include "host_priv.h"
+#include "join.h"
 #include "sleeper.h"
 #include "sys.h"
 
@@ -52,8 +53,13 @@ unsigned fdtab_num;
 
 enum { NEAR_STREAM, NEAR_PACKET, NUM_NEAR };
 
+#define LISTENER_GONE (-1)
+#define LISTENER_KEPT (-2)
+#define NO_LISTENER UINT32_MAX /* of a near end that another process made */
+
 struct listener {
-	int fd; /* -1: gone */
+	int fd;	      /* LISTENER_GONE, or the keeper has it */
+	uint32_t num; /* its number at the keeper's */
 	socklen_t addr_len;
 	struct sockaddr_un addr;
 	uint32_t num_live; /* near ends connected to it */
@@ -66,8 +72,10 @@ static struct {
 	_Atomic unsigned highest;	 /* number in the table, ever */
 	unsigned internal_from;
 	_Atomic unsigned internal_highest;
+	/* moves with everything that copies descriptors: a socket older than
+	 * that may have copies; one older than the process has */
 	_Atomic uint32_t fork_epoch;
-	_Atomic uint64_t num_pairs;
+	uint32_t born_epoch;
 	int low_dup;  /* fills the holes below, see fdtab_fill_low() */
 	uint64_t had; /* numbers from internal_from on that were there then */
 
@@ -148,16 +156,32 @@ static int dup_high(int fd)
 	return high;
 }
 
-int fd_internal_eventfd(void)
+static int eventfd_or_socket(int type)
 {
-	int fd = (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return type ? (int)sys(socket, AF_UNIX, type | SOCK_CLOEXEC, 0)
+		    : (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+static int internal(int type)
+{
+	int fd = eventfd_or_socket(type);
 	struct rlimit was;
 
 	if (fd == -EMFILE && fdtab_raise_limit(&was)) {
-		fd = (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+		fd = eventfd_or_socket(type);
 		fdtab_restore_limit(&was);
 	}
 	return fd < 0 ? fd : fd_make_internal(fd);
+}
+
+int fd_internal_socket(int type)
+{
+	return internal(type);
+}
+
+int fd_internal_eventfd(void)
+{
+	return internal(0);
 }
 
 int fd_make_internal(int fd)
@@ -225,14 +249,23 @@ static void *reserve(size_t len)
 	return p < 0 ? NULL : (void *)p;
 }
 
-static void on_fork_before(void)
+void fdtab_copied(void)
 {
 	tab.fork_epoch++;
 }
 
+static void on_fork_before(void)
+{
+	fdtab_copied();
+	pthread_mutex_lock(&tab.listen_lock);
+	host_fork_before();
+}
+
 static void on_fork_parent(void)
 {
-	tab.fork_epoch++;
+	host_fork_parent();
+	pthread_mutex_unlock(&tab.listen_lock);
+	fdtab_copied();
 }
 
 static void on_fork_child(void)
@@ -268,20 +301,57 @@ int fdtab_init(void)
 	return -pthread_atfork(on_fork_before, on_fork_parent, on_fork_child);
 }
 
-/* The child has copies of everything and a right to none of it. Its sockets
- * are near ends without a stack. */
-void fdtab_forked(void)
+/* The child has copies of everything. What is the parent's own is closed: its
+ * connection to the keeper, near ends in the pool, sockets to be woken by. */
+void fdtab_forked(bool has_keeper)
 {
 	unsigned most = atomic_load(&tab.internal_highest);
 
-	fdtab_num = 0;
-	epoll_forked();
+	pthread_mutex_init(&tab.listen_lock, NULL);
+	tab.born_epoch = ++tab.fork_epoch;
+	if (!has_keeper)
+		fdtab_num = 0;
+	epoll_forked(has_keeper);
 	for (unsigned fd = 0; fd <= most; fd++)
-		if (atomic_load(&tab.internal[fd]))
+		if (atomic_load(&tab.internal[fd]) && (int)fd != host.log_fd &&
+		    (int)fd != tab.low_dup) {
+			atomic_store(&tab.internal[fd], 0);
 			sys(close, fd);
-	sys(munmap, tab.internal, FD_MAX);
-	tab.internal = NULL;
+		}
 	memset(tab.num_pool, 0, sizeof(tab.num_pool));
+	memset(tab.current, 0, sizeof(tab.current));
+	tab.num_listeners = 0;
+}
+
+/* Sleeping threads of the parent don't exist here. */
+static void drop_waiters(struct file *f)
+{
+	struct list *l, *next;
+
+	list_for_each_safe (l, next, &f->watches) {
+		struct watch *h = list_entry(l, struct watch, node);
+
+		if (h->waiter)
+			watch_del(h);
+	}
+}
+
+void fdtab_watch_again(void)
+{
+	unsigned most = fd_highest();
+
+	for (unsigned fd = 0; fd <= most; fd++) {
+		struct file *f = fd_sock((int)fd);
+		struct ready r;
+
+		if (!f || list_empty(&f->watches))
+			continue;
+		host_lock(OP_WAIT, f->s);
+		drop_waiters(f);
+		if (!list_empty(&f->watches))
+			sock_watch(host.st, f->s, 0, &r);
+		host_unlock();
+	}
 }
 
 /* --- struct file --- */
@@ -419,9 +489,21 @@ static int near_type(int kind)
 	return kind == NEAR_STREAM ? SOCK_STREAM : SOCK_SEQPACKET;
 }
 
+/* The keeper takes @l over: it listens there when we are dead. */
+static int give_listener(struct listener *l)
+{
+	struct keeper_req req = {.type = KEEPER_LISTENER, .arg = l->num};
+	long r = join_tell(&req, l->fd);
+
+	fd_close_internal(l->fd);
+	l->fd = LISTENER_KEPT;
+	return r < 0 ? (int)r : 0;
+}
+
 static int open_listener(struct listener *l, int kind)
 {
 	struct sockaddr_un any = {.sun_family = AF_UNIX};
+	socklen_t any_len = sizeof(any.sun_family);
 	int fd = (int)sys(socket, AF_UNIX, near_type(kind) | SOCK_CLOEXEC, 0);
 	long r;
 
@@ -432,7 +514,11 @@ static int open_listener(struct listener *l, int kind)
 		return fd;
 	l->addr_len = sizeof(l->addr);
 	/* without a name the kernel picks an abstract one that is free */
-	r = sys(bind, fd, &any, sizeof(any.sun_family));
+	if (host.has_keeper) {
+		l->num = atomic_fetch_add(&host.sh->num_listeners, 1) + 1;
+		any_len = keeper_far_addr(&any, host.sh->secret, l->num);
+	}
+	r = sys(bind, fd, &any, any_len);
 	if (r >= 0)
 		r = sys(listen, fd, BACKLOG);
 	if (r >= 0)
@@ -443,14 +529,14 @@ static int open_listener(struct listener *l, int kind)
 	}
 	l->fd = fd;
 	l->is_current = true;
-	return 0;
+	return host.has_keeper ? give_listener(l) : 0;
 }
 
 /* A place for a listener: one that is gone, or a new one. listen_lock held. */
 static struct listener *listener_place(void)
 {
 	for (uint32_t i = 0; i < tab.num_listeners; i++)
-		if (tab.listeners[i].fd < 0)
+		if (tab.listeners[i].fd == LISTENER_GONE)
 			return &tab.listeners[i];
 	return tab.num_listeners < LISTENERS_MAX
 		       ? &tab.listeners[tab.num_listeners]
@@ -489,17 +575,24 @@ static int next_listener(int kind, uint32_t full)
 /* A near end on listener @idx is no more. */
 static void listener_put(uint32_t idx)
 {
-	struct listener *l = &tab.listeners[idx];
-	int gone = -1;
+	struct keeper_req req = {.type = KEEPER_LISTENER_DONE};
+	struct listener *l;
+	int gone = LISTENER_GONE;
 
+	if (idx == NO_LISTENER)
+		return;
+	l = &tab.listeners[idx];
 	pthread_mutex_lock(&tab.listen_lock);
 	if (--l->num_live == 0 && !l->is_current) {
 		gone = l->fd;
-		l->fd = -1;
+		req.arg = l->num;
+		l->fd = LISTENER_GONE;
 	}
 	pthread_mutex_unlock(&tab.listen_lock);
 	if (gone >= 0)
 		fd_close_internal(gone);
+	else if (gone == LISTENER_KEPT)
+		join_tell(&req, -1);
 }
 
 static uint64_t cookie_of(int fd)
@@ -548,7 +641,6 @@ static int connect_near(struct near *n, int kind)
 
 static int near_make(int kind, int flags, struct near *n)
 {
-	uint64_t id = atomic_fetch_add(&tab.num_pairs, 1) + 1;
 	int cancel, r;
 
 	n->fd = (int)sys(
@@ -564,8 +656,8 @@ static int near_make(int kind, int flags, struct near *n)
 		sys(close, n->fd);
 		return r;
 	}
-	sys(write, n->fd, &id, sizeof(id));
 	n->cookie = cookie_of(n->fd);
+	sys(write, n->fd, &n->cookie, sizeof(n->cookie));
 	set_nonblock(n, flags & SOCK_NONBLOCK);
 	return 0;
 }
@@ -645,9 +737,12 @@ int near_install(struct near *n, sockid s, int family, int type, int proto)
 		atomic_store(&tab.by_sock[sock_index(s)], f);
 		r = fd_install(n->fd, f);
 	}
-	if (r == 0)
-		return n->fd;
 	host_lock(OP_CLOSE, s);
+	if (r == 0) {
+		sock_set_tag(host.st, s, n->cookie);
+		host_unlock();
+		return n->fd;
+	}
 	sock_close(host.st, s, host_now());
 	if (f) {
 		atomic_store(&tab.by_sock[sock_index(s)], NULL);
@@ -660,30 +755,83 @@ int near_install(struct near *n, sockid s, int family, int type, int proto)
 
 /* --- closing --- */
 
-/* The last number of @f went: the socket goes. @n: what is known of its near
- * end, if it may be used again. */
-static bool file_release(struct file *f, struct near *n)
+/* May there be copies of @f's near end that we don't see? */
+static bool may_be_shared(const struct file *f)
 {
-	bool is_sock = f->kind == FILE_SOCK, reusable;
+	return f->fork_epoch != tab.fork_epoch || file_has(f, FILE_SHARED);
+}
 
+/* Did this process make it? Then it tells the keeper when it lets go, which
+ * looks from then on whether somebody else holds it. */
+static bool is_maker(const struct file *f)
+{
+	return f->fork_epoch >= tab.born_epoch && f->listener != NO_LISTENER;
+}
+
+/* Whose address may be wanted again at once waits until it is free. */
+static bool wants_reply(sockid s)
+{
+	struct sock_facts facts;
+
+	return sock_facts(host.st, s, &facts) == 0 &&
+	       (facts.type != SOCK_STREAM || facts.listening);
+}
+
+struct released {
+	struct near n;
+	bool reusable;	   /* no copy of the near end can exist */
+	uint32_t told;	   /* KEEPER_DROPPED..., or 0: nobody is to be told */
+	uint32_t told_num; /* the listener's */
+};
+
+/* The last number of @f went. The socket goes with it, unless there may be
+ * copies: then it goes with the last of them, which the keeper sees. */
+static void file_release(struct file *f, struct released *out)
+{
+	bool is_sock = f->kind == FILE_SOCK, shared;
+
+	*out = (struct released){.n.listener = NO_LISTENER};
 	if (!is_sock) {
 		epoll_file_free(f);
 		host_lock(OP_CLOSE, 0);
 		file_free(f);
 		host_unlock();
-		return false;
+		return;
 	}
-	n->listener = f->listener;
-	n->cookie = f->cookie;
-	n->is_nonblock = file_has(f, FILE_NONBLOCK);
-	reusable = f->fork_epoch == tab.fork_epoch;
+	shared = may_be_shared(f);
+	out->n.listener = is_maker(f) ? f->listener : NO_LISTENER;
+	out->n.cookie = f->cookie;
+	out->n.is_nonblock = file_has(f, FILE_NONBLOCK);
+	out->reusable = !shared;
 	host_lock(OP_CLOSE, f->s);
-	sock_close(host.st, f->s, host_now());
+	if (!shared || !host.has_keeper) {
+		sock_close(host.st, f->s, host_now());
+	} else {
+		sock_unwatch(host.st, f->s);
+		if (is_maker(f))
+			out->told = wants_reply(f->s) ? KEEPER_DROPPED_REPLY
+						      : KEEPER_DROPPED;
+	}
 	watch_gone(f);
 	atomic_store(&tab.by_sock[sock_index(f->s)], NULL);
 	file_free(f);
 	host_unlock();
-	return reusable;
+	if (out->told)
+		out->told_num = tab.listeners[out->n.listener].num;
+}
+
+/* The number itself is closed. */
+static void released_done(const struct released *rel)
+{
+	struct keeper_req req = {
+		.type = rel->told,
+		.arg = rel->told_num,
+		.cookie = rel->n.cookie,
+	};
+
+	if (rel->told)
+		join_tell(&req, -1);
+	listener_put(rel->n.listener);
 }
 
 bool file_hold(struct file *f)
@@ -698,14 +846,12 @@ bool file_hold(struct file *f)
 
 void file_drop(struct file *f)
 {
-	bool is_sock = f->kind == FILE_SOCK;
-	struct near n;
+	struct released rel;
 
 	if (atomic_fetch_sub(&f->refs, 1) != 1)
 		return;
-	file_release(f, &n);
-	if (is_sock)
-		listener_put(n.listener);
+	file_release(f, &rel);
+	released_done(&rel);
 }
 
 void fd_dropped(int fd)
@@ -763,8 +909,8 @@ static void linger(struct file *f)
 
 int fd_close(int fd)
 {
+	struct released rel;
 	struct file *f;
-	struct near n;
 	int type;
 
 	sleeper_tidy();
@@ -782,19 +928,16 @@ int fd_close(int fd)
 	if (atomic_fetch_sub(&f->refs, 1) != 1)
 		return (int)sys(close, fd);
 	type = f->type;
-	if (f->kind != FILE_SOCK) {
-		file_release(f, &n);
-		return (int)sys(close, fd);
-	}
-	if (type == SOCK_STREAM)
+	if (f->kind == FILE_SOCK && type == SOCK_STREAM && !may_be_shared(f))
 		linger(f);
-	n.fd = fd;
-	if (file_release(f, &n)) {
-		near_put(&n, type);
+	file_release(f, &rel);
+	if (rel.reusable) {
+		rel.n.fd = fd;
+		near_put(&rel.n, type);
 		return 0;
 	}
 	sys(close, fd);
-	listener_put(n.listener);
+	released_done(&rel);
 	return 0;
 }
 
@@ -813,7 +956,7 @@ static void replace(int fd, struct file *f, int k)
 int file_hand_over(struct file *f)
 {
 	unsigned most = fd_highest();
-	struct near n;
+	struct released rel;
 	int k = (int)sys(socket, f->family, f->type | SOCK_CLOEXEC, f->proto);
 
 	if (k < 0)
@@ -827,8 +970,11 @@ int file_hand_over(struct file *f)
 	for (unsigned fd = 0; fd <= most; fd++)
 		if (atomic_load(&fdtab_v[fd]) == f)
 			replace((int)fd, f, k);
-	file_release(f, &n);
-	listener_put(n.listener);
+	host_lock(OP_CLOSE, f->s);
+	sock_close(host.st, f->s, host_now());
+	host_unlock();
+	file_release(f, &rel);
+	released_done(&rel);
 	fd_close_internal(k);
 	return 0;
 }

@@ -121,7 +121,11 @@ void epoll_number_goes(struct file *f, int fd);
  * Called before the socket's watches hear of WATCH_GONE; no lock held. */
 void epoll_file_handed_over(struct file *f, int fd);
 /* In a forked child: sets made by the parent are the kernel's again. */
-void epoll_forked(void);
+/* Without @has_keeper; else they stay, without the parent's threads. */
+void epoll_forked(bool has_keeper);
+/* Descriptors are copied by something that runs no handlers (vfork,
+ * posix_spawn). */
+void fdtab_copied(void);
 
 /* Defined by epnum.c: numbers that are epoll fds, with or without a set. */
 extern _Atomic uint32_t epnum_bits[];

@@ -1,106 +1,131 @@
 /* SPDX-License-Identifier: MIT
  *
- * host_priv.h - what host.c, wait.c and sentinel.c share
+ * host_priv.h - what the files that turn the crank share
  *
- * Everything here is guarded by the stack lock, unless it says otherwise.
+ * host.c, seat.c, sentinel.c and make.c are in the library and in the keeper;
+ * the rest is the library's. Everything here is guarded by the stack lock,
+ * unless it says otherwise.
  */
 #ifndef TCPSHIM_HOST_PRIV_H
 #define TCPSHIM_HOST_PRIV_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
-#include "edge/tun.h"
 #include "host.h"
+#include "shared.h"
 #include "wait.h"
 
-#define RX_BATCH 64
-#define RX_LARGE 8
-
-/* How long frames may lie unread before the stack thread takes them: nobody
+/* How long frames may lie unread before the sentinel takes them: nobody
  * drives; somebody should. */
 #define GRACE_IDLE (1 * MSEC)
 #define GRACE_DRIVEN (20 * MSEC)
-/* How late a timer may be while somebody drives, before the stack thread
- * takes it. */
+/* How late a timer may be while somebody drives, before the sentinel takes
+ * it. */
 #define GRACE_TIMER (20 * MSEC)
 
-/* The first pages of the mapping, in front of the arena. */
-struct shared {
-	pthread_mutex_t lock;
-	uint32_t op; /* of the holder, for recovery */
-	sockid op_sock;
-	nsec now;
-	/* who drives: moves with every batch and every change of driver */
-	uint64_t epoch __attribute__((aligned(64)));
-	int32_t driver_tid;
-	/* who writes: odd while taken; moves when it is stolen */
-	_Atomic uint64_t tx_token __attribute__((aligned(64)));
-	nsec tx_at; /* when its owner was last seen */
-};
-#define SHARED_SIZE 65536
-
-/* Empty frames of one reader, and what it has read. Outside the lock it belongs
- * to the thread that took it. */
-struct kit {
-	struct frame *small[RX_BATCH], *large[RX_LARGE], *got[RX_BATCH];
-	unsigned num_small, num_large, num_got;
-	bool is_drained;
-	bool is_taken;
-	_Atomic bool is_reading; /* the owner is at it, without the lock */
-	uint32_t num_lost;	 /* read, with no memory to keep it */
-};
-
+/* This process's view of the host. */
 struct host {
 	struct shared *sh;
 	struct stack *st;
 	struct tun tun;
 	int pid;
-	struct waiter *driver; /* who has the lease */
-	struct list asleep;    /* waiters that could drive */
-	struct list wakes;     /* waiters to be woken after unlock */
-	nsec sentinel_at;      /* when the stack thread wakes by itself */
-	bool had_tx;	       /* packets to write since it last woke */
-	bool is_logging;       /* more than warnings: drained at each unlock */
-	bool is_capturing;
+	uint16_t party;
+	bool has_keeper; /* else this process is the host, alone */
+	bool is_logging; /* more than warnings: drained at each unlock */
+	bool can_grow;	 /* RLIMIT_FSIZE lets us */
+	int memfd, log_fd;
+	int bell_fd; /* to ring other threads' bells with; -1: none */
+	int kick_fd; /* the keeper's eventfd */
+	struct pcapfile *pcap;
+	struct list wakes; /* struct waiter: eventfds to write after unlock */
+	/* GATE_*: not GATE_OPEN is looked at before the lock is taken. In
+	 * memory that reads 0 in a forked child. */
+	_Atomic uint32_t *gate;
 	_Atomic bool is_up;
-	_Atomic bool
-		is_leaving; /* exit: threads that may not go on are parked */
+	void (*kick)(void);	/* tells the sentinel that something is due */
+	void (*dispatch)(void); /* what is new for this process */
+	void (*at_gate)(enum host_op op);
 };
 extern struct host host;
+
+#define GATE_OPEN 1u	/* the process that came up: not a child of it */
+#define GATE_LEAVING 2u /* exit: threads that may not go on are parked */
+#define GATE_FORKING 4u /* stay out of the lock until the fork is done */
+#define GATE_JOIN 8u	/* a child that has yet to join */
+
 /* This thread goes on while the process leaves. */
 extern __thread bool host_may_go_on;
-
-/* wait.c */
-struct kit *kit_take(void); /* caller holds the lock; NULL: all in use */
-void kit_give(struct kit *k);
-/* Reads a batch; no lock held. */
-void kit_read(struct kit *k);
-/* Hands what was read to the stack; caller holds the lock. */
-void kit_process(struct kit *k);
-/* Has a kit been read and left lying? Its owner is stopped. Caller holds the
- * lock; with @take they are processed. */
-bool kits_left(bool take);
-/* stack_ready() to the watches; caller holds the lock. */
-void wait_dispatch(void);
-/* The lease goes to whoever sleeps and could drive; caller holds the lock. */
-void wait_hand_over(void);
-/* @w drives no longer, if it did; caller holds the lock. */
-void wait_give_up(struct waiter *w);
-void wait_forked(void);
-
-/* sentinel.c */
-int sentinel_start(char *why, size_t len);
 
 /* host.c: writes out log lines and captured packets; no lock held. */
 void host_drain_logs(void);
 /* Writes packets that the token's owner has left lying; no lock held. */
 void host_tx_rescue(void);
-void host_forked(void); /* in a forked child */
+/* Makes present what the arena wants; no lock held. */
+void host_grow(void);
+/* Before the lock is first used: process-local parts. */
+void host_init(void);
+
+/* fdtab.c; in the keeper every fd is its own. */
+int fd_make_internal(int fd);
+/* What is opened in between gets a high number, and is marked internal. */
+void fdtab_fill_low(void);
+void fdtab_free_low(void);
+
+/* make.c: a host of our own. 0, or -errno with cause and cure in @why. */
+int host_make(char *why, size_t len);
+/* The log file, if there is one. */
+int host_open_log(char *why, size_t len);
+int host_map(int fd, uintptr_t at, size_t len);
+
+/* seat.c: who sleeps, who reads. */
+void seat_wake(struct seat *s, uint32_t bit);
+struct seat *seat_get(void); /* NULL: no memory */
+void seat_put(struct seat *s);
+void seat_sleep(struct seat *s, uint8_t how, bool could_drive);
+void seat_woke(struct seat *s);
+/* Tells other participants that there is something for them. */
+void seat_tell_news(void);
+/* The lease goes to whoever sleeps and could drive. */
+void seat_hand_over(void);
+struct kit *kit_take(void); /* NULL: all in use */
+void kit_give(struct kit *k);
+/* Reads a batch; no lock held. */
+void kit_read(struct kit *k);
+/* Hands what was read to the stack. */
+void kit_process(struct kit *k);
+/* Has a kit been read and left lying? Its owner is stopped. With @take they are
+ * processed. */
+bool kits_left(bool take);
+/* A free place among the participants, or 0. */
+uint16_t party_new(int pid);
+/* @party is dead: what it had of the above is taken back. Not yet free. */
+void party_died(uint16_t party);
+void party_free(uint16_t party);
+
+/* wait.c */
+/* stack_ready() to the watches. */
+void wait_dispatch(void);
+/* @w drives no longer, if it did. */
+void wait_give_up(struct waiter *w);
+void wait_forked(void);
+
+/* sentinel.c */
+struct sentinel_ops {
+	void (*arm_fd)(bool on);
+	void (*arm_deadline)(nsec at);
+};
+#define SENTINEL_FD 1u /* the device has something */
+/* Caller holds the lock, or is alone. 0 or -ENOMEM. */
+int sentinel_init(const struct sentinel_ops *ops);
+void sentinel_turn(unsigned what);
+
+/* join.c: in a forked child. */
+void host_forked(void);
 
 /* fdtab.c */
 int fdtab_init(void);
-void fdtab_forked(void);
+/* In a forked child; without @has_keeper nothing is ours any more. */
+void fdtab_forked(bool has_keeper);
+/* The child has its place: what it watches is watched for it. */
+void fdtab_watch_again(void);
 
 /* call_signal.c: handlers that are installed already defer from now on. */
 void signal_adopt(void);

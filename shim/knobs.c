@@ -341,9 +341,17 @@ static const char *parse_OFFLOAD(const char *s)
 
 static const char *parse_KEEPER(const char *s)
 {
-	bool unused;
+	return parse_switch(s, &knobs.keeper);
+}
 
-	return parse_switch(s, &unused);
+static const char *parse_GRACE(const char *s)
+{
+	uint64_t ms;
+
+	if (!parse_number(s, 0, 3600000, &ms))
+		return "should be a number of milliseconds, at most an hour";
+	knobs.grace = (nsec)ms * MSEC;
+	return NULL;
 }
 
 static const char *parse_ON_ERROR(const char *s)
@@ -447,6 +455,27 @@ static int load_file(const char *path, char *why, size_t len)
 	log_snprintf(why, len, PREFIX "CONFIG: %s %s %d", path,
 		     r < 0 ? "cannot be read, error" : "is wrong in line", r);
 	return -EINVAL;
+}
+
+/* The knobs that make a host what it is; the others are a process's own. */
+static const enum knob of_host[] = {
+	KNOB_DEV,    KNOB_ADDR,	  KNOB_GATEWAY, KNOB_ROUTES,
+	KNOB_MTU,    KNOB_IMPAIR, KNOB_SEED,	KNOB_PCAP,
+	KNOB_SYSCTL, KNOB_LOG,	  KNOB_OFFLOAD,
+};
+
+uint64_t knobs_host_hash(void)
+{
+	uint64_t h = 0xcbf29ce484222325; /* FNV-1a */
+
+	for (size_t i = 0; i < ARRAY_SIZE(of_host); i++) {
+		const char *v = value_of(of_host[i]);
+
+		do
+			h = (h ^ (uint8_t)*v) * 0x100000001b3;
+		while (*v++);
+	}
+	return h;
 }
 
 bool knobs_on_error_kernel(void)

@@ -30,8 +30,9 @@ struct knobs {
 	enum knob_loopback loopback;
 	struct impair_cfg impair_in, impair_out;
 	struct sysctl_values sysctl;
-	bool offload, has_seed, to_kernel;
+	bool offload, has_seed, to_kernel, keeper;
 	uint64_t seed;
+	nsec grace; /* of the keeper */
 	char pcap[KNOB_PATH], log_file[KNOB_PATH], stats[KNOB_PATH];
 };
 extern struct knobs knobs;
@@ -40,5 +41,8 @@ extern struct knobs knobs;
 int knobs_load(char *why, size_t len);
 /* Alone, since it must be known even if nothing else is right. */
 bool knobs_on_error_kernel(void);
+/* Of everything that makes a host what it is: processes that share one should
+ * agree. */
+uint64_t knobs_host_hash(void);
 
 #endif

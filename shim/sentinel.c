@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * sentinel.c - the stack thread: what nobody does now is done here
+ * sentinel.c - what nobody does now is done here
  *
- * The program's threads drive while they wait (wait.c). When none does, or the
+ * The sentinel is the keeper, or, without one, a thread of the process.
+ *
+ * The programs' threads drive while they wait (wait.c). When none does, or the
  * one that does is stopped or computes, packets and timers still have to be
  * served. A second thread that simply polls the device would halve the rate of
- * round trips, so this one is told once, then looks away for a moment:
+ * round trips, so the sentinel is told once, then looks away for a moment:
  *
  *	ARMED	 the device wakes us, once, at the next packet; free while idle
  *	GRACE	 after that: has somebody read in the meantime (has the epoch
@@ -17,8 +19,6 @@
  */
 #include "host_priv.h"
 
-#include "call_priv.h"
-#include "edge/uv.h"
 #include "sys.h"
 
 #define LOOK_MOST (8 * MSEC)
@@ -33,7 +33,8 @@ static struct {
 	nsec look_at;	/* GRACE: when to look again */
 	nsec since;	/* GRACE: the epoch has not moved since */
 	nsec period;
-	struct waiter w; /* stands for this thread in host.driver */
+	struct seat *seat; /* stands for this thread as the driver */
+	const struct sentinel_ops *ops;
 } me;
 
 static bool has_frames(void)
@@ -51,14 +52,14 @@ static void drive(bool steal)
 	struct kit *k;
 
 	host_lock(OP_RX, 0);
-	k = host.driver && !steal ? NULL : kit_take();
+	k = host.sh->driver && !steal ? NULL : kit_take();
 	if (!k) {
 		host_unlock();
 		return;
 	}
-	host.driver = &me.w;
+	host.sh->driver = me.seat;
 	kits_left(true);
-	for (unsigned i = 0; i < BATCHES && host.driver == &me.w; i++) {
+	for (unsigned i = 0; i < BATCHES && host.sh->driver == me.seat; i++) {
 		host_unlock();
 		kit_read(k);
 		host_lock(OP_RX, 0);
@@ -67,9 +68,9 @@ static void drive(bool steal)
 			break;
 	}
 	kit_give(k);
-	if (host.driver == &me.w) {
-		host.driver = NULL;
-		wait_hand_over();
+	if (host.sh->driver == me.seat) {
+		host.sh->driver = NULL;
+		seat_hand_over();
 	}
 	me.epoch = host.sh->epoch;
 	host_unlock();
@@ -78,7 +79,8 @@ static void drive(bool steal)
 static void run_timers(void)
 {
 	unsigned rounds = BATCHES;
-	nsec late = host.driver && host.driver != &me.w ? GRACE_TIMER : 0;
+	nsec late =
+		host.sh->driver && host.sh->driver != me.seat ? GRACE_TIMER : 0;
 
 	while (rounds-- && stack_next_at(host.st) <= host_now() - late)
 		if (stack_tick(host.st, TICK_BUDGET, host_now()) < TICK_BUDGET)
@@ -120,7 +122,7 @@ static void look(void)
 		me.state = ARMED;
 		return;
 	}
-	if (host.driver && now - me.since < GRACE_DRIVEN) {
+	if (host.sh->driver && now - me.since < GRACE_DRIVEN) {
 		me.look_at = now + GRACE_IDLE;
 		return;
 	}
@@ -143,37 +145,38 @@ static nsec sleep_until(void)
 	host_lock(OP_TICK, 0);
 	run_timers();
 	at = stack_next_at(host.st);
-	if (at != TIME_NEVER && host.driver)
+	if (at != TIME_NEVER && host.sh->driver)
 		at += GRACE_TIMER;
 	if (me.state == GRACE)
 		at = MIN(at, me.look_at);
 	/* one more look, so that not each packet has to nudge us */
-	if (host.had_tx)
+	if (host.sh->had_tx)
 		at = MIN(at, host_now() + GRACE_TIMER);
-	host.had_tx = false;
-	host.sentinel_at = at;
+	host.sh->had_tx = false;
+	host.sh->sentinel_at = at;
 	host_unlock();
 	return at;
 }
 
-static void on_turn(void *arg, unsigned what)
+void sentinel_turn(unsigned what)
 {
 	host_may_go_on = true;
-	if (what & UV_LOOP_FD)
+	if (what & SENTINEL_FD)
 		on_fd();
 	else if (me.state == GRACE && sys_now() >= me.look_at)
 		look();
 	host_tx_rescue();
-	uv_loop_arm_deadline(sleep_until());
-	uv_loop_arm_fd(me.state != GRACE);
+	me.ops->arm_deadline(sleep_until());
+	me.ops->arm_fd(me.state != GRACE);
 	host_drain_logs();
 }
 
-int sentinel_start(char *why, size_t len)
+int sentinel_init(const struct sentinel_ops *ops)
 {
-	struct uv_loop_cfg cfg = {.fd = host.tun.fd, .turn = on_turn};
-
-	waiter_init(&me.w);
+	me.ops = ops;
 	me.state = ARMED;
-	return uv_loop_start(&cfg, why, len);
+	host_lock(OP_NONE, 0);
+	me.seat = seat_get();
+	host_unlock();
+	return me.seat ? 0 : -ENOMEM;
 }

@@ -23,31 +23,28 @@
  *under the lock.
  *
  * A mark between unlock and sleep is never lost: the futex word has changed by
- * then, and an eventfd counts.
+ * then, and a datagram stays.
  */
 #include "wait.h"
 
-#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/un.h>
 
 #include "call_priv.h"
 #include "host_priv.h"
 #include "sleeper.h"
 #include "sys.h"
 
-#define NUM_KITS 4
 #define TICK_BUDGET 64
 #define FEW_FDS 30
 
-#define WORD_MARKED 1u
-#define WORD_NUDGED 2u /* the lease is free: come and drive */
-#define WORD_SIGNAL 4u
-
-static struct kit kits[NUM_KITS];
-
-/* Eventfds that nobody uses now; never closed, so a late wake does no harm. */
+/* Sockets to be woken by that nobody uses now; never closed, so a late wake
+ * does no harm. */
 static struct {
-	int v[256];
+	struct {
+		int fd;
+		struct bell bell;
+	} v[256];
 	unsigned num;
 } wake_fds;
 
@@ -56,7 +53,6 @@ static struct {
 void waiter_init(struct waiter *w)
 {
 	*w = (struct waiter){.wake_fd = -1};
-	list_init(&w->asleep_link);
 	list_init(&w->wake_link);
 }
 
@@ -74,19 +70,27 @@ void waiter_fini(struct waiter *w)
 		kit_give(w->kit);
 	w->kit = NULL;
 	wait_give_up(w);
-	list_remove(&w->asleep_link);
 	list_remove(&w->wake_link);
+	if (w->seat)
+		seat_put(w->seat);
+	w->seat = NULL;
 	if (w->wake_fd >= 0 && w->sleep != SLEEP_ALWAYS &&
-	    wake_fds.num < ARRAY_SIZE(wake_fds.v))
-		wake_fds.v[wake_fds.num++] = w->wake_fd;
+	    wake_fds.num < ARRAY_SIZE(wake_fds.v)) {
+		wake_fds.v[wake_fds.num].fd = w->wake_fd;
+		wake_fds.v[wake_fds.num++].bell = w->bell;
+	}
 	w->wake_fd = -1;
 }
 
 static void waiter_wake(struct waiter *w, uint32_t bit)
 {
-	atomic_store((_Atomic uint32_t *)&w->word, w->word | bit);
-	if (w->sleep != AWAKE && list_empty(&w->wake_link))
-		list_push(&host.wakes, &w->wake_link);
+	w->word |= bit;
+	if (w->sleep == SLEEP_ALWAYS) {
+		if (list_empty(&w->wake_link))
+			list_push(&host.wakes, &w->wake_link);
+	} else if (w->sleep != AWAKE) {
+		seat_wake(w->seat, bit);
+	}
 }
 
 void waiter_mark(struct waiter *w)
@@ -100,16 +104,20 @@ void waiter_clear(struct waiter *w)
 }
 
 /* In a signal handler, of the thread that waits, which may be about to sleep:
- * the word has changed then, or the eventfd counts. */
+ * the word has changed then, or the datagram is there. */
 void waiter_interrupt(struct waiter *w)
 {
-	static const uint64_t one = 1;
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	int fd = w->wake_fd;
 
 	w->is_interrupted = true;
-	atomic_fetch_or((_Atomic uint32_t *)&w->word, WORD_SIGNAL);
+	if (w->seat)
+		atomic_fetch_or((_Atomic uint32_t *)&w->seat->word,
+				WORD_SIGNAL);
+	memcpy(to.sun_path, w->bell.name, BELL_NAME);
 	if (fd >= 0)
-		sys(write, fd, &one, sizeof(one));
+		sys(sendto, fd, "", 1, MSG_DONTWAIT, &to,
+		    offsetof(struct sockaddr_un, sun_path) + w->bell.len);
 }
 
 static uint32_t wanted(const struct watch *h)
@@ -212,136 +220,24 @@ void watch_gone(struct file *f)
 	}
 }
 
-/* --- reading the device --- */
-
-static void kit_fill(struct kit *k)
-{
-	if (k->num_large < RX_LARGE / 2 + 1)
-		k->num_large += stack_rx_alloc(host.st, FRAME_LARGE,
-					       k->large + k->num_large,
-					       RX_LARGE - k->num_large);
-	if (k->num_small < RX_BATCH / 2)
-		k->num_small += stack_rx_alloc(host.st, FRAME_SMALL,
-					       k->small + k->num_small,
-					       RX_BATCH - k->num_small);
-}
-
-struct kit *kit_take(void)
-{
-	for (unsigned i = 0; i < NUM_KITS; i++)
-		if (!kits[i].is_taken) {
-			kits[i].is_taken = true;
-			kits[i].is_drained = false;
-			kit_fill(&kits[i]);
-			return &kits[i];
-		}
-	return NULL;
-}
-
-void kit_give(struct kit *k)
-{
-	k->is_taken = false;
-}
-
-/* A small packet moves out of the large frame, so that the next read finds the
- * same, hot one, and little memory is held by little data. */
-static struct frame *keep_small(struct kit *k, const struct frame *big)
-{
-	struct frame *f = k->small[--k->num_small];
-
-	memcpy(f->data, big->data, big->len);
-	f->len = big->len;
-	f->l4_off = big->l4_off;
-	f->hdr_len = big->hdr_len;
-	f->gso_size = big->gso_size;
-	f->gso_segs = big->gso_segs;
-	f->gso = big->gso;
-	f->csum = big->csum;
-	f->flags = big->flags;
-	return f;
-}
-
-void kit_read(struct kit *k)
-{
-	nsec now = sys_now();
-
-	atomic_store(&k->is_reading, true);
-	k->is_drained = k->num_large == 0;
-	while (k->num_large && k->num_got < RX_BATCH) {
-		struct frame *f = k->large[k->num_large - 1];
-		int n;
-
-		/* what can't be kept may not be read */
-		if (k->num_got && (k->num_large < 2 || !k->num_small))
-			break;
-		n = tun_read(&host.tun, f);
-		if (n <= 0) {
-			k->is_drained = true;
-			break;
-		}
-		if (f->len <= FRAME_SMALL && k->num_small) {
-			f = keep_small(k, f);
-		} else if (k->num_large > 1) {
-			k->num_large--;
-		} else {
-			k->num_lost++; /* as a full ring of a network card */
-			continue;
-		}
-		f->at = now;
-		k->got[k->num_got++] = f;
-	}
-	atomic_store(&k->is_reading, false);
-}
-
-void kit_process(struct kit *k)
-{
-	if (k->num_got) {
-		stack_rx(host.st, k->got, k->num_got, k->is_drained,
-			 host_now());
-		k->num_got = 0;
-		host.sh->epoch++;
-	}
-	kit_fill(k);
-}
-
-bool kits_left(bool take)
-{
-	bool found = false;
-
-	for (unsigned i = 0; i < NUM_KITS; i++) {
-		struct kit *k = &kits[i];
-
-		if (!k->is_taken || atomic_load(&k->is_reading) || !k->num_got)
-			continue;
-		found = true;
-		if (take)
-			kit_process(k);
-	}
-	return found;
-}
+/* --- the lease --- */
 
 void wait_give_up(struct waiter *w)
 {
 	w->is_driver = false;
-	if (host.driver != w)
+	if (!w->seat || host.sh->driver != w->seat)
 		return;
-	host.driver = NULL;
+	host.sh->driver = NULL;
 	host.sh->epoch++;
-	wait_hand_over();
+	seat_hand_over();
 }
 
-void wait_hand_over(void)
-{
-	if (!list_empty(&host.asleep))
-		waiter_wake(container_of(host.asleep.next, struct waiter,
-					 asleep_link),
-			    WORD_NUDGED);
-}
+static _Atomic bool has_ear; /* see wait_listen() */
 
 void wait_forked(void)
 {
-	memset(kits, 0, sizeof(kits));
 	wake_fds.num = 0;
+	atomic_store(&has_ear, false);
 }
 
 /* --- sleeping --- */
@@ -358,22 +254,20 @@ struct block {
 	bool is_kernel_ready, has_polled;
 };
 
-enum next { NEXT_RETURN, NEXT_READ, NEXT_SLEEP, NEXT_MAKE_FD };
+enum next { NEXT_RETURN, NEXT_READ, NEXT_SLEEP, NEXT_NAP, NEXT_MAKE_FD };
 
 static void woke_up(struct block *b)
 {
 	struct waiter *w = b->w;
 
-	list_remove(&w->asleep_link);
-	list_remove(&w->wake_link);
+	seat_woke(w->seat);
 	w->sleep = AWAKE;
-	w->word &= ~(WORD_NUDGED | WORD_SIGNAL);
 }
 
 /* What was read before is processed, whoever drives now. */
 static void process(struct waiter *w)
 {
-	if (w->is_driver && host.driver != w)
+	if (w->is_driver && host.sh->driver != w->seat)
 		w->is_driver = false;
 	if (!w->kit)
 		return;
@@ -396,12 +290,14 @@ static bool is_done(const struct block *b)
 
 static bool take_lease(struct waiter *w)
 {
-	if (host.driver || host.tun.fd < 0)
+	if (host.sh->driver || host.tun.fd < 0)
 		return false;
-	w->kit = kit_take();
+	if (!w->seat)
+		w->seat = seat_get();
+	w->kit = w->seat ? kit_take() : NULL;
 	if (!w->kit)
 		return false;
-	host.driver = w;
+	host.sh->driver = w->seat;
 	w->is_driver = true;
 	host.sh->epoch++;
 	return true;
@@ -424,8 +320,13 @@ static enum next prepare_sleep(struct block *b)
 	if (needs_fd && w->wake_fd < 0) {
 		if (!wake_fds.num)
 			return NEXT_MAKE_FD;
-		w->wake_fd = wake_fds.v[--wake_fds.num];
+		w->wake_fd = wake_fds.v[--wake_fds.num].fd;
+		w->bell = wake_fds.v[wake_fds.num].bell;
 	}
+	if (!w->seat)
+		w->seat = seat_get();
+	if (!w->seat) /* no memory: in short pieces rather than fail */
+		return NEXT_NAP;
 	b->until = b->deadline;
 	if (w->is_driver) {
 		nsec at = stack_next_at(host.st);
@@ -436,8 +337,8 @@ static enum next prepare_sleep(struct block *b)
 	}
 	w->word = 0;
 	w->sleep = needs_fd ? SLEEP_FD : SLEEP_FUTEX;
-	if (!w->is_driver)
-		list_push(&host.asleep, &w->asleep_link);
+	w->seat->bell = w->bell;
+	seat_sleep(w->seat, w->sleep, !w->is_driver);
 	return NEXT_SLEEP;
 }
 
@@ -484,7 +385,8 @@ static void sleep_futex(struct block *b)
 	int r;
 
 	cancel_open();
-	r = sys_futex_wait(&b->w->word, 0, b->until == TIME_NEVER ? NULL : &t);
+	r = sys_futex_wait_shared(&b->w->seat->word, 0,
+				  b->until == TIME_NEVER ? NULL : &t);
 	cancel_close();
 	if (r == -EINTR)
 		b->w->is_interrupted = true;
@@ -495,7 +397,7 @@ static void sleep_poll(struct block *b)
 	struct waiter *w = b->w;
 	nsec left = b->until - sys_now();
 	struct timespec t = sys_timespec(MAX(left, 0));
-	uint64_t count;
+	char byte;
 	int r;
 
 	b->v[0] = (struct pollfd){
@@ -518,7 +420,7 @@ static void sleep_poll(struct block *b)
 	if (r <= 0)
 		return;
 	if (b->v[1].revents)
-		sys(read, w->wake_fd, &count, sizeof(count));
+		sys(read, w->wake_fd, &byte, 1);
 	for (nfds_t i = 0; i < b->num_kernel; i++) {
 		b->kernel[i].revents = b->v[2 + i].revents;
 		if (b->kernel[i].revents)
@@ -528,14 +430,26 @@ static void sleep_poll(struct block *b)
 		kit_read(w->kit);
 }
 
+/* A datagram socket with a name of the kernel's choice: whoever knows it, in
+ * whatever process, can wake us. */
 static void make_wake_fd(struct waiter *w)
 {
-	int fd = fd_internal_eventfd();
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	socklen_t len = sizeof(name);
+	int fd = fd_internal_socket(SOCK_DGRAM | SOCK_NONBLOCK);
 
-	/* none left: sleep in short pieces rather than fail */
+	if (fd >= 0 && (sys(bind, fd, &name, sizeof(name.sun_family)) < 0 ||
+			sys(getsockname, fd, &name, &len) < 0)) {
+		fd_close_internal(fd);
+		fd = -1;
+	}
 	w->wake_fd = fd;
-	if (fd < 0)
+	if (fd < 0) { /* none left: sleep in short pieces rather than fail */
 		sys(nanosleep, &(struct timespec){.tv_nsec = MSEC}, NULL);
+		return;
+	}
+	w->bell.len = (uint8_t)(len - offsetof(struct sockaddr_un, sun_path));
+	memcpy(w->bell.name, name.sun_path, BELL_NAME);
 }
 
 static long map_fds(nfds_t n)
@@ -576,6 +490,9 @@ int wait_block(struct waiter *w, struct pollfd *kernel, nfds_t num_kernel,
 			kit_read(w->kit);
 		else if (next == NEXT_MAKE_FD)
 			make_wake_fd(w);
+		else if (next == NEXT_NAP)
+			sys(nanosleep, &(struct timespec){.tv_nsec = MSEC},
+			    NULL);
 		else if (w->sleep == SLEEP_FD)
 			sleep_poll(&b);
 		else
@@ -583,6 +500,48 @@ int wait_block(struct waiter *w, struct pollfd *kernel, nfds_t num_kernel,
 	if (b.v != few)
 		sys(munmap, b.v, (num_kernel + 2) * sizeof(struct pollfd));
 	return ret;
+}
+
+/* --- the ear ---
+ * News for a process is dealt with by those of its threads that sleep here or
+ * take the lock. A thread that sleeps in the kernel, for an epoll set with one
+ * of ours inside, does neither; then a thread of our own listens. */
+
+static void *listen_to_news(void *arg)
+{
+	struct seat *s = NULL;
+
+	host_lock(OP_WAIT, 0);
+	while (!s && !(s = seat_get())) {
+		host_unlock();
+		sys(nanosleep, &(struct timespec){.tv_nsec = MSEC}, NULL);
+		host_lock(OP_WAIT, 0);
+	}
+	s->is_ear = true;
+	for (;;) { /* what is new is dealt with when the lock is taken */
+		seat_woke(s);
+		seat_sleep(s, SLEEP_FUTEX, false);
+		host_unlock();
+		sys_futex_wait_shared(&s->word, 0, NULL);
+		host_lock(OP_WAIT, 0);
+	}
+	return NULL;
+}
+
+void wait_listen(void)
+{
+	sigset_t all, old;
+	pthread_t thread;
+
+	if (!host.has_keeper || atomic_exchange(&has_ear, true))
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (pthread_create(&thread, NULL, listen_to_news, NULL))
+		atomic_store(&has_ear, false);
+	else
+		pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 static void drop_nothing(struct sleeper *sl)

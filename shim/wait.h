@@ -31,6 +31,7 @@
 
 #include "fdtab.h"
 #include "host.h"
+#include "shared.h"
 
 /* In ready.bits, to a watch whose socket was closed or handed over to the
  * kernel: it is off the socket's list already, and there is no more to come. */
@@ -39,11 +40,12 @@
 struct kit;
 
 struct waiter {
-	struct list asleep_link; /* asleep, candidates for driving */
-	struct list wake_link;	 /* marked while asleep: to be woken */
-	uint32_t word;		 /* futex: 0, or 1 when marked */
-	int wake_fd;		 /* eventfd, lent by a pool; -1: none yet */
-	uint8_t sleep;		 /* enum in wait.c: not asleep, how asleep */
+	struct list wake_link; /* an eventfd, to be written after unlock */
+	uint32_t word;	       /* WORD_MARKED: its condition may hold */
+	int wake_fd;	       /* lent by a pool; -1: none yet */
+	struct bell bell;      /* of it */
+	struct seat *seat;     /* as others see it; NULL: never slept yet */
+	uint8_t sleep;	       /* shared.h: not asleep, how asleep */
 	bool is_driver;
 	/* a handler ran since the last wait_block() with it said -EINTR */
 	volatile bool is_interrupted;
@@ -90,6 +92,10 @@ uint32_t watch_add(struct watch *h, struct file *f, uint32_t want,
 uint32_t watch_look(struct watch *h, struct ready *out);
 /* Caller holds the stack lock. Fine when it is off already. */
 void watch_del(struct watch *h);
+
+/* From now on a thread of ours deals with what is new for this process, even if
+ * all others sleep in the kernel. No lock held. */
+void wait_listen(void);
 
 /**
  * wait_block() - Sleep until something happens; drive meanwhile

@@ -87,6 +87,13 @@ no_link:
 	return NULL;
 }
 
+uint64_t stack_layout(void)
+{
+	return sizeof(struct stack) * 31 * 31 * 31 +
+	       sizeof(struct ep) * 31 * 31 + sizeof(struct pkt) * 31 +
+	       tcp_layout();
+}
+
 void stack_free(struct stack *st)
 {
 	struct arena *a = st->core.arena;

@@ -56,6 +56,8 @@ struct stack_cfg {
  * address or route makes no sense. Becomes the arena's root. */
 struct stack *stack_new(struct arena *a, const struct stack_cfg *cfg,
 			const uint8_t seed[32], nsec now);
+/* Changes when what lies in the arena is laid out otherwise. */
+uint64_t stack_layout(void);
 /* Frees everything, sockets included, silently: nothing is sent. */
 void stack_free(struct stack *st);
 

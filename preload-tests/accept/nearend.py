@@ -3,7 +3,7 @@
 """nearend.py TRACE - system calls on near ends, from `strace -f -o TRACE`
 
 A near end is an AF_UNIX socket made with socket() and connected to a listener
-of the shim, which has no path; its copies (dup, fcntl) are near ends too. Its
+of the shim, known by its name; its copies (dup, fcntl) are near ends too. Its
 making, the connect and the eight bytes of its identity are setting up. After
 that only what belongs to the life of a number may happen to it. Exits with a
 message about everything else.
@@ -31,18 +31,22 @@ def is_setup(call, args):
     if call == "getsockopt":
         return "SO_COOKIE" in args or "0x39" in args
     if call in ("write", "sendto"):  # the id, 8 bytes
-        return re.search(r", 8(\)|, )", args) is not None
+        return re.search(r", 8(\)|, | <)", args) is not None
     return False
 
 
 def main():
-    unix, near, bad, seen = set(), {}, [], 0
+    unix, near, bad, seen, keepers = set(), {}, [], 0, set()
     with open(sys.argv[1], encoding="latin-1") as trace:
         for number, line in enumerate(trace, 1):
             m = line_re.match(line)
             if not m:
                 continue
             call, args = m.group(2), m.group(3)
+            if call == "execve" and '/tcpshim-keeper"' in args:
+                keepers.add(m.group(1))  # its numbers are its own
+            if m.group(1) in keepers:
+                continue
             res = result_re.search(args)
             res = int(res.group(1)) if res else None
             if call == "socket":
@@ -51,7 +55,7 @@ def main():
                 continue
             if call == "connect" and first_fd(args) in unix:
                 unix.discard(first_fd(args))
-                if 'sun_path="/' not in args:  # a path: the program's, libc's
+                if "tcpshim-far-" in args:
                     near[first_fd(args)] = number
                     seen += 1
                 continue

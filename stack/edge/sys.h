@@ -131,6 +131,18 @@ static inline int sys_futex_wake(uint32_t *word, int num)
 	return (int)sys(futex, word, FUTEX_WAKE_PRIVATE, num, 0, 0, 0);
 }
 
+/* The same on a word that processes share. */
+static inline int sys_futex_wait_shared(uint32_t *word, uint32_t val,
+					const struct timespec *timeout)
+{
+	return (int)sys(futex, word, FUTEX_WAIT, val, timeout, 0, 0);
+}
+
+static inline int sys_futex_wake_shared(uint32_t *word, int num)
+{
+	return (int)sys(futex, word, FUTEX_WAKE, num, 0, 0, 0);
+}
+
 /* CLOCK_MONOTONIC through the vDSO: no system call, allowed under the lock. */
 static inline nsec sys_now(void)
 {

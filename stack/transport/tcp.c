@@ -81,6 +81,11 @@ static struct ep *pop_child(struct tcp_listen *l)
 	return c->ep;
 }
 
+uint64_t tcp_layout(void)
+{
+	return sizeof(struct tcp) * 31 + sizeof(struct tcp_conn);
+}
+
 void tcp_free(struct tcp *t)
 {
 	struct arena *a = t->core->arena;

@@ -27,6 +27,7 @@ struct span {
 
 struct tcp *tcp_new(struct transport *tp); /* NULL: no memory */
 void tcp_free(struct tcp *t); /* drops every connection, silently */
+uint64_t tcp_layout(void);    /* see stack_layout() */
 
 int tcp_ep_init(struct ep *e); /* a new socket(2): defaults from sysctl */
 /* The owner is gone (close(2)): FIN, or RST with unread data or SO_LINGER 0

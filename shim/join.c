@@ -1,0 +1,659 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * join.c - this process becomes one of a host's, and stays one after fork
+ *
+ * The first routed socket of a process asks the keeper of its device, found by
+ * name, for a place: it is given the memory, the device and a way to wake the
+ * keeper. If there is no keeper one is started. It must be nobody's child: the
+ * program may wait for any of its own and count them. So it is made by two
+ * clones without an exit signal, the first of which is gone at once, with all
+ * signals blocked, since a handler of the program would also run in them.
+ *
+ * A forked child has the mapping and every near end. What else it inherits of
+ * ours (the connection, sockets to be woken by, near ends in the pool) it
+ * closes; it asks for a place of its own when it first does more than close.
+ */
+#include <limits.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "call_priv.h"
+#include "edge/uv.h"
+#include "host_priv.h"
+#include "join.h"
+#include "keeper.h"
+#include "knobs.h"
+#include "sleeper.h"
+#include "sys.h"
+
+#define REPLY_PATIENCE (10 * SEC)
+#define TRIES 200 /* to find or to start a keeper, a nap between */
+#define CLONE_STACK 65536
+
+enum up_state { UP_NOT_YET, UP_YES, UP_FAILED, UP_FORKED };
+
+static struct {
+	pthread_mutex_t lock; /* taken by host_up() and at the gate only */
+	_Atomic int state;
+	int control;		      /* connection to the keeper, -1: none */
+	pthread_mutex_t control_lock; /* one request at a time */
+	struct sockaddr_un name;
+	socklen_t name_len;
+	uint8_t secret[16];
+} up = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.control_lock = PTHREAD_MUTEX_INITIALIZER,
+	.control = -1,
+};
+static __thread bool is_forker __attribute__((tls_model("initial-exec")));
+
+extern char **environ;
+
+/* --- the gate --- */
+
+/* The process is at its exit, and a thread that goes on would see errors that
+ * no kernel makes. */
+static void park(void)
+{
+	for (;;)
+		sys(nanosleep, &(struct timespec){.tv_sec = 3600}, NULL);
+}
+
+static void gate_set(uint32_t bits)
+{
+	atomic_fetch_or(host.gate, bits);
+}
+
+static void gate_clear(uint32_t bits)
+{
+	atomic_fetch_and(host.gate, ~bits);
+	sys_futex_wake((uint32_t *)host.gate, INT_MAX);
+}
+
+static int join_again(void);
+
+static void at_gate(enum host_op op)
+{
+	uint32_t g = atomic_load(host.gate);
+
+	if (!g) { /* a child that libc did not tell us of */
+		host_forked();
+		g = atomic_load(host.gate);
+	}
+	while (g & GATE_FORKING && !is_forker) {
+		sys_futex_wait((uint32_t *)host.gate, g, NULL);
+		g = atomic_load(host.gate);
+	}
+	if (g & GATE_LEAVING && !host_may_go_on)
+		park();
+	/* who only closes, mostly before it executes another program, is not
+	 * worth a place */
+	if (g & GATE_JOIN && op != OP_CLOSE)
+		join_again();
+}
+
+static int make_gate(void)
+{
+	long p = sys(mmap, NULL, 4096, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p < 0 && p >= -4095)
+		return (int)p;
+	sys(madvise, p, 4096, MADV_WIPEONFORK);
+	host.gate = (_Atomic uint32_t *)p;
+	atomic_store(host.gate, GATE_OPEN);
+	host.at_gate = at_gate;
+	return 0;
+}
+
+void host_leaving(void)
+{
+	host_may_go_on = true;
+	gate_set(GATE_LEAVING);
+}
+
+bool host_has_joined(void)
+{
+	uint32_t g = atomic_load(host.gate);
+
+	return host_is_up() && g && !(g & GATE_JOIN);
+}
+
+/* --- the keeper's program --- */
+
+/* Where we are: what the loader was told may be relative to a directory that
+ * the program has left. */
+static bool own_path(char *out, size_t len)
+{
+	char buf[4096 + 1];
+	uintptr_t me = (uintptr_t)&own_path;
+	size_t num = 0;
+	long n, fd = sys(openat, AT_FDCWD, "/proc/self/maps",
+			 O_RDONLY | O_CLOEXEC, 0);
+	bool found = false;
+
+	while (fd >= 0 && !found &&
+	       (n = sys(read, fd, buf + num, sizeof(buf) - 1 - num)) > 0) {
+		char *line = buf, *end, *path;
+
+		num += (size_t)n;
+		buf[num] = '\0';
+		for (; !found && (end = strchr(line, '\n')); line = end + 1) {
+			uintptr_t lo = strtoul(line, &path, 16), hi;
+
+			hi = *path ? strtoul(path + 1, NULL, 16) : 0;
+			*end = '\0';
+			path = strchr(line, '/');
+			found = me >= lo && me < hi && path;
+			if (found)
+				log_snprintf(out, len, "%s", path);
+		}
+		num -= (size_t)(line - buf);
+		memmove(buf, line, num);
+	}
+	if (fd >= 0)
+		sys(close, fd);
+	return found;
+}
+
+static bool keeper_path(char *out, size_t len)
+{
+	char *slash;
+
+	if (!own_path(out, len))
+		return false;
+	slash = strrchr(out, '/');
+	if (!slash || (size_t)(slash - out) + sizeof(KEEPER_NAME) + 1 > len)
+		return false;
+	log_snprintf(slash + 1, len - (size_t)(slash + 1 - out), KEEPER_NAME);
+	return sys(faccessat, AT_FDCWD, out, X_OK) == 0;
+}
+
+struct start {
+	const char *path;
+	char *const *argv, *const *envp;
+	int fd;
+	char *stack; /* of the second clone */
+};
+
+/* In the keeper to be, with our memory and fds of its own: system calls only,
+ * and nothing of the program's comes along. */
+static int become_keeper(void *arg)
+{
+	struct start *s = arg;
+	int null;
+
+	sys(setsid);
+	if (s->fd != KEEPER_FD)
+		sys(dup3, s->fd, KEEPER_FD, 0);
+	else
+		sys(fcntl, s->fd, F_SETFD, 0);
+	sys(close_range, KEEPER_FD + 1, ~0u, 0);
+	for (int fd = 0; fd < KEEPER_FD; fd++)
+		sys(close, fd);
+	null = (int)sys(openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+	for (int fd = 0; null >= 0 && fd < KEEPER_FD; fd++)
+		if (fd != null)
+			sys(dup3, null, fd, 0);
+	sys(execve, s->path, s->argv, s->envp);
+	sys(exit_group, 127);
+	return 0;
+}
+
+static int clone_again(void *arg)
+{
+	struct start *s = arg;
+
+	clone(become_keeper, s->stack + CLONE_STACK, CLONE_VM | CLONE_VFORK, s);
+	sys(exit_group, 0);
+	return 0;
+}
+
+static int start_clones(struct start *s)
+{
+	sigset_t all, old;
+	long p = sys(mmap, NULL, 2 * CLONE_STACK, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	char *stacks = (char *)p;
+	int pid, saved = errno;
+
+	if (p < 0 && p >= -4095)
+		return (int)p;
+	s->stack = stacks + CLONE_STACK;
+	memset(&all, 0xff, sizeof(all));
+	sys(rt_sigprocmask, SIG_SETMASK, &all, &old, SYS_KERNEL_SIGSET);
+	pid = clone(clone_again, stacks + CLONE_STACK, CLONE_VM | CLONE_VFORK,
+		    s);
+	if (pid < 0)
+		pid = -errno;
+	else
+		sys(wait4, pid, NULL, __WCLONE, NULL);
+	sys(rt_sigprocmask, SIG_SETMASK, &old, NULL, SYS_KERNEL_SIGSET);
+	sys(munmap, stacks, 2 * CLONE_STACK);
+	errno = saved;
+	return pid < 0 ? pid : 0;
+}
+
+#define MAX_ENV 1024
+
+/* Starts a keeper; the connection to it, or -errno. */
+static int start_keeper(char *why, size_t len)
+{
+	static char path[PATH_MAX], *envp[MAX_ENV + 1];
+	static char name[] = KEEPER_NAME, *argv[] = {name, NULL};
+	struct start s = {.path = path, .argv = argv, .envp = envp};
+	unsigned num = 0;
+	int sv[2], r;
+
+	if (!keeper_path(path, sizeof(path))) {
+		log_snprintf(why, len,
+			     "no program " KEEPER_NAME " beside the library; "
+			     "install it there, or set TCPSHIM_KEEPER=off");
+		return -ENOENT;
+	}
+	for (char **e = environ; e && *e && num < MAX_ENV; e++)
+		if (strncmp(*e, "LD_PRELOAD=", 11))
+			envp[num++] = *e;
+	envp[num] = NULL;
+	r = (int)sys(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv);
+	if (r < 0)
+		return r;
+	s.fd = sv[1];
+	r = start_clones(&s);
+	sys(close, sv[1]);
+	if (r == 0)
+		return sv[0];
+	sys(close, sv[0]);
+	log_snprintf(why, len,
+		     KEEPER_NAME " cannot be started (error %d); look at the "
+				 "limit on processes, or set "
+				 "TCPSHIM_KEEPER=off",
+		     -r);
+	return r;
+}
+
+/* --- the connection --- */
+
+/* A connection to the keeper that is there; -ECONNREFUSED: none is. */
+static int call_keeper(char *why, size_t len)
+{
+	struct ucred peer = {0};
+	socklen_t peer_len = sizeof(peer);
+	int fd = (int)sys(socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), r;
+
+	if (fd < 0)
+		return fd;
+	r = (int)sys(connect, fd, &up.name, up.name_len);
+	if (r == 0)
+		r = (int)sys(getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &peer,
+			     &peer_len);
+	/* a child that has changed its user since knows who it belongs to */
+	if (r == 0 && !host.sh && peer.uid != (uid_t)sys(geteuid)) {
+		log_snprintf(why, len,
+			     "device %s: its name is taken by a program of "
+			     "user %u",
+			     knobs.dev, (unsigned)peer.uid);
+		r = -EPERM;
+	}
+	if (r == 0)
+		return fd;
+	sys(close, fd);
+	return r;
+}
+
+/* One request and its reply; @fds may be NULL. Bytes or -errno. */
+static long ask(int fd, const struct keeper_req *req,
+		struct keeper_reply *reply, int *fds, unsigned *num_fds)
+{
+	struct timespec t = sys_timespec(REPLY_PATIENCE);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int none[3];
+	unsigned n;
+	long r = keeper_send(fd, req, sizeof(*req), NULL, 0);
+
+	if (r < 0)
+		return r;
+	do
+		r = sys_ppoll(&p, 1, &t, NULL);
+	while (r == -EINTR);
+	if (r <= 0)
+		return r ? r : -ETIMEDOUT;
+	r = keeper_recv(fd, reply, sizeof(*reply), fds ? fds : none,
+			fds ? num_fds : &n);
+	return r == 0 ? -ECONNRESET : r;
+}
+
+static void kick_keeper(void)
+{
+	static const uint64_t one = 1;
+
+	sys(write, host.kick_fd, &one, sizeof(one));
+}
+
+static bool may_grow(size_t most)
+{
+	struct rlimit r = {0};
+
+	sys(prlimit64, 0, RLIMIT_FSIZE, NULL, &r);
+	return r.rlim_cur >= most;
+}
+
+/* What the keeper gave: memory, device, eventfd. */
+static int take_place(const struct keeper_reply *reply, int fds[3], char *why,
+		      size_t len)
+{
+	int r = 0;
+
+	for (int i = 0; i < 3; i++) {
+		fds[i] = fd_make_internal(fds[i]);
+		if (fds[i] < 0)
+			r = fds[i];
+	}
+	host.memfd = fds[0];
+	host.kick_fd = fds[2];
+	if (r == 0 && !host.sh)
+		r = host_map(fds[0], reply->at, reply->len);
+	if (r < 0) {
+		log_snprintf(why, len,
+			     "no room for the host's memory (error %d); it "
+			     "needs %zu MiB of address space (ulimit -v)",
+			     -r, (size_t)(reply->len >> 20));
+		return r;
+	}
+	host.st = host.sh->st;
+	host.tun = host.sh->tun;
+	host.tun.fd = fds[1];
+	host.can_grow = may_grow(host.sh->max);
+	host.kick = kick_keeper;
+	host.party = reply->party;
+	host.bell_fd = fd_internal_socket(SOCK_DGRAM);
+	memcpy(up.secret, host.sh->secret, sizeof(up.secret));
+	return 0;
+}
+
+/* Says hello over @fd and takes the place. -EAGAIN: that keeper is going. */
+static int hello(int fd, bool is_child, char *why, size_t len)
+{
+	struct keeper_req req = {
+		.type = KEEPER_HELLO,
+		.layout = keeper_layout(),
+		.config = knobs_host_hash(),
+		.flags = is_child ? HELLO_CHILD : 0,
+	};
+	struct keeper_reply reply = {0};
+	int fds[3] = {-1, -1, -1};
+	unsigned num_fds = 0;
+	long r;
+
+	if (knobs.has_seed || knobs.pcap[0])
+		req.flags |= HELLO_FRESH;
+	memcpy(req.secret, up.secret, sizeof(req.secret));
+	r = ask(fd, &req, &reply, fds, &num_fds);
+	if (r < 0)
+		return r == -ECONNRESET || r == -EPIPE ? -EAGAIN : (int)r;
+	if (reply.err < 0) {
+		log_snprintf(why, len, "%s", reply.why);
+		return reply.err;
+	}
+	if (num_fds != 3)
+		return -EPROTO;
+	if (reply.is_other_config && !is_child)
+		sys_say("the host on %s is there already, with other settings; "
+			"they stay",
+			knobs.dev);
+	return take_place(&reply, fds, why, len);
+}
+
+static void nap(int tries)
+{
+	struct timespec t = sys_timespec(MIN(tries + 1, 50) * (MSEC / 2));
+
+	sys(nanosleep, &t, NULL);
+}
+
+static int join(char *why, size_t len)
+{
+	int r = -EAGAIN, fd;
+
+	for (int i = 0; i < TRIES && r == -EAGAIN; i++) {
+		if (i)
+			nap(i);
+		fd = call_keeper(why, len);
+		if (fd == -ECONNREFUSED)
+			fd = start_keeper(why, len);
+		if (fd < 0) {
+			r = fd;
+			continue;
+		}
+		fd = fd_make_internal(fd);
+		r = fd < 0 ? fd : hello(fd, false, why, len);
+		if (r == 0)
+			up.control = fd;
+		else if (fd >= 0)
+			fd_close_internal(fd);
+	}
+	if (r < 0 && !why[0])
+		log_snprintf(why, len, "the keeper does not answer: error %d",
+			     -r);
+	return r;
+}
+
+long join_tell(const struct keeper_req *req, int fd)
+{
+	struct keeper_reply reply;
+	long r;
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	pthread_mutex_lock(&up.control_lock);
+	if (up.control < 0)
+		r = -ENOTCONN;
+	else if (req->type == KEEPER_DROPPED_REPLY || req->type == KEEPER_FLUSH)
+		r = ask(up.control, req, &reply, NULL, NULL);
+	else
+		r = keeper_send(up.control, req, sizeof(*req), &fd, fd >= 0);
+	pthread_mutex_unlock(&up.control_lock);
+	pthread_setcancelstate(cancel, NULL);
+	return r;
+}
+
+/* --- coming up --- */
+
+static void say_panic(const char *line, size_t len)
+{
+	sys_forbidden = false;
+	sys(write, 2, line, len);
+}
+
+static void on_uv_turn(void *arg, unsigned what)
+{
+	sentinel_turn(what & UV_LOOP_FD ? SENTINEL_FD : 0);
+}
+
+/* The host is this process alone. */
+static int come_up_alone(char *why, size_t len)
+{
+	static const struct sentinel_ops ops = {uv_loop_arm_fd,
+						uv_loop_arm_deadline};
+	struct uv_loop_cfg cfg = {.turn = on_uv_turn};
+	int r = host_make(why, len);
+
+	if (r < 0)
+		return r;
+	host.bell_fd = fd_internal_socket(SOCK_DGRAM);
+	host.kick = uv_loop_kick;
+	cfg.fd = host.tun.fd;
+	r = sentinel_init(&ops);
+	if (r < 0)
+		return r;
+	fdtab_fill_low();
+	r = uv_loop_start(&cfg, why, len);
+	fdtab_free_low();
+	return r;
+}
+
+static int come_up(char *why, size_t len)
+{
+	int r;
+
+	host_init();
+	host.dispatch = wait_dispatch;
+	log_set_panic(say_panic);
+	r = knobs_load(why, len);
+	if (r == 0)
+		r = make_gate();
+	if (r == 0)
+		r = fdtab_init();
+	if (r == -EMFILE)
+		log_snprintf(why, len,
+			     "too few file descriptors; 64 will do (ulimit "
+			     "-n)");
+	if (r == 0)
+		r = host_open_log(why, len);
+	if (r < 0)
+		return r;
+	host.has_keeper = knobs.keeper;
+	up.name_len = keeper_addr(&up.name, knobs.dev, (unsigned)sys(geteuid));
+	r = host.has_keeper ? join(why, len) : come_up_alone(why, len);
+	if (r == 0) {
+		cancel_init(sleeper_thread_gone);
+		signal_adopt();
+	}
+	return r;
+}
+
+static void up_failed(int r, const char *why)
+{
+	const char *end = knobs_on_error_kernel()
+				  ? "sockets are the kernel's"
+				  : "no socket for this program";
+
+	if (!why[0])
+		sys_say("cannot start: error %d; %s", -r, end);
+	else
+		sys_say("%s; %s", why, end);
+	if (host.tun.fd > 0)
+		fd_close_internal(host.tun.fd);
+	host.tun.fd = -1;
+}
+
+int host_up(void)
+{
+	char why[384] = "";
+	int r, saved, cancel;
+	struct rlimit was;
+	bool is_raised;
+
+	if (__builtin_expect(atomic_load(&up.state) == UP_YES, 1))
+		return 0;
+	saved = errno;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	pthread_mutex_lock(&up.lock);
+	if (atomic_load(&up.state) == UP_NOT_YET) {
+		is_raised = fdtab_raise_limit(&was);
+		r = come_up(why, sizeof(why));
+		if (is_raised)
+			fdtab_restore_limit(&was);
+		if (r < 0)
+			up_failed(r, why);
+		atomic_store(&host.is_up, r == 0);
+		atomic_store(&up.state, r < 0 ? UP_FAILED : UP_YES);
+	} else if (atomic_load(&up.state) == UP_FORKED) {
+		sys_say("the device is in use by the parent of this process; "
+			"without a keeper (TCPSHIM_KEEPER) a forked child has "
+			"no socket");
+		atomic_store(&up.state, UP_FAILED);
+	}
+	pthread_mutex_unlock(&up.lock);
+	pthread_setcancelstate(cancel, NULL);
+	errno = saved;
+	return atomic_load(&up.state) == UP_YES ? 0 : -ENETDOWN;
+}
+
+bool host_is_up(void)
+{
+	return atomic_load(&host.is_up);
+}
+
+bool host_has_failed(void)
+{
+	return atomic_load(&up.state) == UP_FAILED;
+}
+
+/* --- fork --- */
+
+void host_fork_before(void)
+{
+	if (!host_is_up())
+		return;
+	is_forker = true;
+	pthread_mutex_lock(&up.control_lock);
+	/* no thread of ours is in the lock then, and what it guards in our own
+	 * memory is whole */
+	gate_set(GATE_FORKING);
+	host_lock(OP_CLOSE, 0);
+	host_unlock();
+}
+
+void host_fork_parent(void)
+{
+	if (!is_forker)
+		return;
+	gate_clear(GATE_FORKING);
+	pthread_mutex_unlock(&up.control_lock);
+	is_forker = false;
+}
+
+void host_forked(void)
+{
+	sys_forbidden = false;
+	is_forker = false;
+	pthread_mutex_init(&up.lock, NULL);
+	pthread_mutex_init(&up.control_lock, NULL);
+	if (!host_is_up())
+		return;
+	host.pid = (int)sys(getpid);
+	host.party = PARTY_KEEPER; /* until it has one; watches nothing */
+	atomic_store(host.gate, GATE_OPEN | GATE_JOIN);
+	if (!host.has_keeper) {
+		atomic_store(host.gate, GATE_OPEN);
+		atomic_store(&host.is_up, false);
+		atomic_store(&up.state, UP_FORKED);
+	}
+	fdtab_forked(host.has_keeper);
+	wait_forked();
+	list_init(&host.wakes);
+	up.control = -1;
+	host.tun.fd = host.memfd = host.bell_fd = host.kick_fd = -1;
+	host.pcap = NULL;
+}
+
+/* A child's first use of what it has inherited. */
+static int join_again(void)
+{
+	char why[384] = "";
+	int fd, r = 0;
+
+	pthread_mutex_lock(&up.lock);
+	if (!(atomic_load(host.gate) & GATE_JOIN)) {
+		pthread_mutex_unlock(&up.lock);
+		return 0;
+	}
+	fd = call_keeper(why, sizeof(why));
+	if (fd >= 0)
+		fd = fd_make_internal(fd);
+	r = fd < 0 ? fd : hello(fd, true, why, sizeof(why));
+	if (r < 0)
+		sys_say("this process cannot take part in its parent's host: "
+			"%s (error %d)",
+			why[0] ? why : "the keeper does not answer", -r);
+	up.control = r < 0 ? -1 : fd;
+	gate_clear(GATE_JOIN);
+	if (r == 0)
+		fdtab_watch_again();
+	pthread_mutex_unlock(&up.lock);
+	return r;
+}

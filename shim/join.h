@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * join.h - this process and its keeper
+ */
+#ifndef TCPSHIM_JOIN_H
+#define TCPSHIM_JOIN_H
+
+#include "keeper.h"
+
+/* Sends @req, with @fd unless it is -1, and waits for the reply of those that
+ * have one. No lock held. >= 0 or -errno. */
+long join_tell(const struct keeper_req *req, int fd);
+/* The process is at its end: this thread goes on, the others are parked when
+ * they next want the lock. */
+void host_leaving(void);
+/* Has this process a place (a forked child may not have one yet)? */
+bool host_has_joined(void);
+void host_fork_before(void);
+void host_fork_parent(void);
+
+#endif

@@ -1,0 +1,699 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * keeper.c - tcpshim-keeper: the process that holds a host's lifetimes
+ *
+ * It does no more than others can do too, but it is there when they are not.
+ * It made the host (make.c), so the device and the memory last until it ends;
+ * it is the sentinel (sentinel.c); it lets processes join; and it sees to it
+ * that a socket is closed when its last descriptor anywhere is.
+ *
+ * A near end (fdtab.c) is connected to a listener of its maker's, whose other
+ * copy is here. As long as the maker lives, and it alone holds its sockets, it
+ * closes them itself and nothing is done here. When it drops a socket that
+ * others may have (fork, SCM_RIGHTS), or ends, or becomes another program, the
+ * far ends of its listeners are accepted: one that has hung up is closed, of
+ * one that has not we are told by the kernel when it does.
+ *
+ * A process ends with a hang-up of its connection, and its pidfd. Exec hangs
+ * up too: the process lives, but the mapping is gone from it.
+ *
+ * When nobody is left, no far end, and nothing unsent, it stays for a short
+ * grace, for the next command of a script, and ends.
+ */
+#include <linux/if_tun.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "call_priv.h"
+#include "host_priv.h"
+#include "keeper.h"
+#include "knobs.h"
+#include "sys.h"
+
+#define MAX_FDS (1u << 20)
+#define NUM_BUCKETS 4096
+#define EVENTS 64
+#define FORGET_BUDGET 256 /* endpoints in one hold of the lock */
+
+enum kind { NONE, DOOR, KICK, DEVICE, MEMBER, PIDFD, LISTENER, FAR };
+
+/* What an fd of ours is, by number. Links are fds, 0 is none. */
+struct item {
+	uint8_t kind;
+	bool is_known;	 /* MEMBER: said hello */
+	uint16_t party;	 /* MEMBER */
+	int32_t pid;	 /* MEMBER */
+	int32_t other;	 /* MEMBER: its pidfd; PIDFD, LISTENER: the member */
+	int32_t next;	 /* MEMBER: first listener; LISTENER: the next one */
+	int32_t hash;	 /* FAR: next in its bucket */
+	uint32_t num;	 /* LISTENER */
+	uint64_t cookie; /* FAR; 0: not read yet */
+};
+
+static struct {
+	struct item *items;
+	int32_t buckets[NUM_BUCKETS];
+	int epoll, door, kick;
+	unsigned num_members, num_far, num_joined;
+	nsec deadline; /* the sentinel's */
+	nsec end_at;   /* TIME_NEVER: somebody is there */
+	uint64_t config;
+	bool is_ending;
+} me;
+
+/* --- what the shared files ask of a process --- */
+
+__thread volatile uint32_t signal_num_holds;
+__thread volatile bool signal_has_deferred;
+__thread bool cancel_is_async;
+
+void signal_undefer(void)
+{
+}
+
+void cancel_put_off(void)
+{
+}
+
+void cancel_let_in(void)
+{
+}
+
+int fd_make_internal(int fd)
+{
+	return fd;
+}
+
+void fdtab_fill_low(void)
+{
+}
+
+void fdtab_free_low(void)
+{
+}
+
+static void drop_news(void)
+{
+	struct ready v[32];
+
+	while (stack_ready(host.st, v, ARRAY_SIZE(v)))
+		;
+}
+
+static void nothing(void)
+{
+}
+
+static void arm_fd(bool on)
+{
+	struct epoll_event ev = {
+		.events = (on ? EPOLLIN : 0) | EPOLLONESHOT,
+		.data.fd = host.tun.fd,
+	};
+
+	sys(epoll_ctl, me.epoll, EPOLL_CTL_MOD, host.tun.fd, &ev);
+}
+
+static void arm_deadline(nsec at)
+{
+	me.deadline = at;
+}
+
+/* --- items --- */
+
+static struct item *add(int fd, enum kind kind, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.fd = fd};
+	struct item *it;
+
+	if (fd <= 0 || (unsigned)fd >= MAX_FDS) {
+		if (fd > 0)
+			sys(close, fd);
+		return NULL;
+	}
+	it = &me.items[fd];
+	*it = (struct item){.kind = (uint8_t)kind};
+	if (events)
+		sys(epoll_ctl, me.epoll, EPOLL_CTL_ADD, fd, &ev);
+	return it;
+}
+
+static void forget(int fd)
+{
+	me.items[fd].kind = NONE;
+	sys(close, fd);
+}
+
+/* --- far ends --- */
+
+static int32_t *bucket(uint64_t cookie)
+{
+	return &me.buckets[cookie * 0x9e3779b97f4a7c15 >> 32 &
+			   (NUM_BUCKETS - 1)];
+}
+
+static int find_far(uint64_t cookie)
+{
+	for (int fd = *bucket(cookie); fd; fd = me.items[fd].hash)
+		if (me.items[fd].cookie == cookie)
+			return fd;
+	return 0;
+}
+
+static void drop_far(int fd)
+{
+	struct item *it = &me.items[fd];
+
+	for (int32_t *p = bucket(it->cookie); it->cookie && *p;
+	     p = &me.items[*p].hash)
+		if (*p == fd) {
+			*p = it->hash;
+			break;
+		}
+	me.num_far--;
+	forget(fd);
+}
+
+/* Has the near end's last copy been closed? */
+static bool has_hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd};
+	struct timespec zero = {0};
+
+	return sys_ppoll(&p, 1, &zero, NULL) > 0 && (p.revents & POLLHUP);
+}
+
+static void close_socket(uint64_t cookie)
+{
+	sockid s;
+
+	host_lock(OP_CLOSE, 0);
+	s = sock_by_tag(host.st, cookie);
+	host.sh->op_sock = s;
+	if (s)
+		sock_close(host.st, s, host_now());
+	host_unlock();
+}
+
+static void watch_far(int fd, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.fd = fd};
+
+	if (sys(epoll_ctl, me.epoll, EPOLL_CTL_ADD, fd, &ev) == -EEXIST)
+		sys(epoll_ctl, me.epoll, EPOLL_CTL_MOD, fd, &ev);
+}
+
+/* An accepted far end, or one with news. */
+static void look_at_far(int fd)
+{
+	struct item *it = &me.items[fd];
+	uint64_t cookie;
+	long n;
+
+	if (!it->cookie) {
+		n = sys(recvfrom, fd, &cookie, sizeof(cookie), MSG_DONTWAIT,
+			NULL, NULL);
+		if (n == -EAGAIN && !has_hung_up(fd)) {
+			watch_far(fd, EPOLLIN);
+			return;
+		}
+		if (n != sizeof(cookie)) {
+			drop_far(fd);
+			return;
+		}
+		it->cookie = cookie;
+		it->hash = *bucket(cookie);
+		*bucket(cookie) = fd;
+	}
+	if (!has_hung_up(fd)) {
+		watch_far(fd, EPOLLRDHUP);
+		return;
+	}
+	cookie = it->cookie;
+	drop_far(fd);
+	close_socket(cookie);
+}
+
+static void accept_all(int listener)
+{
+	int fd;
+
+	while ((fd = (int)sys(accept4, listener, NULL, NULL,
+			      SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+		if (!add(fd, FAR, 0))
+			continue;
+		me.num_far++;
+		look_at_far(fd);
+	}
+}
+
+/* --- members --- */
+
+static struct item *find_listener(const struct item *m, uint32_t num, int *out)
+{
+	for (int fd = m->next; fd; fd = me.items[fd].next)
+		if (me.items[fd].num == num) {
+			*out = fd;
+			return &me.items[fd];
+		}
+	return NULL;
+}
+
+static void on_listener(int member, uint32_t num, int fd)
+{
+	struct item *it = add(fd, LISTENER, 0);
+
+	if (!it)
+		return;
+	sys(fcntl, fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	it->num = num;
+	it->other = member;
+	it->next = me.items[member].next;
+	me.items[member].next = fd;
+}
+
+static void on_listener_done(struct item *m, uint32_t num)
+{
+	for (int32_t *p = &m->next; *p; p = &me.items[*p].next) {
+		int fd = *p;
+
+		if (me.items[fd].num != num)
+			continue;
+		*p = me.items[fd].next;
+		accept_all(fd);
+		forget(fd);
+		return;
+	}
+}
+
+/* The maker has closed its copy. */
+static void on_dropped(const struct item *m, uint32_t num, uint64_t cookie)
+{
+	int fd = find_far(cookie);
+
+	if (fd)
+		look_at_far(fd);
+	else if (find_listener(m, num, &fd))
+		accept_all(fd);
+}
+
+static void flush(void)
+{
+	host_drain_logs();
+}
+
+/* Nobody is here, and nothing of anybody. */
+static bool is_idle(void)
+{
+	return !me.num_members && !me.num_far;
+}
+
+static bool is_same_device(void)
+{
+	struct ifreq ifr;
+
+	return sys(ioctl, host.tun.fd, TUNGETIFF, &ifr) >= 0;
+}
+
+/* The next one is to find a new host. What is still on its way is lost. */
+static void end_now(void)
+{
+	host_lock(OP_EXIT, 0);
+	stack_abort_all(host.st, host_now());
+	host_unlock();
+	host_drain_logs();
+	sys(close, me.door);
+	sys(close, host.tun.fd);
+	me.is_ending = true;
+}
+
+static void refuse(struct keeper_reply *r, int err, const char *why)
+{
+	r->err = err;
+	log_snprintf(r->why, sizeof(r->why), why, knobs.dev, (int)sys(getpid));
+}
+
+/* May it join? ->err says. */
+static void judge(int fd, const struct keeper_req *req, struct keeper_reply *r)
+{
+	struct ucred who = {0};
+	socklen_t len = sizeof(who);
+	bool is_child =
+		(req->flags & HELLO_CHILD) &&
+		!memcmp(req->secret, host.sh->secret, sizeof(req->secret));
+
+	sys(getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &who, &len);
+	me.items[fd].pid = who.pid;
+	r->is_other_config = req->config != me.config;
+	if (!is_child && who.uid != (uid_t)sys(geteuid))
+		refuse(r, -EPERM,
+		       "the host on %s belongs to another user "
+		       "(process %d)");
+	else if (req->layout != keeper_layout())
+		refuse(r, -EPROTO,
+		       "the host on %s is kept by process %d, of "
+		       "another version; end it, or use another "
+		       "device");
+	else if (me.num_joined && is_idle() && !is_child &&
+		 (r->is_other_config || (req->flags & HELLO_FRESH) ||
+		  !is_same_device()))
+		refuse(r, -EAGAIN, "");
+}
+
+static void on_hello(int fd, const struct keeper_req *req)
+{
+	struct keeper_reply r = {
+		.at = (uintptr_t)host.sh,
+		.len = host.sh->max,
+	};
+	int fds[3] = {host.memfd, host.tun.fd, me.kick}, pidfd;
+	struct item *m = &me.items[fd], *p;
+
+	judge(fd, req, &r);
+	if (!r.err) {
+		host_lock(OP_EXIT, 0);
+		r.party = party_new(m->pid ? m->pid : -1);
+		host_unlock();
+		if (!r.party)
+			refuse(&r, -EUSERS,
+			       "too many processes on %s (keeper "
+			       "%d)");
+	}
+	if (r.err == -EAGAIN)
+		end_now();
+	keeper_send(fd, &r, sizeof(r), fds, r.err ? 0 : 3);
+	if (r.err) {
+		sys(shutdown, fd, SHUT_RDWR);
+		return;
+	}
+	m->is_known = true;
+	m->party = r.party;
+	me.num_members++;
+	me.num_joined++;
+	pidfd = (int)sys(pidfd_open, m->pid, 0);
+	p = add(pidfd, PIDFD, EPOLLIN);
+	if (!p)
+		return;
+	m->other = pidfd;
+	p->other = fd;
+}
+
+static void member_gone(int fd)
+{
+	struct item *m = &me.items[fd];
+	uint16_t party = m->party;
+	uint32_t pos = 0;
+	bool done = false;
+
+	if (m->other)
+		forget(m->other);
+	m->other = 0;
+	if (m->is_known) {
+		host_lock(OP_EXIT, 0);
+		party_died(party);
+		host_unlock();
+		me.num_members--;
+	}
+	while (m->next) {
+		int l = m->next;
+
+		m->next = me.items[l].next;
+		accept_all(l);
+		forget(l);
+	}
+	while (m->is_known && !done) {
+		host_lock(OP_EXIT, 0);
+		done = stack_forget_party(host.st, party, &pos, FORGET_BUDGET,
+					  host_now());
+		if (done)
+			party_free(party);
+		host_unlock();
+	}
+	forget(fd);
+}
+
+static bool has_mapping(int pid)
+{
+	char path[32], buf[4096 + 1];
+	size_t num = 0;
+	bool found = false;
+	long fd, n;
+
+	log_snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	fd = sys(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	while (fd >= 0 && !found &&
+	       (n = sys(read, fd, buf + num, sizeof(buf) - 1 - num)) > 0) {
+		num += (size_t)n;
+		buf[num] = '\0';
+		found = strstr(buf, "memfd:tcpshim") != NULL;
+		/* the name may be cut */
+		n = (long)MIN(num, 32u);
+		memmove(buf, buf + num - n, (size_t)n);
+		num = (size_t)n;
+	}
+	if (fd >= 0)
+		sys(close, fd);
+	return found;
+}
+
+static bool is_dead(const struct item *m)
+{
+	struct pollfd p = {.fd = m->other, .events = POLLIN};
+	struct timespec zero = {0};
+
+	return !m->other || sys_ppoll(&p, 1, &zero, NULL) > 0;
+}
+
+/* Dead, another program, or it closed what it should not have: then its end
+ * will be seen. */
+static void on_hang_up(int fd)
+{
+	const struct item *m = &me.items[fd];
+
+	if (!m->is_known || is_dead(m) || !has_mapping(m->pid))
+		member_gone(fd);
+	else
+		sys(epoll_ctl, me.epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void on_request(int fd)
+{
+	struct keeper_req req = {0};
+	struct keeper_reply reply = {0};
+	struct item *m = &me.items[fd];
+	int fds[3];
+	unsigned num_fds = 0;
+	long n = keeper_recv(fd, &req, sizeof(req), fds, &num_fds);
+
+	if (n == -EAGAIN)
+		return;
+	if (n != sizeof(req)) {
+		on_hang_up(fd);
+		return;
+	}
+	if (req.type == KEEPER_LISTENER && num_fds == 1 && m->is_known) {
+		on_listener(fd, req.arg, fds[0]);
+		return;
+	}
+	while (num_fds)
+		sys(close, fds[--num_fds]);
+	if (req.type == KEEPER_HELLO && !m->is_known)
+		on_hello(fd, &req);
+	if (!m->is_known)
+		return;
+	switch (req.type) {
+	case KEEPER_LISTENER_DONE:
+		on_listener_done(m, req.arg);
+		break;
+	case KEEPER_DROPPED:
+	case KEEPER_DROPPED_REPLY:
+		on_dropped(m, req.arg, req.cookie);
+		break;
+	case KEEPER_FLUSH:
+		flush();
+		break;
+	default:
+		return;
+	}
+	if (req.type == KEEPER_DROPPED_REPLY || req.type == KEEPER_FLUSH)
+		keeper_send(fd, &reply, sizeof(reply), NULL, 0);
+}
+
+static void on_door(void)
+{
+	int fd;
+
+	while ((fd = (int)sys(accept4, me.door, NULL, NULL,
+			      SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		add(fd, MEMBER, EPOLLIN);
+}
+
+/* --- the loop --- */
+
+static unsigned on_event(const struct epoll_event *ev)
+{
+	int fd = ev->data.fd;
+	uint64_t count;
+
+	switch ((enum kind)me.items[fd].kind) {
+	case DOOR:
+		on_door();
+		break;
+	case KICK:
+		sys(read, fd, &count, sizeof(count));
+		break;
+	case DEVICE:
+		return SENTINEL_FD;
+	case MEMBER:
+		on_request(fd);
+		break;
+	case PIDFD:
+		member_gone(me.items[fd].other);
+		break;
+	case FAR:
+		look_at_far(fd);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+/* Until when the loop may sleep; sets ->is_ending. */
+static nsec next_at(void)
+{
+	bool is_busy = !is_idle() || stack_num_unfinished(host.st);
+
+	if (is_busy) {
+		me.end_at = TIME_NEVER;
+		return me.deadline;
+	}
+	if (me.end_at == TIME_NEVER)
+		me.end_at = sys_now() + knobs.grace;
+	if (sys_now() >= me.end_at)
+		me.is_ending = true;
+	return MIN(me.deadline, me.end_at);
+}
+
+static void loop(void)
+{
+	struct epoll_event ev[EVENTS];
+
+	while (!me.is_ending) {
+		nsec at = next_at(), left = MAX(at - sys_now(), 0);
+		struct timespec t = sys_timespec(left);
+		unsigned what = 0;
+		long n = sys(epoll_pwait2, me.epoll, ev, EVENTS,
+			     at == TIME_NEVER ? NULL : &t, NULL, 0);
+
+		for (long i = 0; i < n && !me.is_ending; i++)
+			what |= on_event(&ev[i]);
+		if (me.is_ending)
+			break;
+		sentinel_turn(what);
+		host_grow();
+	}
+}
+
+/* --- coming up --- */
+
+static int open_door(void)
+{
+	struct sockaddr_un name;
+	socklen_t len = keeper_addr(&name, knobs.dev, (unsigned)sys(geteuid));
+	int r;
+
+	me.door = (int)sys(socket, AF_UNIX,
+			   SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (me.door < 0)
+		return me.door;
+	r = (int)sys(bind, me.door, &name, len);
+	if (r == -EADDRINUSE)
+		return -EAGAIN; /* another was faster */
+	if (r == 0)
+		r = (int)sys(listen, me.door, 1024);
+	return r;
+}
+
+static void be_nobody(void)
+{
+	struct rlimit lim;
+	sigset_t none;
+	struct sigaction def = {.sa_handler = SIG_DFL};
+
+	sigemptyset(&none);
+	for (int sig = 1; sig < 65; sig++)
+		sigaction(sig, &def, NULL);
+	def.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &def, NULL);
+	sigaction(SIGXFSZ, &def, NULL);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (!getrlimit(RLIMIT_NOFILE, &lim)) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+	umask(022);
+}
+
+static int come_up(char *why, size_t len)
+{
+	static const struct sentinel_ops ops = {arm_fd, arm_deadline};
+	int r = knobs_load(why, len);
+
+	host_init();
+	host.dispatch = drop_news;
+	host.kick = nothing;
+	host.log_fd = -1;
+	me.config = knobs_host_hash();
+	if (r == 0)
+		r = open_door();
+	if (r == 0)
+		r = host_open_log(why, len);
+	if (r == 0)
+		r = host_make(why, len);
+	if (r < 0)
+		return r;
+	host.bell_fd = (int)sys(socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	me.kick = (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	me.epoll = (int)sys(epoll_create1, EPOLL_CLOEXEC);
+	me.items =
+		mmap(NULL, MAX_FDS * sizeof(*me.items), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (me.kick < 0 || me.epoll < 0 || me.items == MAP_FAILED)
+		return -ENOMEM;
+	if (chdir("/"))
+		return -errno;
+	me.end_at = me.deadline = TIME_NEVER;
+	add(me.door, DOOR, EPOLLIN);
+	add(me.kick, KICK, EPOLLIN);
+	add(host.tun.fd, DEVICE, EPOLLONESHOT);
+	add(KEEPER_FD, MEMBER, EPOLLIN);
+	return sentinel_init(&ops);
+}
+
+int main(void)
+{
+	struct keeper_reply no = {0};
+	struct keeper_req req;
+	int fds[3], r;
+	unsigned num_fds;
+
+	be_nobody();
+	sys(fcntl, KEEPER_FD, F_SETFD, FD_CLOEXEC);
+	r = come_up(no.why, sizeof(no.why));
+	if (r < 0) { /* it waits for an answer to its hello */
+		no.err = r;
+		keeper_recv(KEEPER_FD, &req, sizeof(req), fds, &num_fds);
+		keeper_send(KEEPER_FD, &no, sizeof(no), NULL, 0);
+		return 1;
+	}
+	sys(fcntl, KEEPER_FD, F_SETFL, O_RDWR | O_NONBLOCK);
+	loop();
+	return 0;
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * seat.c - who sleeps, who reads the device, across processes
+ *
+ * A thread that sleeps takes a seat, in shared memory: there others find it and
+ * wake it, whatever process it is in. It sleeps on a futex in the seat, or in
+ * ppoll() on a datagram socket of its own whose name the seat has.
+ *
+ * What is ready is told in two steps. The core queues it for each participant
+ * that watches the socket; whoever holds the lock then wakes one sleeping
+ * thread of that participant, and that thread, with the lock, hands the news to
+ * the watches of its process, which may wake another thread. If none of its
+ * threads sleeps there is nobody to wake: the queue is looked at whenever one
+ * takes the lock.
+ *
+ * Frames are read into a kit, outside the lock. A kit belongs to who took it,
+ * and is taken from one who died; what he had read is processed.
+ */
+#include "host_priv.h"
+#include "sys.h"
+
+/* --- seats --- */
+
+void seat_wake(struct seat *s, uint32_t bit)
+{
+	uint32_t was = s->word;
+
+	atomic_fetch_or((_Atomic uint32_t *)&s->word, bit);
+	if (!was && s->sleep != AWAKE && list_empty(&s->wake_link))
+		list_push(&host.sh->wakes, &s->wake_link);
+}
+
+struct seat *seat_get(void)
+{
+	struct list *l = list_pop(&host.sh->free);
+	struct seat *s;
+
+	s = l ? list_entry(l, struct seat, asleep_link)
+	      : arena_alloc(stack_arena(host.st), sizeof(*s));
+	if (!s)
+		return NULL;
+	*s = (struct seat){.party = host.party};
+	list_init(&s->asleep_link);
+	list_init(&s->party_link);
+	list_init(&s->wake_link);
+	list_push(&host.sh->parties[s->party].all, &s->owner_link);
+	return s;
+}
+
+static void seat_up(struct seat *s)
+{
+	list_remove(&s->asleep_link);
+	list_remove(&s->party_link);
+	list_remove(&s->wake_link);
+	s->sleep = AWAKE;
+}
+
+void seat_put(struct seat *s)
+{
+	seat_up(s);
+	list_remove(&s->owner_link);
+	list_push_front(&host.sh->free, &s->asleep_link);
+}
+
+void seat_sleep(struct seat *s, uint8_t how, bool could_drive)
+{
+	s->word = 0;
+	s->sleep = how;
+	list_push(&host.sh->parties[s->party].seats, &s->party_link);
+	if (could_drive)
+		list_push(&host.sh->asleep, &s->asleep_link);
+}
+
+void seat_woke(struct seat *s)
+{
+	seat_up(s);
+}
+
+static struct seat *listener_of(int party)
+{
+	struct list *seats = &host.sh->parties[party].seats, *l;
+	struct seat *s = NULL;
+
+	list_for_each (l, seats) {
+		s = list_entry(l, struct seat, party_link);
+		if (!s->is_ear)
+			break;
+	}
+	return s;
+}
+
+void seat_tell_news(void)
+{
+	struct seat *s;
+	int party;
+
+	while ((party = stack_next_news(host.st)) >= 0) {
+		if (party == host.party) {
+			host.dispatch();
+			continue;
+		}
+		s = listener_of(party);
+		if (s)
+			seat_wake(s, WORD_NEWS);
+	}
+}
+
+void seat_hand_over(void)
+{
+	if (!list_empty(&host.sh->asleep))
+		seat_wake(list_entry(host.sh->asleep.next, struct seat,
+				     asleep_link),
+			  WORD_NUDGED);
+}
+
+/* --- kits --- */
+
+static void kit_fill(struct kit *k)
+{
+	if (k->num_large < RX_LARGE / 2 + 1)
+		k->num_large += stack_rx_alloc(host.st, FRAME_LARGE,
+					       k->large + k->num_large,
+					       RX_LARGE - k->num_large);
+	if (k->num_small < RX_BATCH / 2)
+		k->num_small += stack_rx_alloc(host.st, FRAME_SMALL,
+					       k->small + k->num_small,
+					       RX_BATCH - k->num_small);
+}
+
+struct kit *kit_take(void)
+{
+	for (unsigned i = 0; i < NUM_KITS; i++) {
+		struct kit *k = &host.sh->kits[i];
+
+		if (k->is_taken)
+			continue;
+		k->is_taken = true;
+		k->party = host.party;
+		k->is_drained = false;
+		kit_fill(k);
+		return k;
+	}
+	return NULL;
+}
+
+void kit_give(struct kit *k)
+{
+	k->is_taken = false;
+}
+
+/* A small packet moves out of the large frame, so that the next read finds the
+ * same, hot one, and little memory is held by little data. */
+static struct frame *keep_small(struct kit *k, const struct frame *big)
+{
+	struct frame *f = k->small[--k->num_small];
+
+	memcpy(f->data, big->data, big->len);
+	f->len = big->len;
+	f->l4_off = big->l4_off;
+	f->hdr_len = big->hdr_len;
+	f->gso_size = big->gso_size;
+	f->gso_segs = big->gso_segs;
+	f->gso = big->gso;
+	f->csum = big->csum;
+	f->flags = big->flags;
+	return f;
+}
+
+void kit_read(struct kit *k)
+{
+	nsec now = sys_now();
+
+	atomic_store(&k->is_reading, true);
+	k->is_drained = k->num_large == 0;
+	while (k->num_large && k->num_got < RX_BATCH) {
+		struct frame *f = k->large[k->num_large - 1];
+		int n;
+
+		/* what can't be kept may not be read */
+		if (k->num_got && (k->num_large < 2 || !k->num_small))
+			break;
+		n = tun_read(&host.tun, f);
+		if (n <= 0) {
+			k->is_drained = true;
+			break;
+		}
+		if (f->len <= FRAME_SMALL && k->num_small) {
+			f = keep_small(k, f);
+		} else if (k->num_large > 1) {
+			k->num_large--;
+		} else {
+			k->num_lost++; /* as a full ring of a network card */
+			continue;
+		}
+		f->at = now;
+		k->got[k->num_got++] = f;
+	}
+	atomic_store(&k->is_reading, false);
+}
+
+void kit_process(struct kit *k)
+{
+	if (k->num_got) {
+		stack_rx(host.st, k->got, k->num_got, k->is_drained,
+			 host_now());
+		k->num_got = 0;
+		host.sh->epoch++;
+	}
+	kit_fill(k);
+}
+
+bool kits_left(bool take)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < NUM_KITS; i++) {
+		struct kit *k = &host.sh->kits[i];
+
+		if (!k->is_taken || atomic_load(&k->is_reading) || !k->num_got)
+			continue;
+		found = true;
+		if (take)
+			kit_process(k);
+	}
+	return found;
+}
+
+/* --- participants --- */
+
+uint16_t party_new(int pid)
+{
+	for (unsigned i = 1; i < STACK_MAX_PARTIES; i++)
+		if (!host.sh->parties[i].pid) {
+			host.sh->parties[i].pid = pid;
+			return (uint16_t)i;
+		}
+	return 0;
+}
+
+/* He may have been about to wake others, marked already. */
+static void wake_marked(void)
+{
+	struct list *l;
+
+	list_for_each (l, &host.sh->asleep) {
+		struct seat *s = list_entry(l, struct seat, asleep_link);
+
+		if (s->word && list_empty(&s->wake_link))
+			list_push(&host.sh->wakes, &s->wake_link);
+	}
+	for (unsigned i = 0; i < STACK_MAX_PARTIES; i++)
+		list_for_each (l, &host.sh->parties[i].seats) {
+			struct seat *s = list_entry(l, struct seat, party_link);
+
+			if (s->word && list_empty(&s->wake_link))
+				list_push(&host.sh->wakes, &s->wake_link);
+		}
+}
+
+static void take_tx(struct tx_batch *b)
+{
+	if (b->num)
+		stack_tx_done(host.st, b->v, b->res, b->num, host_now());
+	b->num = 0;
+	b->is_taken = false;
+}
+
+/* The token may be his, or he may have died between two of its owners' steps:
+ * who steals it does no harm. */
+void party_died(uint16_t party)
+{
+	struct shared *sh = host.sh;
+	uint32_t token = party + 1u;
+	struct list *l;
+	uint64_t t = atomic_load(&sh->tx_token);
+	bool was_writing = false;
+
+	for (unsigned i = 0; i < NUM_TX; i++)
+		if (sh->tx[i].is_taken && sh->tx[i].party == party) {
+			take_tx(&sh->tx[i]);
+			was_writing = true;
+		}
+	if (was_writing && (t & 1))
+		atomic_compare_exchange_strong(&sh->tx_token, &t, t + 1);
+	atomic_compare_exchange_strong(&sh->log_token, &token, 0);
+	if (sh->driver && sh->driver->party == party) {
+		sh->driver = NULL;
+		sh->epoch++;
+		seat_hand_over();
+	}
+	for (unsigned i = 0; i < NUM_KITS; i++)
+		if (sh->kits[i].is_taken && sh->kits[i].party == party) {
+			atomic_store(&sh->kits[i].is_reading, false);
+			kit_process(&sh->kits[i]);
+			kit_give(&sh->kits[i]);
+		}
+	while (!list_empty(&sh->parties[party].all)) {
+		l = sh->parties[party].all.next;
+		seat_put(list_entry(l, struct seat, owner_link));
+	}
+	wake_marked();
+}
+
+void party_free(uint16_t party)
+{
+	host.sh->parties[party].pid = 0;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * shared.h - the first pages of the mapping, in front of the arena
+ *
+ * What the processes on one host must know of each other. Like the arena it
+ * holds no pointer to a function, to libc's heap or to a thread, and is at the
+ * same address everywhere. Guarded by the lock in it, unless it says otherwise.
+ */
+#ifndef TCPSHIM_SHARED_H
+#define TCPSHIM_SHARED_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "edge/tun.h"
+
+#define RX_BATCH 64
+#define RX_LARGE 8
+#define NUM_KITS 8
+#define TX_BATCH 64
+#define NUM_TX 8
+#define PARTY_KEEPER 0 /* or the only process, when there is no keeper */
+
+/* How a waiter sleeps. */
+enum { AWAKE, SLEEP_FUTEX, SLEEP_FD, SLEEP_ALWAYS /* no thread's */ };
+
+/* Bits of a seat's word. */
+#define WORD_MARKED 1u
+#define WORD_NUDGED 2u /* the lease is free: come and drive */
+#define WORD_SIGNAL 4u /* a handler ran */
+#define WORD_NEWS 8u   /* the participant's queue is not empty */
+
+/* A datagram socket's name that the kernel picked: NUL and five digits. */
+#define BELL_NAME 6
+struct bell {
+	uint8_t len; /* 0: none */
+	char name[BELL_NAME];
+};
+
+/* A thread that sleeps, as the others see it. Never freed, only used again. */
+struct seat {
+	struct list asleep_link; /* shared->asleep, or the free list */
+	struct list party_link;	 /* party->seats: asleep */
+	struct list wake_link;	 /* shared->wakes */
+	struct list owner_link;	 /* party->all */
+	uint32_t word;		 /* futex: WORD_* */
+	uint16_t party;
+	uint8_t sleep; /* as above */
+	bool is_ear;   /* woken if none else can be */
+	struct bell bell;
+};
+
+/* Empty frames of one reader, and what it has read. Outside the lock it belongs
+ * to the thread that took it. */
+struct kit {
+	struct frame *small[RX_BATCH], *large[RX_LARGE], *got[RX_BATCH];
+	unsigned num_small, num_large, num_got;
+	bool is_drained;
+	bool is_taken;
+	_Atomic bool is_reading; /* the owner is at it, without the lock */
+	uint16_t party;		 /* the owner's */
+	uint32_t num_lost;	 /* read, with no memory to keep it */
+};
+
+/* Packets that somebody writes to the device, without the lock. */
+struct tx_batch {
+	bool is_taken;
+	uint16_t party;
+	unsigned num; /* not yet handed back */
+	struct txv v[TX_BATCH];
+	int res[TX_BATCH];
+};
+
+struct party {
+	int32_t pid;	   /* as the keeper sees it; 0: free */
+	struct list seats; /* asleep */
+	struct list all;
+};
+
+struct shared {
+	pthread_mutex_t lock;
+	uint32_t op; /* of the holder, for recovery */
+	sockid op_sock;
+	nsec now;
+	/* who drives: moves with every batch and every change of driver */
+	uint64_t epoch __attribute__((aligned(64)));
+	struct seat *driver;
+	struct list asleep;  /* seats whose threads could drive */
+	struct list wakes;   /* seats to be woken after unlock */
+	struct list free;    /* seats */
+	nsec sentinel_at;    /* when the sentinel wakes by itself */
+	bool had_tx;	     /* packets to write since it last woke */
+	uint64_t num_forced; /* repairs after a death under the lock */
+	/* who writes: odd while taken; moves when it is stolen */
+	_Atomic uint64_t tx_token __attribute__((aligned(64)));
+	nsec tx_at; /* when its owner was last seen */
+	/* the mapping: bytes present, bytes reserved; who makes more */
+	_Atomic size_t len;
+	size_t max;
+	pthread_mutex_t grow_lock;
+	_Atomic uint32_t log_token;	/* who writes logs: its party + 1 */
+	_Atomic uint32_t num_listeners; /* of near ends, ever */
+	uint8_t secret[16];		/* who knows it has the mapping */
+	struct stack *st;
+	struct tun tun; /* but for its fd */
+	bool is_capturing;
+	struct kit kits[NUM_KITS];
+	struct tx_batch tx[NUM_TX];
+	struct party parties[STACK_MAX_PARTIES];
+};
+#define SHARED_SIZE ALIGN_UP(sizeof(struct shared), (size_t)65536)
+
+#endif
