@@ -366,6 +366,7 @@ static int take_place(const struct keeper_reply *reply, int fds[3], char *why,
 	host.st = host.sh->st;
 	host.tun = host.sh->tun;
 	host.tun.fd = fds[1];
+	knobs.cfg.link.mtu = host.sh->mtu;
 	host.can_grow = may_grow(host.sh->max);
 	host.kick = kick_keeper;
 	host.party = reply->party;

@@ -199,6 +199,7 @@ static int make_stack(char *why, size_t len)
 	make_seed(seed);
 	cfg->link.mtu = knobs.mtu && knobs.mtu < host.tun.mtu ? knobs.mtu
 							      : host.tun.mtu;
+	sh->mtu = cfg->link.mtu;
 	/* without vnet_hdr the edge cuts, outside the lock: the same to the
 	 * core, which then sends large */
 	cfg->link.can_csum = cfg->link.can_tso4 = cfg->link.can_tso6 = true;

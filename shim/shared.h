@@ -103,6 +103,7 @@ struct shared {
 	uint8_t secret[16];		/* who knows it has the mapping */
 	struct stack *st;
 	struct tun tun; /* but for its fd */
+	uint32_t mtu;	/* of packets */
 	bool is_capturing;
 	struct kit kits[NUM_KITS];
 	struct tx_batch tx[NUM_TX];
