@@ -33,14 +33,12 @@ static bool is_ping(int type, int proto)
 	       (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6);
 }
 
-/* Who may see packets of all: CAP_NET_RAW, as for the kernel's. */
-static bool has_net_raw(void)
+static bool has_capability(unsigned cap)
 {
 	struct __user_cap_header_struct hdr = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
 
-	return sys(capget, &hdr, data) == 0 &&
-	       data[0].effective >> CAP_NET_RAW & 1;
+	return sys(capget, &hdr, data) == 0 && data[0].effective >> cap & 1;
 }
 
 /* Who may ping without that: net.ipv4.ping_group_range of the stack. */
@@ -64,7 +62,9 @@ static bool may_ping(void)
 
 static int check_permission(int type, int proto)
 {
-	if ((type & ~TYPE_FLAGS) == SOCK_RAW && proto && !has_net_raw())
+	/* who sees the packets of all */
+	if ((type & ~TYPE_FLAGS) == SOCK_RAW && proto &&
+	    !has_capability(CAP_NET_RAW))
 		return -EPERM;
 	return is_ping(type, proto) && !may_ping() ? -EACCES : 0;
 }
@@ -237,6 +237,19 @@ static bool is_bound(struct file *f)
 
 /* --- the calls --- */
 
+/* A low port, and a user who isn't root. */
+static bool is_port_denied(struct file *f, const struct sockaddr_storage *ss,
+			   socklen_t len)
+{
+	struct ip_addr a;
+	uint16_t port;
+
+	return f->type != SOCK_RAW && !is_ping(f->type, f->proto) &&
+	       addr_of(ss, len, &a, &port) && port &&
+	       port < knobs.sysctl.ip_unprivileged_port_start &&
+	       !has_capability(CAP_NET_BIND_SERVICE);
+}
+
 EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	struct file *f = fd_sock(fd);
@@ -253,6 +266,8 @@ EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
 		r = file_hand_over(f);
 		return r < 0 ? (int)shim_ret(r) : real.bind(fd, sa, len);
 	}
+	if (is_port_denied(f, &ss, len))
+		return (int)shim_ret(-EACCES);
 	st = host_lock(OP_BIND, f->s);
 	r = sock_bind(st, f->s, (struct sockaddr *)&ss, len, host_now());
 	host_unlock();
