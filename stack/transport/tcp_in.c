@@ -428,7 +428,7 @@ static bool step_closed(struct tcp_conn *c, struct tcp_seg *s)
 		return true;
 	stat_inc(c->t->core, STAT_TcpExtTCPAbortOnData);
 	drop(c->t->core, DROP_TCP_CLOSED);
-	tcp_send_rst(c, s->now);
+	tcp_answer_rst(c->t, s);
 	c->is_reset = true;
 	return gone(c, s, ECONNRESET);
 }
