@@ -608,6 +608,8 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 
 	if (!f)
 		return real.sendto(fd, buf, len, flags, sa, sa_len);
+	if (sa && !sa_len && f->type != SOCK_STREAM)
+		return shim_ret(-EINVAL); /* a name, but no family in it */
 	r = sa ? msg_to(&m, sa, sa_len) : 0;
 	if (!r)
 		r = do_send(f, &v, 1, flags, &m);
@@ -623,7 +625,8 @@ static ssize_t do_sendmsg(struct file *f, const struct msghdr *h, int flags)
 	ssize_t r = header_check(h);
 
 	if (!r && h->msg_name)
-		r = msg_to(&m, h->msg_name, h->msg_namelen);
+		r = msg_to(&m, h->msg_name,
+			   MIN(h->msg_namelen, sizeof(m.name)));
 	if (!r && h->msg_control && h->msg_controllen) {
 		r = cmsg_from_program(h, &ctl);
 		m.ctl = &ctl;

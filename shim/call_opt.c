@@ -39,6 +39,15 @@ void opt_replay(struct file *f, int k)
 		    f->opts[i].val, f->opts[i].len);
 }
 
+/* Options of another protocol's are refused before they are looked at. */
+static bool has_level(const struct file *f, int level)
+{
+	return level == SOL_SOCKET || level == IPPROTO_IP ||
+	       (level == IPPROTO_IPV6 && f->family == AF_INET6) ||
+	       (level == IPPROTO_TCP && f->type == SOCK_STREAM) ||
+	       (level == IPPROTO_UDP && f->type == SOCK_DGRAM);
+}
+
 static int do_set(struct file *f, int level, int name, const void *val,
 		  socklen_t len)
 {
@@ -52,7 +61,7 @@ static int do_set(struct file *f, int level, int name, const void *val,
 	if (!val && level == IPPROTO_IPV6) /* no pointer is 0 there */
 		memset(copy, 0, len);
 	else if (user_in(copy, val, len))
-		return -EFAULT;
+		return has_level(f, level) ? -EFAULT : -ENOPROTOOPT;
 	st = host_lock(OP_OPTION, f->s);
 	r = sock_setopt(st, f->s, level, name, copy, len, host_now());
 	host_unlock();

@@ -34,7 +34,7 @@
 #define NUM_SLOTS 16
 #define MAX_WORDS 12
 #define MAX_LINE 256
-#define MAX_OPS 200
+#define MAX_OPS 400
 #define MAX_OUT 8192
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

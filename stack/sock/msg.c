@@ -38,6 +38,8 @@ static int dgram_begin(struct ep *e, size_t want, int flags,
 
 	if (e->kind == EP_UDP && !e->is_bound && port_bind(e, &e->laddr, 0))
 		return -EAGAIN; /* inet_send_prepare(): before all else */
+	if (want > 0xffff && e->family == AF_INET)
+		return -EMSGSIZE;
 	/* udp_sendmsg(), raw_sendmsg() and rawv6_sendmsg() of Linux, in the
 	 * name of BSD; udpv6_sendmsg() looks only where it sends over IPv4 */
 	if (flags & MSG_OOB && (e->family == AF_INET || e->kind != EP_UDP))

@@ -475,11 +475,15 @@ int sock_connect(struct stack *st, sockid s, const struct sockaddr *sa,
 		return disconnect(e, now);
 	if (e->phase == EP_CONNECTED)
 		return -EISCONN;
+	if (e->phase == EP_DISCONNECTING)
+		return -EINVAL;
 	if (e->phase == EP_CONNECTING)
 		return connect_again(e, now);
 	if (e->kind == EP_TCP && tcp_state(e) != TCP_CLOSE)
 		return -EISCONN;
 	if (e->kind == EP_UDP && family == AF_INET && e->family == AF_INET6) {
+		if (ep_opt(e, EP_O_V6ONLY))
+			return -EAFNOSUPPORT;
 		err = parse4(sa, len, &t);
 		t.family = AF_INET6;
 	} else {
@@ -537,6 +541,7 @@ int sock_accept(struct stack *st, sockid s, sockid *out, nsec now)
 int sock_shutdown(struct stack *st, sockid s, int how, nsec now)
 {
 	struct ep *e = sock_find(st, s);
+	uint8_t state;
 	int err;
 
 	if (!e)
@@ -545,8 +550,13 @@ int sock_shutdown(struct stack *st, sockid s, int how, nsec now)
 		return -EINVAL;
 	if (dgram_is(e))
 		return dgram_shutdown(e, how);
+	state = tcp_state(e);
+	if (e->phase == EP_CONNECTING) /* inet_shutdown() of Linux */
+		e->phase = state == TCP_SYN_SENT || state == TCP_CLOSE
+				   ? EP_DISCONNECTING
+				   : EP_CONNECTED;
 	err = tcp_shutdown(e, how, now);
-	if (e->phase == EP_CONNECTING && tcp_state(e) == TCP_CLOSE)
+	if (state == TCP_SYN_SENT)
 		e->phase = EP_UNCONNECTED;
 	return err;
 }

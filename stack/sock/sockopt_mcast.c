@@ -246,8 +246,8 @@ static int change_req(struct opt_call *c, const void *val, socklen_t len,
 	memcpy(&q, val, sizeof(q));
 	if (!read_addr_of(&q.group, family, &r.group))
 		return family == AF_INET ? -EINVAL : -EADDRNOTAVAIL;
-	if (c->e->kind == EP_TCP)
-		return -EPROTO;
+	if (c->e->kind == EP_TCP && family == AF_INET6)
+		return -EPROTO; /* the IPv4 form doesn't ask */
 	if (!ip_addr_is_multicast(&r.group))
 		return join || family == AF_INET6 ? -EINVAL : -EADDRNOTAVAIL;
 	if (join && q.ifindex && !has_if(c, q.ifindex))
@@ -322,10 +322,10 @@ static int change6(struct opt_call *c, const void *val, socklen_t len,
 	struct ipv6_mreq m;
 	struct group_where r = {0};
 
-	if (c->e->kind == EP_TCP)
-		return -EPROTO;
 	if (len < sizeof(m))
 		return -EINVAL;
+	if (c->e->kind == EP_TCP)
+		return -EPROTO;
 	memcpy(&m, val, sizeof(m));
 	r.group = ip_addr_v6(&m.ipv6mr_multiaddr);
 	if (ip_addr_is4(&r.group) || !ip_addr_is_multicast(&r.group))

@@ -129,6 +129,13 @@ static int get_no_cookie(struct opt_call *c, int *v)
 	return 0;
 }
 
+static int set_fastopen_connect(struct opt_call *c, int v)
+{
+	if (v >= 0 && v <= 1 && (c->e->listen || c->e->phase == EP_CONNECTED))
+		return -EINVAL;
+	return opt_set_unsupported_flag(c, v);
+}
+
 static int set_repair(struct opt_call *c, int v)
 {
 	if (c->e->listen) /* tcp_can_repair_sock() */

@@ -74,7 +74,8 @@ static void charge_tx(struct ep *e, uint32_t n)
 void dgram_tx_done(struct ep *e, uint32_t charge)
 {
 	e->tx_mem -= MIN(charge, e->tx_mem);
-	update(e, false);
+	/* sock_def_write_space() of Linux: an event for each that has left */
+	ep_ready(e, dgram_poll(e), false, is_writable(e));
 }
 
 static void dgram_free(struct ep *e, struct dgram *d)

@@ -32,7 +32,12 @@ enum ep_kind { EP_UDP, EP_TCP, EP_RAW, EP_PING, EP_NUM_KINDS };
 
 /* What connect(2) answers next: a connection that was made while nobody looked
  * is 0 once and -EISCONN from then on (Linux's SS_CONNECTING). */
-enum ep_phase { EP_UNCONNECTED, EP_CONNECTING, EP_CONNECTED };
+enum ep_phase {
+	EP_UNCONNECTED,
+	EP_CONNECTING,
+	EP_CONNECTED,
+	EP_DISCONNECTING /* shut down when a connect(2) had failed */
+};
 
 #define EP_SHUT_RD 1
 #define EP_SHUT_WR 2

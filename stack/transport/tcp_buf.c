@@ -251,7 +251,9 @@ int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
 	}
 	lowat = e->topt.notsent_lowat;
 	room = tcp_snd_room(c);
-	if (!room || (lowat && c->write_seq - c->snd_nxt >= lowat)) {
+	/* the last skb is filled up in any case */
+	if (!room || (lowat && c->write_seq - c->snd_nxt >=
+				       MAX(lowat, (uint32_t)c->mss_cache))) {
 		c->nospace = true;
 		return -EAGAIN;
 	}
