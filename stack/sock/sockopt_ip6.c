@@ -127,18 +127,6 @@ static int get_addrform(struct opt_call *c, int *v)
 	return 0;
 }
 
-/* Extension headers of what is sent (RFC 3542 6 to 8): there are none, and none
- * can be had; taking them away is fine. */
-static int set_sticky(struct opt_call *c, const void *val, socklen_t len)
-{
-	if (!len)
-		return 0;
-	if (len < 8 || len & 7 || len > 8 * 255)
-		return -EINVAL;
-	stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
-	return -ENOPROTOOPT;
-}
-
 static int get_pathmtu(struct opt_call *c, void *val, socklen_t *len)
 {
 	struct ip6_mtuinfo info = {.ip6m_mtu = 0}; /* and no address */

@@ -110,7 +110,9 @@ int opt_get_unicast_if(struct opt_call *c, void *val, socklen_t *len)
 	uint8_t v[4];
 
 	put_be32(v, c->e->uc_if);
-	return opt_give(val, len, v, sizeof(v));
+	/* do_ip_getsockopt(): a small value in too little room is one byte */
+	return opt_give(val, len, v,
+			*len < sizeof(v) && !c->e->uc_if ? 1 : sizeof(v));
 }
 
 int opt_set_unicast_if6(struct opt_call *c, const void *val, socklen_t len)

@@ -155,12 +155,6 @@ static int get_rcvlowat(struct opt_call *c, int *v)
 	return 0;
 }
 
-/* There is never one to detach. */
-static int set_no_filter(struct opt_call *c, int v)
-{
-	return -ENOENT;
-}
-
 static int set_unix_only(struct opt_call *c, int v)
 {
 	return -EOPNOTSUPP;

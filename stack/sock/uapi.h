@@ -14,9 +14,6 @@
 #ifndef SO_RCVMARK
 #define SO_RCVMARK 75
 #endif
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77
-#endif
 #ifndef IP_LOCAL_PORT_RANGE
 #define IP_LOCAL_PORT_RANGE 51
 #endif
