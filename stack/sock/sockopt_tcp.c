@@ -3,11 +3,7 @@
  * sockopt_tcp.c - options of IPPROTO_TCP
  */
 #include "sock/sockopt_priv.h"
-
-/* struct tcp_info of Linux 6.18, longer than the headers': rcv_wnd follows
- * snd_wnd, then what is about RTO recovery and accurate ECN, which are 0. */
-#define TCP_INFO_LEN 280
-#define TCP_INFO_RCV_WND 232
+#include "transport/tcp_info.h"
 
 #define MAX_MSS 32767 /* MAX_TCP_WINDOW */
 #define MIN_MSS 88    /* TCP_MIN_MSS */
@@ -215,15 +211,10 @@ static int get_delack_max(struct opt_call *c, int *v)
 
 static int get_tcp_info(struct opt_call *c, void *val, socklen_t *len)
 {
-	uint8_t all[TCP_INFO_LEN] = {0};
-	uint32_t rcv_wnd = tcp_rcv_wnd(c->e);
-	struct tcp_info info;
+	struct tcp_info_all info;
 
-	memset(&info, 0, sizeof(info));
 	tcp_get_info(c->e, &info, c->now);
-	memcpy(all, &info, MIN(sizeof(info), sizeof(all)));
-	memcpy(all + TCP_INFO_RCV_WND, &rcv_wnd, sizeof(rcv_wnd));
-	return opt_give(val, len, all, sizeof(all));
+	return opt_give(val, len, &info, sizeof(info));
 }
 
 static int set_congestion(struct opt_call *c, const void *val, socklen_t len)

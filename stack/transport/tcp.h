@@ -14,7 +14,7 @@
 
 #include "transport/transport.h"
 
-struct tcp_info;
+struct tcp_info_all; /* tcp_info.h */
 
 /* Memory lent between begin and commit. The bytes belong to the caller until
  * it commits; other calls on the same socket may come in between. */
@@ -76,8 +76,7 @@ uint32_t tcp_poll(const struct ep *e);
 uint8_t tcp_state(
 	const struct ep *e); /* enum of netinet/tcp.h: TCP_ESTABLISHED.. */
 /* True values only; what does not apply is 0. */
-void tcp_get_info(const struct ep *e, struct tcp_info *info, nsec now);
-uint32_t tcp_rcv_wnd(const struct ep *e); /* as the peer knows it */
+void tcp_get_info(const struct ep *e, struct tcp_info_all *info, nsec now);
 /* Where SOF_TIMESTAMPING_OPT_ID begins to count: what is written (OPT_ID_TCP),
  * or what is acknowledged. */
 uint32_t tcp_stamp_key(const struct ep *e, bool written);

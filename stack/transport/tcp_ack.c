@@ -270,8 +270,10 @@ bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s)
 		tcp_recover(c, &a);
 	sample_rate(c, &a, s->now);
 	move_window(c, &a);
+	tcp_pacing_update(c);
 	after_probe(c, s->now);
 	if (a.bytes)
 		after_progress(c, &a);
+	tcp_chrono_update(c, s->now);
 	return true;
 }

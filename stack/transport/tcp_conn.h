@@ -268,6 +268,9 @@ enum tcp_ca { /* as TCP_INFO shows them */
 #define TCP_OWE_PUSHED 4  /* when the user has read it all; ends a write */
 #define TCP_OWE_PUSHED2 8 /* the same twice */
 
+/* As in Linux, the first of them is everything that is not the others. */
+enum tcp_chrono { CHRONO_IDLE, CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF };
+
 #define TCP_CA_IN(c, mask) ((1u << (c)->ca) & (mask))
 
 struct tcp_rate {	    /* of the last sample taken */
@@ -332,10 +335,11 @@ struct tcp_conn {
 	/* send sequence */
 	uint32_t iss, snd_una, snd_nxt, write_seq;
 	uint32_t snd_wnd, snd_wl1, max_window;
-	uint32_t snd_up;   /* urgent data ends here; == snd_una: none */
-	uint32_t snd_sml;  /* end of the last small segment (Minshall) */
-	uint32_t push_seq; /* PSH on the segment that reaches it */
-	bool more_coming;  /* this commit said MSG_MORE */
+	uint32_t snd_up;      /* urgent data ends here; == snd_una: none */
+	uint32_t snd_sml;     /* end of the last small segment (Minshall) */
+	uint32_t push_seq;    /* PSH on the segment that reaches it */
+	bool more_coming;     /* this commit said MSG_MORE */
+	bool is_rwnd_limited; /* the peer's window stopped the last frame */
 
 	/* send buffer */
 	struct list stream;	  /* struct tcp_slice */
@@ -386,7 +390,9 @@ struct tcp_conn {
 	nsec min_rtt, min_rtt_at;
 	uint8_t backoff;
 	uint8_t retransmits; /* timeouts in a row */
-	uint8_t total_rto;
+	uint16_t total_rto;
+	uint16_t rto_recoveries;
+	nsec rto_at, rto_time; /* of this row of timeouts; of all */
 	uint8_t probes_out, keep_probes;
 	nsec retrans_at; /* first resend of what is not acked; 0: none */
 	nsec probes_at;	 /* first unanswered probe */
@@ -426,6 +432,13 @@ struct tcp_conn {
 	nsec rcvq_at;
 	uint32_t rcvq_seq, rcvq_space;
 	uint32_t rcv_rtt_ecr;
+
+	/* bytes a second, which size frames; ~0: not known yet */
+	uint64_t pacing_rate;
+
+	/* what sending waits for, and for how long it has */
+	uint8_t chrono; /* enum tcp_chrono */
+	nsec chrono_at, chrono_sum[3];
 
 	/* counters for TCP_INFO */
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
@@ -704,6 +717,7 @@ nsec tcp_rto_max(const struct tcp_conn *c);
 void tcp_rto_update(struct tcp_conn *c); /* from srtt and rttvar */
 /* How long @retries doublings from @base last, as Linux counts. */
 nsec tcp_model_timeout(const struct tcp_conn *c, unsigned retries, nsec base);
+void tcp_pacing_update(struct tcp_conn *c);
 void tcp_rate_sent(struct tcp_conn *c, struct tcp_rec *r, nsec now);
 
 /* --- tcp_timer.c --- */
@@ -739,6 +753,8 @@ uint32_t tcp_win_from_space(const struct tcp_conn *c, uint32_t space);
 void tcp_rcv_rtt(struct tcp_conn *c, const struct tcp_seg *s);
 void tcp_rcv_space_adjust(struct tcp_conn *c, nsec now);
 void tcp_rcv_grow_window(struct tcp_conn *c, uint32_t len);
+/* tcp_info.c: looks at what sending waits for, after anything that changed. */
+void tcp_chrono_update(struct tcp_conn *c, nsec now);
 void tcp_lend_orphan(struct tcp_conn *c);
 void tcp_lends_free(struct tcp *t);
 

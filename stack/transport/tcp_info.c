@@ -2,12 +2,10 @@
  *
  * tcp_info.c - TCP_INFO: what a connection is doing, in true values
  *
- * The layout is Linux's struct tcp_info, the newest that the headers know; the
- * socket layer copies as much of it as the caller has room for.
+ * The layout is that of Linux 6.18's struct tcp_info, whatever the headers
+ * know; the socket layer copies as much of it as the caller has room for.
  */
-#include "transport/tcp.h"
-
-#include <linux/tcp.h>
+#include "transport/tcp_info.h"
 
 #include "base/util.h"
 #include "transport/tcp_conn.h"
@@ -64,7 +62,7 @@ static void fill_sender(const struct tcp_conn *c, struct tcp_info *i)
 	i->tcpi_snd_cwnd = c->cc.cwnd;
 	i->tcpi_reordering = c->reordering;
 	i->tcpi_reord_seen = c->rack.reord_seen;
-	i->tcpi_pacing_rate = c->ep->max_pacing;
+	i->tcpi_pacing_rate = c->pacing_rate;
 	i->tcpi_max_pacing_rate = c->ep->max_pacing;
 	i->tcpi_bytes_acked = c->bytes_acked;
 	i->tcpi_segs_out = c->segs_out;
@@ -93,16 +91,62 @@ static void fill_receiver(const struct tcp_conn *c, struct tcp_info *i)
 	i->tcpi_rcv_ooopack = c->num_ooo;
 }
 
-uint32_t tcp_rcv_wnd(const struct ep *e)
+/* Linux's chronograph: every moment belongs to one reason. */
+void tcp_chrono_update(struct tcp_conn *c, nsec now)
 {
-	return e->tcp ? e->tcp->rcv_wnd : 0;
+	enum tcp_chrono to = CHRONO_BUSY;
+
+	if (c->write_seq == c->snd_una || !c->was_established)
+		to = CHRONO_IDLE;
+	else if (c->is_rwnd_limited)
+		to = CHRONO_RWND;
+	else if (c->nospace && !tcp_unsent(c))
+		to = CHRONO_SNDBUF;
+	if (to == c->chrono)
+		return;
+	if (c->chrono)
+		c->chrono_sum[c->chrono - 1] += now - c->chrono_at;
+	c->chrono = to;
+	c->chrono_at = now;
 }
 
-void tcp_get_info(const struct ep *e, struct tcp_info *info, nsec now)
+static void fill_chrono(const struct tcp_conn *c, struct tcp_info *i, nsec now)
+{
+	nsec sum[4] = {0};
+
+	for (unsigned k = CHRONO_BUSY; k <= CHRONO_SNDBUF; k++) {
+		sum[k] = c->chrono_sum[k - 1];
+		if (c->chrono == k)
+			sum[k] += now - c->chrono_at;
+		sum[0] += sum[k];
+	}
+	i->tcpi_busy_time = (uint64_t)(sum[0] / USEC);
+	i->tcpi_rwnd_limited = (uint64_t)(sum[CHRONO_RWND] / USEC);
+	i->tcpi_sndbuf_limited = (uint64_t)(sum[CHRONO_SNDBUF] / USEC);
+}
+
+_Static_assert(offsetof(struct tcp_info, tcpi_snd_wnd) == 228 &&
+		       offsetof(struct tcp_info_all, x.ecn) == 276,
+	       "layout of Linux");
+
+static void fill_newer(const struct tcp_conn *c, struct tcp_info_all *i,
+		       nsec now)
+{
+	nsec rto = c->rto_time + (c->rto_at ? now - c->rto_at : 0);
+
+	i->x.rcv_wnd = c->rcv_wnd;
+	i->x.total_rto = c->total_rto;
+	i->x.total_rto_recoveries = c->rto_recoveries;
+	i->x.total_rto_time = (uint32_t)(rto / MSEC);
+}
+
+void tcp_get_info(const struct ep *e, struct tcp_info_all *all, nsec now)
 {
 	const struct tcp_conn *c = e->tcp;
+	struct tcp_info *info = &all->i;
 
-	*info = (struct tcp_info){.tcpi_state = tcp_state(e)};
+	memset(all, 0, sizeof(*all));
+	info->tcpi_state = tcp_state(e);
 	if (e->listen) { /* inet_diag's reading of a listener */
 		info->tcpi_unacked = e->listen->num_accept;
 		info->tcpi_sacked = e->listen->backlog;
@@ -114,6 +158,8 @@ void tcp_get_info(const struct ep *e, struct tcp_info *info, nsec now)
 	fill_times(c, info, now);
 	fill_sender(c, info);
 	fill_receiver(c, info);
+	fill_chrono(c, info, now);
+	fill_newer(c, all, now);
 }
 
 uint32_t tcp_stamp_key(const struct ep *e, bool written)

@@ -81,6 +81,19 @@ static bool can_gso(const struct tcp_conn *c)
 	return ip_addr_is4(&c->node.key.raddr) ? l->can_tso4 : l->can_tso6;
 }
 
+/* Linux's tcp_tso_autosize(): a millisecond's worth, more the nearer the peer
+ * is, or a frame would be a burst on a slow path. */
+static uint32_t pace_segs(const struct tcp_conn *c, uint32_t mss)
+{
+	const struct sysctl_values *v = tcp_sysctl(c);
+	uint64_t bytes = MIN(c->pacing_rate >> 10, (uint64_t)MAX_FRAME);
+	nsec r = c->min_rtt / USEC >> v->tcp_tso_rtt_log;
+
+	if (v->tcp_tso_rtt_log && r < 32)
+		bytes += MAX_FRAME >> r;
+	return (uint32_t)MAX(bytes / mss, (uint64_t)v->tcp_min_tso_segs);
+}
+
 static uint32_t max_frame(const struct tcp_conn *c, uint32_t mss)
 {
 	uint32_t room = MAX_FRAME - ip_hlen(&c->node.key) - 60;
@@ -89,6 +102,7 @@ static uint32_t max_frame(const struct tcp_conn *c, uint32_t mss)
 	if (!can_gso(c))
 		return mss;
 	segs = MIN(TCP_MAX_SEGS, room / mss);
+	segs = MIN(segs, pace_segs(c, mss));
 	segs = MIN(segs, c->max_window / 2 / mss);
 	return MAX(segs, 1u) * mss;
 }
@@ -661,8 +675,10 @@ static uint32_t next_len(struct tcp_conn *c, uint32_t mss, enum push push)
 		return 0;
 	}
 	/* a whole segment, or all there is, must fit (RFC 1122 4.2.3.4) */
-	if (wnd < MIN(unsent, mss))
+	if (wnd < MIN(unsent, mss)) {
+		c->is_rwnd_limited = true;
 		return 0;
+	}
 	len = MIN(MIN(unsent, wnd), max_frame(c, mss));
 	if (len > (c->cc.cwnd - pipe) * (uint64_t)mss) {
 		len = (c->cc.cwnd - pipe) * mss;
@@ -753,8 +769,10 @@ static int send_new(struct tcp_conn *c, enum push push, nsec now)
 	r->sl = len ? c->snd_sl : NULL;
 	r->mss = (uint16_t)mss;
 	r->num_segs = (uint8_t)MAX(DIV_ROUND_UP(len, mss), 1u);
-	if (len && (len == unsent || (seq_gt(c->push_seq, r->seq) &&
-				      seq_leq(c->push_seq, r->seq + len))))
+	/* what is several segments ends a burst, as Linux marks it */
+	if (len && (len == unsent || len > mss ||
+		    (seq_gt(c->push_seq, r->seq) &&
+		     seq_leq(c->push_seq, r->seq + len))))
 		r->flags |= TCP_PSH;
 	if (len == unsent && fin)
 		r->flags |= TCP_FIN;
@@ -850,7 +868,7 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 	if (!TCPS_IN(c, TCPS_CAN_SEND))
 		return;
 	restart_if_idle(c, now);
-	c->is_cwnd_limited = false;
+	c->is_cwnd_limited = c->is_rwnd_limited = false;
 	for (; budget && r == SENT; budget--) {
 		if (link_tx_room(c->t->tp->ip->link) <= TCP_TXQ_SPARE) {
 			if (next_lost(c) || tcp_unsent(c) ||
@@ -877,6 +895,7 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 		tcp_tlp_arm(c, head_deadline(c), now);
 	note_limit(c);
 	arm_probe(c, now);
+	tcp_chrono_update(c, now);
 }
 
 void tcp_out(struct tcp_conn *c, nsec now)

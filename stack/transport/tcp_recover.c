@@ -424,6 +424,10 @@ void tcp_recover(struct tcp_conn *c, struct tcp_acked *a)
 			return;
 	} else if (c->ca == CA_LOSS) {
 		in_loss(c, a);
+		if (c->ca != CA_LOSS && c->rto_at) {
+			c->rto_time += a->now - c->rto_at;
+			c->rto_at = 0;
+		}
 		judge(c, a);
 		if (c->ca != CA_OPEN && !a->lost_rtx)
 			return;

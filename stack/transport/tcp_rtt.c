@@ -100,6 +100,24 @@ nsec tcp_model_timeout(const struct tcp_conn *c, unsigned retries, nsec base)
 	       (nsec)(retries - doublings) * max;
 }
 
+/* Linux's tcp_update_pacing_rate(): what the window lets through, with room to
+ * grow: twice that in slow start, 1.2 times after. */
+void tcp_pacing_update(struct tcp_conn *c)
+{
+	const struct sysctl_values *v = tcp_sysctl(c);
+	uint64_t rate =
+		(uint64_t)c->mss_cache * MAX(c->cc.cwnd, c->packets_out);
+
+	if (!c->srtt)
+		return;
+	rate *= (uint64_t)(c->cc.cwnd < c->cc.ssthresh / 2
+				   ? v->tcp_pacing_ss_ratio
+				   : v->tcp_pacing_ca_ratio);
+	rate = rate * (uint64_t)(SEC / 100 / USEC) /
+	       (uint64_t)MAX(c->srtt / USEC, 1);
+	c->pacing_rate = MIN(rate, c->ep->max_pacing);
+}
+
 /* Delivery rate: what was delivered between this transmission and its ACK. */
 void tcp_rate_sent(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 {

@@ -93,6 +93,8 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	c->snd_up = c->snd_sml = c->snd_una;
 	c->ca = CA_OPEN;
 	tcp_rack_init(c);
+	c->pacing_rate = ~0ull;
+	tcp_pacing_update(c);
 	c->retransmits = c->total_rto = 0;
 	/* RFC 6928 2: a lost SYN says that the path is not to be trusted */
 	c->cc.cwnd = (uint32_t)tcp_sysctl(c)->tcp_init_cwnd;

@@ -197,9 +197,13 @@ static bool rtx_expired(struct tcp_conn *c, nsec now)
 	if (!syn)
 		tcp_enter_loss(c, now);
 	/* the window has closed on what is in flight: not the path's fault */
+	if (!c->retransmits) { /* Linux's tcp_update_rto_stats() */
+		c->rto_recoveries++;
+		c->rto_at = now;
+	}
 	if (!shut && c->retransmits < UINT8_MAX)
 		c->retransmits++;
-	if (c->total_rto < UINT8_MAX)
+	if (c->total_rto < UINT16_MAX)
 		c->total_rto++;
 	if (tcp_resend_head(c, now) == -ENOBUFS) {
 		tcp_timer_set(c, TCP_T_RTX, now + MIN(c->rto, RESOURCE_RETRY));
