@@ -34,6 +34,8 @@
 #include <unistd.h>
 
 #include "base/csum.h"
+#include "link/offload.h"
+#include "packetdrill_epoll.h"
 #include "stack.h"
 
 /* Members in the order that packetdrill documents (so_testing). */
@@ -109,6 +111,7 @@ static struct {
 	struct {
 		sockid s;
 		bool nonblock;
+		uint32_t in_seq, out_seq;
 	} fds[MAX_FD];
 	unsigned num_blocked, num_to_look, epoch;
 	bool is_held; /* the clock stands until this thread asks */
@@ -126,24 +129,64 @@ static int ret(int r)
 
 /* --- the crank --- */
 
+static void queue_out(const uint8_t *hdr, uint32_t hdr_len,
+		      const struct iovec *v, unsigned n)
+{
+	uint32_t len = hdr_len;
+	struct out *o;
+
+	for (unsigned i = 0; i < n; i++)
+		len += (uint32_t)v[i].iov_len;
+	o = malloc(sizeof(*o) + len);
+	if (!o)
+		abort();
+	o->at = pd.now;
+	o->len = hdr_len;
+	memcpy(o->data, hdr, hdr_len);
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(o->data + o->len, v[i].iov_base, v[i].iov_len);
+		o->len += (uint32_t)v[i].iov_len;
+	}
+	list_push(&pd.outq, &o->node);
+}
+
+/* A TUN without offloads: each segment is a packet, as scripts expect it. */
+static void cut(const struct txv *t)
+{
+	struct offload_view w = {
+		.hdr = t->f.data,
+		.l4_off = t->f.l4_off,
+		.hdr_len = t->f.hdr_len,
+		.gso_size = t->f.gso_size,
+		.gso_segs = t->f.gso_segs,
+		.gso = t->f.gso,
+		.csum = t->f.csum,
+		.flags = t->f.flags,
+		.v = t->v + 1,
+		.num_v = t->num_v - 1u,
+		.payload_len = t->f.len - t->f.hdr_len,
+	};
+	uint8_t hdr[PKT_ROOM];
+	struct iovec v[ARRAY_SIZE(t->v) + 1];
+
+	for (unsigned i = 0; i < w.gso_segs; i++) {
+		unsigned n = offload_segment(&w, i, hdr, v, ARRAY_SIZE(v));
+
+		queue_out(hdr, w.hdr_len, v, n);
+	}
+}
+
 static void collect(void)
 {
 	struct txv t;
 	int res = 0;
 
 	while (stack_tx(pd.st, &t, 1, pd.now) == 1) {
-		struct out *o = malloc(sizeof(*o) + t.f.len);
-		uint32_t off = 0;
-
-		if (!o)
-			abort();
-		o->at = pd.now;
-		o->len = t.f.len;
-		for (unsigned i = 0; i < t.num_v; i++) {
-			memcpy(o->data + off, t.v[i].iov_base, t.v[i].iov_len);
-			off += t.v[i].iov_len;
-		}
-		list_push(&pd.outq, &o->node);
+		if (t.f.gso)
+			cut(&t);
+		else
+			queue_out(t.v[0].iov_base, (uint32_t)t.v[0].iov_len,
+				  t.v + 1, t.num_v - 1u);
 		stack_tx_done(pd.st, &t, &res, 1, pd.now);
 	}
 }
@@ -163,12 +206,18 @@ static void let_sleepers_look(void)
 static void turn(void)
 {
 	struct ready r[16];
+	unsigned n;
 
 	while (stack_tick(pd.st, 64, pd.now) == 64)
 		;
 	collect();
-	while (stack_ready(pd.st, r, ARRAY_SIZE(r)) == ARRAY_SIZE(r))
-		;
+	do {
+		n = stack_ready(pd.st, r, ARRAY_SIZE(r));
+		for (unsigned i = 0; i < n; i++) {
+			pd.fds[r[i].slot].in_seq = r[i].in_seq;
+			pd.fds[r[i].slot].out_seq = r[i].out_seq;
+		}
+	} while (n == ARRAY_SIZE(r));
 }
 
 /* Moves the clock to @to, firing what is due on the way at its own time; stops
@@ -632,6 +681,10 @@ static int on_close(void *u, int fd)
 	if (fd_sock(fd)) {
 		sock_close(pd.st, pd.fds[fd].s, pd.now);
 		pd.fds[fd].s = 0;
+		pd_epoll_close(fd);
+		r = close(fd) ? -errno : 0;
+	} else {
+		pd_epoll_close(fd); /* a set, or nothing of ours */
 		r = close(fd) ? -errno : 0;
 	}
 	return leave(r);
@@ -784,19 +837,40 @@ static int on_gettimeofday(void *u, struct timeval *tv, struct timezone *tz)
 
 static int on_epoll_create(void *u, int size)
 {
-	return ret(-ENOSYS);
+	return ret(pd_epoll_new());
 }
 
 static int on_epoll_ctl(void *u, int epfd, int op, int fd,
 			struct epoll_event *ev)
 {
-	return ret(-ENOSYS);
+	struct ready r;
+
+	enter();
+	if (op == EPOLL_CTL_ADD && fd_sock(fd))
+		sock_watch(pd.st, fd_sock(fd), (uint16_t)fd, &r);
+	return leave(pd_epoll_ctl(epfd, op, fd, ev));
+}
+
+static struct pd_state fd_state(int fd)
+{
+	struct pd_state now = {.in_seq = pd.fds[fd].in_seq,
+			       .out_seq = pd.fds[fd].out_seq};
+
+	sock_poll(pd.st, fd_sock(fd), &now.bits);
+	return now;
 }
 
 static int on_epoll_wait(void *u, int epfd, struct epoll_event *ev, int max,
 			 int timeout)
 {
-	return ret(-ENOSYS);
+	nsec until;
+	int r;
+
+	enter();
+	until = timeout < 0 ? TIME_NEVER : pd.now + timeout * MSEC;
+	WAIT_FOR(r, timeout == 0 || pd.now >= until,
+		 pd_epoll_look(epfd, ev, max, fd_state));
+	return leave(r == -EAGAIN ? 0 : r);
 }
 
 static int on_pipe(void *u, int fds[2])
@@ -804,10 +878,24 @@ static int on_pipe(void *u, int fds[2])
 	return pipe(fds);
 }
 
+/* Between a pipe and a socket, a buffer's worth at a time. */
 static int on_splice(void *u, int in, loff_t *off_in, int out, loff_t *off_out,
 		     size_t len, unsigned flags)
 {
-	return ret(-ENOSYS);
+	uint8_t buf[65536];
+	struct iovec v = {buf, MIN(len, sizeof(buf))};
+	int nonblock = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
+	ssize_t n;
+
+	if (fd_sock(in)) {
+		n = do_recv(in, &v, 1, nonblock, NULL);
+		return n > 0 ? (int)write(out, buf, (size_t)n) : (int)n;
+	}
+	n = read(in, buf, v.iov_len);
+	if (n <= 0)
+		return (int)n;
+	v.iov_len = (size_t)n;
+	return (int)do_send(out, &v, 1, nonblock, NULL);
 }
 
 static void on_free(void *u)

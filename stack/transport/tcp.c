@@ -509,7 +509,7 @@ int tcp_connect(struct ep *e, nsec now)
 		return -ENOBUFS;
 	take_tuple(c, now);
 	c->snd_una = c->snd_nxt = c->iss;
-	c->write_seq = c->push_seq = c->iss + 1;
+	c->write_seq = c->iss + 1;
 	tcp_conn_setup(c, now);
 	tcp_set_state(c, TCPS_SYN_SENT);
 	e->is_connected = true;

@@ -186,6 +186,8 @@ static void take_ack(struct tcp_conn *c, struct tcp_seg *s, struct tcp_acked *a)
 		bool urgent = c->snd_up != c->snd_una;
 
 		clean_records(c, ack, a);
+		if (!c->sack_ok)
+			tcp_reno_acked(c, a->segs);
 		c->snd_una = ack;
 		c->bytes_acked += a->bytes;
 		if (!urgent || seq_lt(c->snd_up, ack))
@@ -249,7 +251,9 @@ bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s)
 	bool is_dup;
 
 	if (seq_gt(s->r.ack, c->snd_nxt)) { /* of what was never sent */
-		tcp_challenge_ack(c, false, s->now);
+		/* RFC 9293 3.10.7.4 has an ACK here; Linux is silent */
+		if (c->state != TCPS_ESTABLISHED)
+			tcp_challenge_ack(c, false, s->now);
 		drop(c->t->core, DROP_TCP_BAD_ACK);
 		return false;
 	}

@@ -282,7 +282,7 @@ static int append(struct tcp_conn *c, struct chunk *k, uint8_t *p, uint32_t n)
 {
 	struct tcp_slice *s = list_last(&c->stream, struct tcp_slice, node);
 
-	if (s && s->c == k && s->p + s->len == p) {
+	if (s && !s->eor && s->c == k && s->p + s->len == p) {
 		/* the cursor may stand at the end of everything */
 		if (!c->snd_sl && c->snd_nxt == c->write_seq)
 			c->snd_sl = s;
@@ -302,6 +302,15 @@ static int append(struct tcp_conn *c, struct chunk *k, uint8_t *p, uint32_t n)
 	c->snd_mem += n;
 	c->write_seq += n;
 	return 0;
+}
+
+/* What is queued goes with PSH, as in Linux's tcp_write_wakeup(). */
+void tcp_mark_push(struct tcp_conn *c)
+{
+	struct tcp_slice *s = list_last(&c->stream, struct tcp_slice, node);
+
+	if (s)
+		s->push = true;
 }
 
 static void set_tail(struct tcp_conn *c, struct chunk *k)
@@ -368,8 +377,13 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 	c->more_coming = flags & MSG_MORE;
 	if (done && flags & MSG_OOB)
 		c->snd_up = c->write_seq;
-	if (done && !c->more_coming)
-		c->push_seq = c->write_seq;
+	if (done) {
+		struct tcp_slice *last =
+			list_last(&c->stream, struct tcp_slice, node);
+
+		last->push |= !c->more_coming;
+		last->eor = flags & MSG_EOR;
+	}
 	if (done)
 		tcp_out(c, now);
 	c->more_coming = false; /* of this call: the next ACK asks Nagle only */

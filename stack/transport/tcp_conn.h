@@ -201,6 +201,8 @@ struct tcp_slice {
 	struct chunk *c;  /* holds a reference */
 	uint8_t *p;
 	uint32_t seq, len;
+	bool eor;  /* MSG_EOR: a frame ends with it */
+	bool push; /* a write ended with it: PSH */
 };
 
 /* One frame that was sent: at most 64 segments of mss bytes each. */
@@ -337,7 +339,6 @@ struct tcp_conn {
 	uint32_t snd_wnd, snd_wl1, max_window;
 	uint32_t snd_up;      /* urgent data ends here; == snd_una: none */
 	uint32_t snd_sml;     /* end of the last small segment (Minshall) */
-	uint32_t push_seq;    /* PSH on the segment that reaches it */
 	bool more_coming;     /* this commit said MSG_MORE */
 	bool is_rwnd_limited; /* the peer's window stopped the last frame */
 
@@ -571,6 +572,7 @@ static inline bool tcp_is_reducing(const struct tcp_conn *c)
 void tcp_reduce(struct tcp_conn *c, const struct tcp_acked *a);
 void tcp_enter_recovery(struct tcp_conn *c);
 void tcp_enter_loss(struct tcp_conn *c, nsec now);
+void tcp_reno_acked(struct tcp_conn *c, uint32_t segs); /* without SACK */
 /* A loss that the probe repaired: the window falls, once. */
 void tcp_reduce_once(struct tcp_conn *c);
 void tcp_simple_retransmit(struct tcp_conn *c, nsec now);
@@ -738,6 +740,7 @@ uint32_t tcp_snd_room(const struct tcp_conn *c);
 bool tcp_snd_is_writeable(const struct tcp_conn *c);
 void tcp_snd_acked(struct tcp_conn *c); /* frees the stream below snd_una */
 void tcp_snd_free(struct tcp_conn *c);
+void tcp_mark_push(struct tcp_conn *c);
 void tcp_sndbuf_grow(struct tcp_conn *c);
 struct tcp_slice *tcp_slice_next(const struct tcp_conn *c,
 				 const struct tcp_slice *s);

@@ -768,7 +768,9 @@ Test(tcp_tso, a_frame_is_at_most_half_of_the_largest_window)
 	open_wide();
 	put(300000, 0);
 	put(300000, 0);
-	expect(ACK, 1, 1, 10000); /* the initial window */
+	/* the initial window, half of it at a time */
+	expect(PSH | ACK, 1, 1, 5000);
+	expect(PSH | ACK, 5001, 1, 5000);
 	cr_assert(w.last.gso_size == MSS);
 	SEND(.flags = ACK, .seq = 1, .ack = 10001, .win = 60416 >> 7);
 	seq = 10001;
@@ -791,7 +793,8 @@ Test(tcp_tso, part_of_a_frame_is_sent_again)
 {
 	open_wide();
 	put(10000, 0);
-	expect(PSH | ACK, 1, 1, 10000);
+	expect(PSH | ACK, 1, 1, 5000);
+	expect(PSH | ACK, 5001, 1, 5000);
 	SEND(.flags = ACK, .seq = 1, .ack = 2001, .num_sack = 2,
 	     .sack = {{5001, 10001}, {3001, 4001}});
 	expect(ACK, 2001, 1, 1000);

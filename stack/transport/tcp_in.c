@@ -82,6 +82,9 @@ static void remember_ts(struct tcp_conn *c, const struct tcp_seg *s)
 	/* RFC 7323 4.3: of the segment that the last ACK was waiting for */
 	if (!c->ts_ok || !s->r.has_ts || seq_gt(s->seq, c->rcv_wup))
 		return;
+	/* of what was never sent: the segment is not the peer's */
+	if (s->r.flags & TCP_ACK && seq_gt(s->r.ack, c->snd_nxt))
+		return;
 	if ((int32_t)(s->r.ts_val - c->ts_recent) < 0 &&
 	    s->now - c->ts_recent_at < PAWS_MAX_AGE)
 		return;

@@ -314,6 +314,9 @@ static int transmit(struct tcp_conn *c, const struct out *o, nsec now)
 	}
 	if (o->flags & TCP_ACK)
 		r.ack = c->rcv_nxt;
+	/* ends a burst for whoever joins segments, as Linux does it */
+	if (o->len > o->mss)
+		r.flags |= TCP_PSH;
 	add_urgent(c, &r);
 	add_options(c, &r, o, now);
 	add_payload(p, o);
@@ -646,7 +649,7 @@ static bool nagle_holds(const struct tcp_conn *c, enum push push)
 	       seq_leq(c->snd_sml, c->snd_nxt);
 }
 
-/* How much of [snd_nxt, +@len) lies in few enough pieces. */
+/* How much of [snd_nxt, +@len) lies in few enough pieces, and in one record. */
 static uint32_t in_pieces(const struct tcp_conn *c, uint32_t len)
 {
 	const struct tcp_slice *s = c->snd_sl;
@@ -655,6 +658,8 @@ static uint32_t in_pieces(const struct tcp_conn *c, uint32_t len)
 	for (unsigned i = 0; s && got < len && i < TCP_MAX_PIECES; i++) {
 		got += s->len - off;
 		off = 0;
+		if (s->eor)
+			break;
 		s = tcp_slice_next(c, s);
 	}
 	return MIN(got, len);
@@ -666,7 +671,7 @@ static uint32_t next_len(struct tcp_conn *c, uint32_t mss, enum push push)
 	uint32_t unsent = tcp_unsent(c);
 	uint32_t end = c->snd_una + c->snd_wnd;
 	uint32_t wnd = seq_gt(end, c->snd_nxt) ? end - c->snd_nxt : 0;
-	uint32_t pipe = tcp_in_flight(c), len;
+	uint32_t pipe = tcp_in_flight(c), len, room;
 
 	if (push == PUSH_TAIL)
 		return in_pieces(c, MIN(MIN(unsent, wnd), mss));
@@ -680,9 +685,11 @@ static uint32_t next_len(struct tcp_conn *c, uint32_t mss, enum push push)
 		return 0;
 	}
 	len = MIN(MIN(unsent, wnd), max_frame(c, mss));
-	if (len > (c->cc.cwnd - pipe) * (uint64_t)mss) {
-		len = (c->cc.cwnd - pipe) * mss;
-		c->is_cwnd_limited = true;
+	/* half the window at most, so that there are ACKs (tcp_cwnd_test()) */
+	room = MIN(c->cc.cwnd - pipe, MAX(c->cc.cwnd / 2, 1u));
+	if (len > room * (uint64_t)mss) {
+		len = room * mss;
+		c->is_cwnd_limited = room == c->cc.cwnd - pipe;
 	}
 	len = in_pieces(c, len);
 	if (len >= unsent && len % mss == 0)
@@ -693,6 +700,19 @@ static uint32_t next_len(struct tcp_conn *c, uint32_t mss, enum push push)
 	else if (len < mss && len == unsent && nagle_holds(c, push))
 		return 0;
 	return len;
+}
+
+/* PSH goes on the frame that holds the end of a write (RFC 9293 3.9.1.2); what
+ * was joined to it since is pushed with it. */
+static bool ends_a_write(const struct tcp_conn *c, uint32_t len)
+{
+	uint32_t end = c->snd_nxt + len;
+
+	for (struct tcp_slice *s = c->snd_sl; s && seq_lt(s->seq, end);
+	     s = tcp_slice_next(c, s))
+		if (s->push && seq_leq(s->seq + s->len, end))
+			return true;
+	return false;
 }
 
 static void advance_cursor(struct tcp_conn *c, uint32_t len)
@@ -769,10 +789,7 @@ static int send_new(struct tcp_conn *c, enum push push, nsec now)
 	r->sl = len ? c->snd_sl : NULL;
 	r->mss = (uint16_t)mss;
 	r->num_segs = (uint8_t)MAX(DIV_ROUND_UP(len, mss), 1u);
-	/* what is several segments ends a burst, as Linux marks it */
-	if (len && (len == unsent || len > mss ||
-		    (seq_gt(c->push_seq, r->seq) &&
-		     seq_leq(c->push_seq, r->seq + len))))
+	if (len && ends_a_write(c, len))
 		r->flags |= TCP_PSH;
 	if (len == unsent && fin)
 		r->flags |= TCP_FIN;
@@ -906,8 +923,6 @@ void tcp_out(struct tcp_conn *c, nsec now)
 void tcp_out_push(struct tcp_conn *c, nsec now)
 {
 	c->more_coming = false;
-	if (tcp_unsent(c))
-		c->push_seq = c->write_seq;
 	send_loop(c, PUSH_ALL, now);
 }
 
@@ -915,7 +930,6 @@ void tcp_send_fin(struct tcp_conn *c, nsec now)
 {
 	c->fin_queued = true;
 	c->more_coming = false;
-	c->push_seq = c->write_seq;
 	tcp_out(c, now);
 }
 

@@ -249,13 +249,15 @@ static void reno_add(struct tcp_conn *c, const struct tcp_acked *a)
 	c->delivered += c->sacked_out > before ? c->sacked_out - before : 0;
 }
 
-static void reno_remove(struct tcp_conn *c, const struct tcp_acked *a)
+/* Linux's tcp_remove_reno_sacks(): one of what is acked was the hole, the
+ * others were counted as their duplicates came. */
+void tcp_reno_acked(struct tcp_conn *c, uint32_t segs)
 {
-	uint32_t gone = a->segs ? a->segs - 1 : 0; /* the hole was no dup */
-
-	gone = MIN(gone, c->sacked_out);
-	c->delivered -= MIN(gone, a->segs); /* counted by their duplicates */
-	c->sacked_out -= gone;
+	if (!segs)
+		return;
+	c->delivered -= segs;
+	c->delivered += segs > c->sacked_out + 1 ? segs - c->sacked_out : 1;
+	c->sacked_out -= MIN(segs - 1, c->sacked_out);
 	reno_limit(c);
 }
 
@@ -362,7 +364,7 @@ static bool in_loss(struct tcp_conn *c, struct tcp_acked *a)
 		if (seq_gt(c->snd_nxt, c->high_seq) && a->num_dup)
 			reno_add(c, a);
 		else if (a->bytes)
-			reno_remove(c, a);
+			c->sacked_out = 0;
 	}
 	return false;
 }
@@ -391,11 +393,8 @@ static bool in_recovery(struct tcp_conn *c, struct tcp_acked *a)
 	if (!a->bytes) {
 		if (!c->sack_ok)
 			reno_add(c, a);
-	} else {
-		if (!c->sack_ok)
-			reno_remove(c, a);
-		if (try_undo_partial(c, a))
-			return true;
+	} else if (try_undo_partial(c, a)) {
+		return true;
 	}
 	if (try_undo_dsack(c))
 		keep_open(c);

@@ -340,7 +340,7 @@ static void child_fill(struct tcp_conn *c, struct tcp_syn *q, nsec now)
 
 	c->is_passive = true;
 	c->iss = c->snd_una = q->iss;
-	c->snd_nxt = c->write_seq = c->push_seq = q->iss + 1;
+	c->snd_nxt = c->write_seq = q->iss + 1;
 	c->irs = q->irs;
 	c->rcv_nxt = c->rcv_wup = c->copied_seq = q->irs + 1;
 	tcp_conn_setup(c, now);

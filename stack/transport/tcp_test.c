@@ -384,11 +384,11 @@ Test(tcp, syn_in_a_connection_gets_a_challenge)
 	cr_assert(state() == TCP_ESTABLISHED);
 }
 
-Test(tcp, ack_of_what_was_not_sent_is_answered_and_dropped)
+Test(tcp, ack_of_what_was_not_sent_is_dropped)
 {
 	open_active();
 	SEND(.flags = ACK, .seq = 1, .ack = 1000, .len = 10);
-	expect(ACK, 1, 1, 0);
+	quiet(); /* Linux: no answer, as RFC 9293 3.10.7.4 would have it */
 	cr_assert(dropped(DROP_TCP_BAD_ACK) == 1 && get(10, 0) == -EAGAIN);
 }
 

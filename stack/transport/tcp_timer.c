@@ -117,19 +117,14 @@ static bool syn_timed_out(const struct tcp_conn *c, nsec now)
 	return user_timeout(c) && timed_out(c, max, user_timeout(c), now);
 }
 
-static bool write_timed_out(struct tcp_conn *c, bool *reset, nsec now)
+static bool write_timed_out(struct tcp_conn *c, nsec now)
 {
 	unsigned max = (unsigned)tcp_sysctl(c)->tcp_retries2;
 
-	*reset = false;
 	if (TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD)))
 		return syn_timed_out(c, now);
-	if (c->is_orphan) {
-		bool alive = c->rto < tcp_rto_max(c);
-
-		max = orphan_retries(c, alive);
-		*reset = alive || !timed_out(c, max, 0, now);
-	}
+	if (c->is_orphan)
+		max = orphan_retries(c, c->rto < tcp_rto_max(c));
 	return timed_out(c, max, user_timeout(c), now);
 }
 
@@ -178,18 +173,15 @@ static void count_failure(const struct tcp_conn *c)
  */
 static bool rtx_expired(struct tcp_conn *c, nsec now)
 {
-	bool reset, syn = TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD));
+	bool syn = TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD));
 	bool shut = !c->snd_wnd && !c->is_orphan && !syn;
 
 	if (!c->packets_out)
 		return false;
 	if (shut && now - c->heard_at > tcp_rto_max(c))
 		return give_up(c, now);
-	if (!shut && write_timed_out(c, &reset, now)) {
-		if (reset)
-			tcp_send_rst(c, now);
+	if (!shut && write_timed_out(c, now))
 		return give_up(c, now);
-	}
 	stat_inc(c->t->core, STAT_TcpExtTCPTimeouts);
 	count_failure(c);
 	tcp_timer_stop(c, TCP_T_TLP);
@@ -264,6 +256,7 @@ static bool probe_expired(struct tcp_conn *c, nsec now)
 	}
 	if (c->probes_out >= max)
 		return give_up(c, now);
+	tcp_mark_push(c);
 	tcp_out_push(c, now);
 	if (!c->packets_out) {
 		err = tcp_send_wakeup(c, now);
