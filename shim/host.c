@@ -385,6 +385,7 @@ void host_unlock(void)
 {
 	struct after a;
 
+	signal_hold(); /* who leaves by longjmp() would leave others asleep */
 	leave(&a);
 	wake_them(&a);
 	if (a.has_tx)
@@ -393,6 +394,7 @@ void host_unlock(void)
 		host_grow();
 	if (__builtin_expect(host.is_logging || host.sh->is_capturing, 0))
 		host_drain_logs();
+	signal_release();
 }
 
 /* --- what is written for people --- */
