@@ -49,6 +49,9 @@ static inline int block_again(struct block *b, uint32_t want)
 		if (b->has_looked)
 			return -EAGAIN;
 		b->has_looked = true;
+		/* no room may mean no memory yet, which no kernel answers */
+		if (b->is_send && host_wants_memory() && host_more_memory())
+			return 1;
 		return host_drive_once() ? 1 : -EAGAIN;
 	}
 	if (!b->is_held && !file_hold(b->f))

@@ -184,6 +184,15 @@ int fd_internal_eventfd(void)
 	return internal(0);
 }
 
+/* @fd gets number @high instead, if that is one. */
+static int internal_now(int fd, int high)
+{
+	sys(close, fd);
+	if (high >= 0)
+		fd_note_internal(high);
+	return high;
+}
+
 int fd_make_internal(int fd)
 {
 	unsigned from = tab.internal_from;
@@ -193,10 +202,14 @@ int fd_make_internal(int fd)
 		from /= 2;
 		high = (int)sys(fcntl, fd, F_DUPFD_CLOEXEC, from);
 	}
-	sys(close, fd);
-	if (high >= 0)
-		fd_note_internal(high);
-	return high;
+	return internal_now(fd, high);
+}
+
+/* The same for what we can do without: only where it costs nobody a number. */
+static int make_internal_if_easy(int fd)
+{
+	return internal_now(
+		fd, (int)sys(fcntl, fd, F_DUPFD_CLOEXEC, tab.internal_from));
 }
 
 void fd_close_internal(int fd)
@@ -701,7 +714,7 @@ void near_put(struct near *n, int type)
 	room = tab.num_pool[kind] < POOL_MAX;
 	host_unlock();
 	if (room)
-		n->fd = fd_make_internal(n->fd);
+		n->fd = make_internal_if_easy(n->fd);
 	else
 		sys(close, n->fd);
 	if (room && n->fd >= 0 && cookie_of(n->fd) == n->cookie) {

@@ -363,6 +363,11 @@ void host_grow(void)
 	grow_unlock();
 }
 
+bool host_wants_memory(void)
+{
+	return arena_wants(stack_arena(host.st)) > 0;
+}
+
 bool host_more_memory(void)
 {
 	struct timespec t = sys_timespec(MSEC);

@@ -56,6 +56,7 @@ void host_unlock(void);
  * the call may be tried again; many threads at once can be faster than it grows
  * by itself. No lock held. */
 bool host_more_memory(void);
+bool host_wants_memory(void);
 
 /* Reads what the device has, at most one batch, and runs what is due, without
  * waiting: for poll(..., 0) and the like. Does nothing when another thread

@@ -32,7 +32,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 
 static void on_connect(uv_connect_t *c, int status)
 {
-	uv_buf_t line = uv_buf_init((char[]){"from libuv\n"}, 11);
+	static char text[] = "from libuv\n";
+	uv_buf_t line = uv_buf_init(text, sizeof(text) - 1);
 
 	if (status < 0) {
 		fprintf(stderr, "%s\n", uv_strerror(status));

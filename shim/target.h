@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * target.h - can a program be preloaded at all?
+ */
+#ifndef TCPSHIM_TARGET_H
+#define TCPSHIM_TARGET_H
+
+/* @path is about to become this process: one line on standard error when the
+ * preload will not be in it, because its sockets are the kernel's then. Raw
+ * system calls and the stack only, so it may be called in a vfork child. */
+void target_warn(const char *path);
+
+#endif
