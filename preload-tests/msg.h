@@ -215,9 +215,11 @@ static T_UNUSED int m_get(int fd, int level, int name)
 static T_UNUSED const unsigned char *m_bytes(void)
 {
 	static unsigned char buf[70000];
+	static bool is_full;
 
-	for (size_t i = 0; !buf[1] && i < sizeof(buf); i++)
+	for (size_t i = 0; !is_full && i < sizeof(buf); i++)
 		buf[i] = (unsigned char)(i % 251);
+	is_full = true;
 	return buf;
 }
 

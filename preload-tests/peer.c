@@ -352,6 +352,20 @@ static long do_sendto(const long *a)
 	return a[3];
 }
 
+/* sendgso SLOT FAMILY PORT LEN SIZE: one send, cut into datagrams of SIZE */
+static long do_sendgso(const long *a)
+{
+	int fd = slots[a[0]].fd, size = (int)a[4], zero = 0;
+	long ret;
+
+	if (setsockopt(fd, IPPROTO_UDP, 103 /* UDP_SEGMENT */, &size,
+		       sizeof(size)) < 0)
+		return -errno;
+	ret = do_sendto(a);
+	setsockopt(fd, IPPROTO_UDP, 103, &zero, sizeof(zero));
+	return ret;
+}
+
 /* recvfrom SLOT: the length; its sender becomes the one "reply" answers */
 static struct sockaddr_storage last_from;
 static socklen_t last_from_len;
@@ -567,11 +581,11 @@ static const struct command {
 	{"close", do_close, false},	 {"rst", do_rst, false},
 	{"end", do_end, false},		 {"rcvbuf", do_rcvbuf, false},
 	{"flushed", do_flushed, false},	 {"udp", do_udp, true},
-	{"sendto", do_sendto, true},	 {"recvfrom", do_recvfrom, true},
-	{"reply", do_reply, true},	 {"echo", do_echo, false},
-	{"sink", do_sink, false},	 {"source", do_source, false},
-	{"serve", do_serve, false},	 {"dial", do_dial, false},
-	{"join", do_join, true},
+	{"sendto", do_sendto, true},	 {"sendgso", do_sendgso, true},
+	{"recvfrom", do_recvfrom, true}, {"reply", do_reply, true},
+	{"echo", do_echo, false},	 {"sink", do_sink, false},
+	{"source", do_source, false},	 {"serve", do_serve, false},
+	{"dial", do_dial, false},	 {"join", do_join, true},
 };
 
 static void obey(char *line, char *reply, size_t len)

@@ -309,6 +309,10 @@ static ssize_t send_stream(struct file *f, struct cursor *from, size_t want,
 			res = block_again(&b, EPOLLOUT);
 		}
 	} while (res > 0 && done < want);
+	if (done && done < want) {
+		sock_send_end(host_lock(OP_SEND, f->s), f->s, flags);
+		host_unlock();
+	}
 	block_end(&b);
 	return send_result(f, (ssize_t)done, res, flags);
 }

@@ -13,6 +13,8 @@
 
 #include "sock/sock.h"
 
+#define RX_LEAVE ((size_t)512 << 10)
+
 enum { /* purposes of random numbers: one more is one more stream */
        RNG_CORE = 1,
        RNG_KEYS = 2,
@@ -131,6 +133,15 @@ static void recycle(struct stack *st, struct frame *f)
 	}
 }
 
+/* Large empty buffers must not take the last memory from sockets: the arena
+ * grows soon, but not at once. (An arena of malloc's has no room to tell.) */
+static bool is_low(const struct arena *a)
+{
+	size_t room = arena_room(a);
+
+	return room && room < RX_LEAVE;
+}
+
 unsigned stack_rx_alloc(struct stack *st, uint32_t room, struct frame *v[],
 			unsigned n)
 {
@@ -145,6 +156,8 @@ unsigned stack_rx_alloc(struct stack *st, uint32_t room, struct frame *v[],
 			st->num_rx_cache = last;
 			continue;
 		}
+		if (i && is_low(st->core.arena))
+			break;
 		v[i] = frame_new(st->core.arena, room);
 		if (!v[i])
 			break;

@@ -164,6 +164,7 @@ struct sock_msg {
 	socklen_t name_len;   /* 0: none */
 	int flags;	      /* recv: MSG_TRUNC, MSG_OOB, MSG_ERRQUEUE */
 	uint32_t real_len;    /* recv: length of the whole datagram */
+	uint32_t skip;	      /* recv, in: MSG_PEEK goes on behind these */
 	struct sock_ctl *ctl; /* NULL: none given, none wanted */
 };
 
@@ -175,6 +176,8 @@ int sock_send_begin(struct stack *st, sockid s, size_t want, int flags,
 		    const struct sock_msg *m, struct span *sp, nsec now);
 int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
 		     int flags, nsec now); /* 0 gives back; bytes or -errno */
+/* A send to a stream ends although more was wanted, of which some was taken. */
+void sock_send_end(struct stack *st, sockid s, int flags);
 int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 		    struct sock_msg *m, struct span *sp, nsec now);
 int sock_recv_commit(struct stack *st, sockid s, struct span *sp, size_t used,

@@ -36,6 +36,7 @@ struct pkt *pkt_clone(struct arena *a, const struct pkt *p)
 	list_init(&q->node);
 	q->cookie = 0;
 	q->charge = 0;
+	q->stamp = 0;
 	for (unsigned i = 0; i < q->num_v; i++)
 		buf_get(q->v[i].b);
 	return q;

@@ -24,13 +24,15 @@ struct pkt_ref {
 
 struct pkt {
 	struct list node;
-	nsec at;	  /* not before; 0 for now */
-	uint64_t cookie;  /* whom to tell when it has left: a sockid, or 0 */
-	uint32_t len;	  /* all of it: headers and payload */
-	uint32_t charge;  /* bytes the cookie's socket was charged */
-	uint16_t head;	  /* first used byte of room */
-	uint16_t l4_off;  /* L3 header length, once it is pushed */
-	uint16_t hdr_len; /* L3 + L4 headers */
+	nsec at;	   /* not before; 0 for now */
+	uint64_t cookie;   /* whom to tell when it has left: a sockid, or 0 */
+	uint32_t len;	   /* all of it: headers and payload */
+	uint32_t charge;   /* bytes the cookie's socket was charged */
+	uint32_t stamp;	   /* SOF_TIMESTAMPING_TX_*: it wants to know when */
+	uint32_t stamp_id; /* and which this is */
+	uint16_t head;	   /* first used byte of room */
+	uint16_t l4_off;   /* L3 header length, once it is pushed */
+	uint16_t hdr_len;  /* L3 + L4 headers */
 	uint16_t gso_size, gso_segs;
 	uint8_t gso, csum, link, flags;
 	uint8_t num_v;

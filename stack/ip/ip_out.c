@@ -183,6 +183,8 @@ static struct pkt *make_frag(struct ip *ip, struct pkt *p, const struct l3 *h,
 	if (!more) { /* all are gone when the last is */
 		out->cookie = p->cookie;
 		out->charge = p->charge;
+		out->stamp = p->stamp;
+		out->stamp_id = p->stamp_id;
 	}
 	return out;
 }

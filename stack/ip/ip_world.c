@@ -35,6 +35,10 @@ bool ip_deliver_raw(struct transport *tp, const struct ip_rx *rx, nsec now)
 	return false;
 }
 
+void link_tx_stamp(struct ip *ip, const struct pkt *p, uint32_t type, nsec now)
+{
+}
+
 void link_tx_done(struct ip *ip, uint64_t cookie, uint32_t charge, int res,
 		  nsec now)
 {

@@ -163,6 +163,8 @@ static struct pkt *corrupt(struct impair *im, struct pkt *p)
 	q->v[0].p[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	q->cookie = p->cookie;
 	q->charge = p->charge;
+	q->stamp = p->stamp;
+	q->stamp_id = p->stamp_id;
 	pkt_free(im->core->arena, p);
 	stat_inc(im->core, STAT_ImpairCorrupted);
 	return q;

@@ -17,6 +17,9 @@
 #include "link/link.h"
 
 #include <errno.h>
+#include <time.h>
+
+#include <linux/errqueue.h>
 
 #include "base/util.h"
 #include "link/capture.h"
@@ -97,8 +100,17 @@ unsigned link_tx_room(const struct link *l)
 	return l->num_txq < LINK_TXQ_MAX ? LINK_TXQ_MAX - l->num_txq : 0;
 }
 
+static void tell_stamp(struct link *l, const struct pkt *p, uint32_t type,
+		       nsec now)
+{
+	if (p->stamp)
+		link_tx_stamp(l->ip, p, type, now);
+}
+
 static void tell_sender(struct link *l, const struct pkt *p, int res, nsec now)
 {
+	if (res >= 0)
+		tell_stamp(l, p, SCM_TSTAMP_SND, now);
 	if (p->cookie)
 		link_tx_done(l->ip, p->cookie, p->charge, res, now);
 }
@@ -261,6 +273,7 @@ static int tx_loop(struct link *l, struct pkt *p, nsec now)
 	lo->charge = p->charge;
 	list_push(&l->loq, &lo->node);
 	l->num_loq++;
+	tell_stamp(l, p, SCM_TSTAMP_SND, now); /* there is no slower device */
 	pkt_free(l->core->arena, p);
 	return 0;
 }
@@ -269,6 +282,7 @@ int link_tx(struct link *l, struct pkt *p, nsec now)
 {
 	/* what is in front of the payload, for whoever cuts later */
 	p->hdr_len = (uint16_t)pkt_head_len(p);
+	tell_stamp(l, p, SCM_TSTAMP_SCHED, now);
 	return p->link == LINK_LO ? tx_loop(l, p, now) : tx_dev(l, p, now);
 }
 

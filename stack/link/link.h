@@ -74,6 +74,10 @@ void link_tx_room_again(struct ip *ip, nsec now);
 void link_tx_done(struct ip *ip, uint64_t cookie, uint32_t charge, int res,
 		  nsec now);
 
+/* Defined by transport/demux.c: @p, whose ->stamp asks for it, was queued or
+ * has left (@type: SCM_TSTAMP_SCHED or SCM_TSTAMP_SND). @p is borrowed. */
+void link_tx_stamp(struct ip *ip, const struct pkt *p, uint32_t type, nsec now);
+
 /* The edge's side, called by stack_tx() and stack_tx_done(). */
 struct pkt *link_take(struct link *l, nsec now); /* NULL: nothing to write */
 void link_taken_done(struct link *l, struct pkt *p, int res, nsec now);

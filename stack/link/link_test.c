@@ -35,6 +35,10 @@ void link_tx_room_again(struct ip *ip, nsec now)
 	num_room_again++;
 }
 
+void link_tx_stamp(struct ip *ip, const struct pkt *p, uint32_t type, nsec now)
+{
+}
+
 void link_tx_done(struct ip *ip, uint64_t cookie, uint32_t charge, int res,
 		  nsec now)
 {

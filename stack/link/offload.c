@@ -293,6 +293,8 @@ int offload_cut(struct arena *a, struct pkt *p, struct list *out)
 		if (i == num - 1) { /* all have left when the last has */
 			q->cookie = p->cookie;
 			q->charge = p->charge;
+			q->stamp = p->stamp;
+			q->stamp_id = p->stamp_id;
 		}
 		list_push(out, &q->node);
 	}

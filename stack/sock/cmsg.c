@@ -195,9 +195,13 @@ static void put_info(const struct ep *e, const struct dgram_from *f,
 void cmsg_put_dgram(struct ep *e, const struct dgram_from *f,
 		    struct sock_ctl *c, nsec now)
 {
+	bool stamped = ep_opt(e, EP_O_RCVTIMESTAMP) ||
+		       e->tsflags & SOF_TIMESTAMPING_RX_SOFTWARE;
+
 	if (!c)
 		return;
-	cmsg_put_stamps(e, f->at, false, c, now);
+	/* who has not asked for stamps finds none */
+	cmsg_put_stamps(e, stamped ? f->at : 0, false, c, now);
 	if (ep_opt(e, EP_O_RXQ_OVFL) && f->drops)
 		cmsg_put(c, SOL_SOCKET, SO_RXQ_OVFL, &f->drops,
 			 sizeof(f->drops));

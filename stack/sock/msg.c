@@ -80,7 +80,12 @@ static int stream_begin(struct ep *e, size_t want, int flags,
 	}
 	if (want == 0)
 		return tcp_send_nothing(e, flags, sp, now);
-	return tcp_send_begin(e, want, flags, sp, now);
+	res = tcp_send_begin(e, want, flags, sp, now);
+	if (res > 0) {
+		sp->stamp = to.stamp;
+		sp->is_last = (size_t)res == want;
+	}
+	return res;
 }
 
 int sock_send_begin(struct stack *st, sockid s, size_t want, int flags,
@@ -101,6 +106,24 @@ int sock_send_begin(struct stack *st, sockid s, size_t want, int flags,
 	return res;
 }
 
+/* We copy, so that the bytes are the program's again with the call's return:
+ * its note is true at once. */
+static void zerocopy_done(struct ep *e, int flags)
+{
+	if (flags & MSG_ZEROCOPY && ep_opt(e, EP_O_ZEROCOPY))
+		errq_zerocopy(e, e->zc_key++);
+}
+
+void sock_send_end(struct stack *st, sockid s, int flags)
+{
+	struct ep *e = sock_find(st, s);
+
+	if (!e || e->kind != EP_TCP)
+		return;
+	zerocopy_done(e, flags);
+	tcp_stamp_end(e, e->tsflags);
+}
+
 int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
 		     int flags, nsec now)
 {
@@ -116,8 +139,14 @@ int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
 
 		res = dgram_send_commit(e, sp, back ? -1 : (ssize_t)len, flags,
 					now);
+		if (res >= 0 && !back && e->kind == EP_UDP)
+			zerocopy_done(e, flags);
 	} else {
+		bool is_last = sp->is_last;
+
 		res = tcp_send_commit(e, sp, len, flags, now);
+		if (res > 0 && is_last)
+			zerocopy_done(e, flags);
 	}
 	*sp = (struct span){0};
 	ep_put(e);
@@ -126,13 +155,13 @@ int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
 
 /* --- receiving --- */
 
-static void fill_msg(struct ep *e, const struct dgram_from *f, int res,
-		     struct sock_msg *m, nsec now)
+static void fill_msg(struct ep *e, const struct dgram_from *f, size_t want,
+		     int res, struct sock_msg *m, nsec now)
 {
 	sock_put_addr(e, &f->src, f->sport, &m->name, &m->name_len);
 	/* ping_recvmsg() of Linux does not know MSG_TRUNC */
 	m->real_len = e->kind == EP_PING ? (uint32_t)res : f->len;
-	if (f->len > (uint32_t)res)
+	if (want < f->len && (size_t)res == want)
 		m->flags |= MSG_TRUNC;
 	cmsg_put_dgram(e, f, m->ctl, now);
 }
@@ -160,30 +189,37 @@ static int note_begin(struct ep *e, size_t want, struct sock_msg *m,
 	return (int)len;
 }
 
-/* What will be left once @res bytes are taken; tcp_inq_hint(): one at least
- * where the end is still to be read. */
-static void put_inq(struct ep *e, int flags, int res, struct sock_ctl *c)
+/* What is left; tcp_inq_hint(): where the end has come, one at least. */
+static void put_inq(struct ep *e, struct sock_ctl *c)
 {
-	int inq = tcp_ioctl(e, FIONREAD);
+	int inq = MAX(tcp_ioctl(e, FIONREAD), 0);
 
-	if (!(flags & MSG_PEEK))
-		inq -= res;
-	inq = MAX(inq, 0);
+	if (!inq && e->shut & EP_SHUT_RD)
+		inq = 1;
 	cmsg_put(c, IPPROTO_TCP, TCP_INQ, &inq, sizeof(inq));
 }
 
 static int stream_recv(struct ep *e, size_t want, int flags, struct sock_msg *m,
 		       struct span *sp, nsec now)
 {
-	int res = tcp_recv_begin(e, want, flags, sp, now);
+	uint32_t skip = m ? m->skip : 0;
+	int res;
 
+	if (flags & MSG_PEEK && e->peek_off > 0)
+		skip += (uint32_t)e->peek_off;
+	res = tcp_recv_begin(e, want, flags, skip, sp, now);
 	if (!m || res < 0)
 		return res;
 	m->real_len = (uint32_t)res;
 	if (res > 0 && flags & MSG_OOB)
 		m->flags |= MSG_OOB;
-	if (m->ctl && e->topt.inq)
-		put_inq(e, flags, res, m->ctl);
+	if (!m->ctl)
+		return res;
+	m->ctl->len = 0;
+	if (res > 0 && sp->at)
+		cmsg_put_stamps(e, sp->at, false, m->ctl, now);
+	if (e->topt.inq)
+		put_inq(e, m->ctl);
 	return res;
 }
 
@@ -193,6 +229,18 @@ static void note_stamp(struct ep *e, nsec at)
 		e->stamp_at = at;
 	else if (e->stamp_at == EP_STAMP_NONE)
 		e->stamp_at = EP_STAMP_UNKNOWN;
+}
+
+/* SO_PEEK_OFF: where the next MSG_PEEK begins, sk_peek_offset_fwd() and
+ * _bwd(). */
+static void move_peek(struct ep *e, size_t used, int flags)
+{
+	if (e->peek_off < 0)
+		return;
+	if (flags & MSG_PEEK)
+		e->peek_off += (int32_t)used;
+	else
+		e->peek_off = (int32_t)MAX(e->peek_off - (int64_t)used, 0);
 }
 
 int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
@@ -210,7 +258,7 @@ int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 		m->flags = 0;
 		m->real_len = 0;
 	}
-	if (m && m->ctl)
+	if (m && m->ctl && dgram_is(e))
 		m->ctl->len = 0;
 	if (flags & MSG_ERRQUEUE) {
 		res = note_begin(e, want, m, sp, now);
@@ -219,7 +267,7 @@ int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 		if (res >= 0 && is_lent(sp))
 			note_stamp(e, from.at);
 		if (m && res >= 0 && is_lent(sp))
-			fill_msg(e, &from, res, m, now);
+			fill_msg(e, &from, want, res, m, now);
 	} else {
 		res = stream_recv(e, want, flags, m, sp, now);
 	}
@@ -243,6 +291,8 @@ int sock_recv_commit(struct stack *st, sockid s, struct span *sp, size_t used,
 		dgram_recv_commit(e, sp);
 	else
 		res = tcp_recv_commit(e, sp, used, flags, now);
+	if (res >= 0 && !(flags & MSG_ERRQUEUE))
+		move_peek(e, used, flags);
 	*sp = (struct span){0};
 	ep_put(e);
 	return res;

@@ -67,6 +67,16 @@ void link_tx_room_again(struct ip *ip, nsec now)
 	tcp_tx_room(ip->tp->tcp, now);
 }
 
+void link_tx_stamp(struct ip *ip, const struct pkt *p, uint32_t type, nsec now)
+{
+	struct ep *e = ep_find(ip->tp, p->cookie);
+
+	if (e && e->kind == EP_TCP)
+		tcp_mark_sent(e, type, p, now);
+	else if (e)
+		dgram_tx_stamp(e, type, p, now);
+}
+
 /* The cookie is a sockid: an endpoint that is gone has nothing to be told. */
 void link_tx_done(struct ip *ip, uint64_t cookie, uint32_t charge, int res,
 		  nsec now)

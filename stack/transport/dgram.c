@@ -14,6 +14,7 @@
 #include "transport/dgram.h"
 
 #include <errno.h>
+#include <linux/net_tstamp.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
@@ -297,6 +298,28 @@ static int16_t choose_ttl(const struct ep *e, const struct dgram_to *to,
 	return is4 ? e->ttl : e->hops6;
 }
 
+#define STAMPS (SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED)
+
+/* Every send that asks has a number, unless it brings one. */
+static void set_stamp(struct ep *e, const struct dgram_to *to,
+		      struct dgram_tx *tx)
+{
+	tx->stamp = to->stamp & STAMPS;
+	if (to->has_stamp_id)
+		tx->stamp_id = to->stamp_id;
+	else if (tx->stamp && e->tsflags & SOF_TIMESTAMPING_OPT_ID)
+		tx->stamp_id = e->ts_key++;
+}
+
+void dgram_tx_stamp(struct ep *e, uint32_t type, const struct pkt *p, nsec now)
+{
+	uint32_t flag = type == SCM_TSTAMP_SCHED ? SOF_TIMESTAMPING_TX_SCHED
+						 : SOF_TIMESTAMPING_TX_SOFTWARE;
+
+	if (p->stamp & flag)
+		errq_stamp(e, type, p->stamp_id, p, now);
+}
+
 /* Fills @tx, or says why there can be no such datagram. */
 static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
 		   nsec now)
@@ -332,6 +355,7 @@ static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
 			    : ip_addr_is4(&t.dst) ? e->tos
 						  : e->tclass);
 	tx->gso_size = t.gso_size;
+	set_stamp(e, &t, tx);
 	set_mtu(e, tx, now);
 	return 0;
 }
@@ -535,6 +559,8 @@ static int send_chunk(struct ep *e, struct chunk *c, uint32_t len, nsec now)
 	if (p) {
 		p->cookie = ep_id(e);
 		p->charge = charge;
+		p->stamp = tx_of(c)->stamp;
+		p->stamp_id = tx_of(c)->stamp_id;
 		err = give_to_ip(e, c, len, p, now);
 	}
 	buf_put(core->arena, &c->b);
@@ -631,22 +657,46 @@ static int first(struct ep *e, int flags, struct dgram **out)
 	return 0;
 }
 
+/* SO_PEEK_OFF goes through the queue as if it were a stream. */
+static struct dgram *at_peek_off(struct ep *e, uint32_t *off)
+{
+	struct list *n;
+
+	list_for_each (n, &e->rxq) {
+		struct dgram *d = list_entry(n, struct dgram, node);
+		uint32_t len = d->from.len;
+
+		if (*off < len || (!len && !*off && !d->is_peeked)) {
+			d->is_peeked = true;
+			return d;
+		}
+		*off -= len;
+	}
+	return NULL;
+}
+
 int dgram_recv_begin(struct ep *e, size_t want, int flags,
 		     struct dgram_from *from, struct span *sp, nsec now)
 {
 	struct dgram *d = NULL;
 	int err = -EOPNOTSUPP;
+	uint32_t off = 0;
 	size_t len;
 
 	*sp = (struct span){0};
 	*from = (struct dgram_from){0};
 	if (!(flags & MSG_OOB) || e->kind == EP_UDP)
 		err = first(e, flags, &d);
+	if (d && flags & MSG_PEEK && e->peek_off >= 0) {
+		off = (uint32_t)e->peek_off;
+		d = at_peek_off(e, &off);
+		err = -EAGAIN;
+	}
 	if (!d)
 		return err;
 	*from = d->from;
-	len = MIN(want, from->len);
-	sp->v[0].iov_base = (void *)(uintptr_t)d->data;
+	len = MIN(want, from->len - off);
+	sp->v[0].iov_base = (void *)(uintptr_t)(d->data + off);
 	sp->v[0].iov_len = len;
 	sp->num_v = len > 0;
 	if (flags & MSG_PEEK) {

@@ -32,8 +32,9 @@ struct dgram_to {
 struct dgram_tx {
 	struct ip_addr src, dst;
 	uint32_t charge;
-	uint32_t room;	   /* bytes lent */
-	uint32_t mtu;	   /* a longer packet is refused; 0: no such limit */
+	uint32_t room; /* bytes lent */
+	uint32_t mtu;  /* a longer packet is refused; 0: no such limit */
+	uint32_t stamp, stamp_id;
 	uint32_t gso_size; /* UDP_SEGMENT: cut into pieces of this size */
 	uint16_t dport;
 	int16_t ttl;
@@ -69,6 +70,8 @@ int dgram_ioctl(struct ep *e, unsigned long req);
 uint32_t dgram_poll(const struct ep *e);
 /* UDP_CORK was cleared: what is held goes out. */
 int dgram_push(struct ep *e, nsec now);
+/* A datagram that wants to know (SO_TIMESTAMPING) was queued, or has left. */
+void dgram_tx_stamp(struct ep *e, uint32_t type, const struct pkt *p, nsec now);
 /* The device has, or refused, @charge bytes. */
 void dgram_tx_done(struct ep *e, uint32_t charge);
 

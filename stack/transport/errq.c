@@ -2,6 +2,7 @@
 #include "transport/errq.h"
 
 #include <errno.h>
+#include <linux/net_tstamp.h>
 #include <netinet/in.h>
 
 #include "base/util.h"
@@ -150,6 +151,43 @@ void errq_local(struct ep *e, int err, const struct ip_addr *dst, uint16_t port,
 
 	if (ep_opt(e, is4 ? EP_O_RECVERR : EP_O_RECVERR6))
 		errq_push(e, &n);
+}
+
+/* The packet itself goes with the note, headers and all, and who asked for
+ * PKTINFO may know from where it left. */
+static void keep_packet(struct ep *e, struct errq_note *n, const struct pkt *p)
+{
+	const uint8_t *h = p->room + p->head;
+	bool is4 = h[0] >> 4 == 4;
+
+	n->pkt = pkt_clone(e->tp->core->arena, p);
+	n->len = n->pkt ? p->len : 0;
+	n->has_info =
+		e->family == AF_INET6 || e->tsflags & SOF_TIMESTAMPING_OPT_CMSG;
+	n->info = (struct dgram_from){
+		.src = is4 ? ip_addr_v4(h + 12) : ip_addr_v6(h + 8),
+		.dst = is4 ? ip_addr_v4(h + 16) : ip_addr_v6(h + 24),
+		.ttl = is4 ? h[8] : h[7],
+		.tos = is4 ? h[1] : (uint8_t)(h[0] << 4 | h[1] >> 4),
+		.link = p->link,
+	};
+}
+
+void errq_stamp(struct ep *e, uint32_t type, uint32_t id, const struct pkt *p,
+		nsec now)
+{
+	struct errq_note n = {
+		.ee = {.ee_errno = ENOMSG,
+		       .ee_origin = SO_EE_ORIGIN_TIMESTAMPING,
+		       .ee_info = type},
+		.at = now,
+	};
+
+	if (e->tsflags & SOF_TIMESTAMPING_OPT_ID)
+		n.ee.ee_data = id;
+	if (p && !(e->tsflags & SOF_TIMESTAMPING_OPT_TSONLY))
+		keep_packet(e, &n, p);
+	errq_push(e, &n);
 }
 
 /* __msg_zerocopy_callback(): goes on from the last note if it can. */

@@ -46,6 +46,9 @@ void errq_icmp(struct ep *e, const struct ip_error *err, uint16_t port,
 /* The same from ourselves: @dst with @port would want packets of @mtu. */
 void errq_local(struct ep *e, int err, const struct ip_addr *dst, uint16_t port,
 		uint32_t mtu);
+/* SCM_TSTAMP_* @type of the send with @id; @p: its packet, or NULL. */
+void errq_stamp(struct ep *e, uint32_t type, uint32_t id, const struct pkt *p,
+		nsec now);
 /* MSG_ZEROCOPY send number @id: its bytes are the program's again. We copy, so
  * that is so at once, and the note says "copied". */
 void errq_zerocopy(struct ep *e, uint32_t id);

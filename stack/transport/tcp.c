@@ -314,6 +314,7 @@ struct tcp_conn *tcp_conn_new(struct ep *e, nsec now)
 	list_init(&c->wait_link);
 	list_init(&c->accept_link);
 	list_init(&c->stream);
+	list_init(&c->marks);
 	list_init(&c->recs);
 	list_init(&c->sent);
 	list_init(&c->rcvq);
@@ -355,6 +356,7 @@ void tcp_conn_free(struct tcp_conn *c)
 	tcp_ofo_free(c);
 	tcp_rcv_free(c);
 	tcp_lend_orphan(c);
+	tcp_marks_free(c);
 	e->tcp = NULL;
 	arena_free(tcp_arena(c), c);
 	ep_put(e);

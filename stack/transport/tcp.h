@@ -23,6 +23,10 @@ struct span {
 	struct iovec v[SPAN_MAX_V];
 	unsigned num_v;
 	uint64_t pin; /* the transport's own */
+	nsec at;      /* receiving from a stream: when its last byte came */
+	/* sending to a stream: */
+	uint32_t stamp; /* SOF_TIMESTAMPING_TX_*, of the last byte */
+	bool is_last;	/* the call ends with these bytes */
 };
 
 struct tcp *tcp_new(struct transport *tp); /* NULL: no memory */
@@ -63,9 +67,10 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 /* Up to @want readable bytes; MSG_PEEK, MSG_OOB, MSG_TRUNC honoured. How many,
  * 0 at end of file, -EAGAIN, -ENOTCONN, -EINVAL (no urgent byte), or the
  * pending error once what came before it was read. @oob_inline_stop: never
- * reads across the urgent mark, as Linux. */
-int tcp_recv_begin(struct ep *e, size_t want, int flags, struct span *sp,
-		   nsec now);
+ * reads across the urgent mark, as Linux. @skip: MSG_PEEK begins behind so many
+ * bytes. */
+int tcp_recv_begin(struct ep *e, size_t want, int flags, uint32_t skip,
+		   struct span *sp, nsec now);
 int tcp_recv_commit(struct ep *e, struct span *sp, size_t used, int flags,
 		    nsec now);
 /* FIONREAD, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK: value >= 0 or -EINVAL. */
@@ -98,6 +103,12 @@ void tcp_batch_end(struct tcp *t, bool drained, nsec now);
 /* TIMER_TCP_CONN and TIMER_TCP_TABLE came up. */
 void tcp_conn_timer(struct timer *tm, nsec now);
 void tcp_table_timer(struct tcp *t, struct timer *tm, nsec now);
+/* @p, with a byte that was asked about, was queued or has left: SCM_TSTAMP_*.
+ */
+void tcp_mark_sent(struct ep *e, uint32_t type, const struct pkt *p, nsec now);
+/* A send ends before its time: the last byte there is is the one it asks
+ * about. */
+void tcp_stamp_end(struct ep *e, uint32_t stamp);
 /* The txq has room again: go on with who was refused, in order. */
 void tcp_tx_room(struct tcp *t, nsec now);
 

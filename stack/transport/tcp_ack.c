@@ -147,6 +147,8 @@ static void after_progress(struct tcp_conn *c, const struct tcp_acked *a)
 		tcp_timer_rtx_restart(c, a->now);
 	}
 	tcp_snd_acked(c);
+	if (!list_empty(&c->marks))
+		tcp_mark_acked(c, a->now);
 	if (!c->nospace)
 		return;
 	if (!c->is_orphan && tcp_in_flight(c) < c->cc.cwnd)

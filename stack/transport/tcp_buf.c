@@ -384,6 +384,8 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 		last->push |= !c->more_coming;
 		last->eor = flags & MSG_EOR;
 	}
+	if (done && sp->is_last)
+		tcp_mark_add(c, sp->stamp);
 	if (done)
 		tcp_out(c, now);
 	c->more_coming = false; /* of this call: the next ACK asks Nagle only */
@@ -459,6 +461,7 @@ struct tcp_rslice *tcp_rslice_new(struct tcp_conn *c, struct tcp_seg *s,
 		return NULL;
 	buf_get(b);
 	r->charge = b->size + TCP_SLICE_COST;
+	r->at = s->rx->f->at;
 	c->ep->rx_mem += r->charge;
 	return r;
 }
@@ -521,7 +524,9 @@ bool tcp_rcv_queue(struct tcp_conn *c, struct tcp_seg *s)
 	uint32_t len = s->len - off;
 	struct tcp_rslice *r;
 
-	if (!gather(c, s->data + off, len)) {
+	if (gather(c, s->data + off, len)) {
+		list_last(&c->rcvq, struct tcp_rslice, node)->at = s->rx->f->at;
+	} else {
 		r = tcp_rslice_new(c, s, c->rcv_nxt, len);
 		if (!r)
 			return false;
@@ -589,6 +594,7 @@ static bool cut_rslice(struct tcp_conn *c, struct tcp_rslice *r, uint32_t n)
 	if (!rest)
 		return false;
 	buf_get(r->b);
+	rest->at = r->at;
 	rest->charge = TCP_SLICE_COST; /* the buffer stays with the first */
 	c->ep->rx_mem += rest->charge;
 	list_insert(&rest->node, &r->node, r->node.next);
@@ -633,14 +639,16 @@ static void lend_peek(struct tcp_conn *c, struct span *sp, struct tcp_lend *l,
 
 	list_for_each (p, &c->rcvq) {
 		struct tcp_rslice *r = list_entry(p, struct tcp_rslice, node);
-		uint32_t n = MIN(want - l->bytes, r->len - skip);
+		uint32_t n;
 
 		if (l->bytes == want || l->num == SPAN_MAX_V)
 			break;
-		if (!n) {
-			skip = 0;
+		if (skip >= r->len) {
+			skip -= r->len;
 			continue;
 		}
+		n = MIN(want - l->bytes, r->len - skip);
+		sp->at = r->at;
 		buf_get(r->b);
 		/* pinned as a buffer; frames and chunks begin with one */
 		l->c[l->num++] = (struct chunk *)(void *)r->b;
@@ -663,6 +671,7 @@ static void lend_rslices(struct tcp_conn *c, struct span *sp,
 		    !cut_rslice(c, r, want - l->bytes))
 			break;
 		sp->v[sp->num_v++] = (struct iovec){r->p, r->len};
+		sp->at = r->at;
 		l->bytes += r->len;
 		list_remove(&r->node);
 		list_push(&l->slices, &r->node);
@@ -676,12 +685,12 @@ static void lend_rslices(struct tcp_conn *c, struct span *sp,
 		c->urg_state = 0;
 }
 
-int tcp_recv_begin(struct ep *e, size_t want, int flags, struct span *sp,
-		   nsec now)
+int tcp_recv_begin(struct ep *e, size_t want, int flags, uint32_t skip,
+		   struct span *sp, nsec now)
 {
 	struct tcp_conn *c = e->tcp;
 	struct tcp_lend *l;
-	uint32_t n, skip;
+	uint32_t n;
 
 	*sp = (struct span){0};
 	if (e->listen)
@@ -699,7 +708,8 @@ int tcp_recv_begin(struct ep *e, size_t want, int flags, struct span *sp,
 	if (!l)
 		return -EAGAIN;
 	l->is_peek = flags & MSG_PEEK;
-	skip = l->is_peek && urgent_is_next(c);
+	skip = l->is_peek ? skip + urgent_is_next(c) : 0;
+	skip = MIN(skip, c->rcv_nxt - c->fin_rcvd - c->copied_seq);
 	n = (uint32_t)MIN(want, read_limit(c, c->copied_seq + skip));
 	if (l->is_peek)
 		lend_peek(c, sp, l, skip, n);

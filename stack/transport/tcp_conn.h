@@ -253,6 +253,7 @@ struct tcp_rslice {
 	uint32_t seq, len;
 	uint32_t charge; /* to ep->rx_mem */
 	bool fin;	 /* ofo: a FIN follows the bytes */
+	nsec at;	 /* when its last byte came */
 	bool is_gather;	 /* @b is a chunk that small payloads are copied to */
 };
 
@@ -344,6 +345,7 @@ struct tcp_conn {
 
 	/* send buffer */
 	struct list stream;	  /* struct tcp_slice */
+	struct list marks;	  /* struct tcp_mark: SO_TIMESTAMPING */
 	struct tcp_slice *snd_sl; /* where snd_nxt is; NULL: at the end */
 	struct chunk *tail;	  /* may be extended; holds a reference */
 	bool tail_lent;
@@ -760,5 +762,15 @@ void tcp_rcv_grow_window(struct tcp_conn *c, uint32_t len);
 void tcp_chrono_update(struct tcp_conn *c, nsec now);
 void tcp_lend_orphan(struct tcp_conn *c);
 void tcp_lends_free(struct tcp *t);
+
+/* --- tcp_stamp.c --- */
+
+/* The last byte of the stream is one that SOF_TIMESTAMPING_TX_* asks about. */
+void tcp_mark_add(struct tcp_conn *c, uint32_t stamp);
+/* Does @p carry such a byte? Then it says so when it leaves. */
+void tcp_mark_pkt(const struct tcp_conn *c, struct pkt *p, uint32_t seq,
+		  uint32_t len);
+void tcp_mark_acked(struct tcp_conn *c, nsec now);
+void tcp_marks_free(struct tcp_conn *c);
 
 #endif

@@ -326,6 +326,8 @@ static int transmit(struct tcp_conn *c, const struct out *o, nsec now)
 		p->gso_size = o->mss;
 		p->gso_segs = (uint16_t)segs;
 	}
+	if (o->len && !list_empty(&c->marks))
+		tcp_mark_pkt(c, p, o->seq, o->len);
 	tx_of(c, &tx);
 	err = emit(t, p, &r, &tx, now);
 	if (err == -ENOBUFS || err == -ENOMEM) {

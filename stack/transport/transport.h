@@ -95,6 +95,7 @@ struct dgram { /* one queued datagram */
 	struct buf *b;	     /* holds the bytes */
 	const uint8_t *data; /* payload */
 	uint32_t charge;
+	bool is_peeked; /* SO_PEEK_OFF has been behind it */
 	struct dgram_from from;
 };
 
