@@ -57,8 +57,11 @@ nsec block_deadline(sockid s, bool send, bool *has_timeout);
 /* close(2) with SO_LINGER: waits until what was sent is acknowledged. */
 void block_linger(struct file *f, nsec linger);
 
-/* wait.c: tells and drops every watch on @f; caller holds the stack lock. */
+/* wait.c; caller holds the stack lock.
+ * Tells and drops every watch on @f. */
 void watch_gone(struct file *f);
+/* Tells those that want one of the bits in @r. */
+void watch_news(struct file *f, const struct ready *r);
 
 /* call_signal.c */
 extern __thread volatile uint32_t signal_num_eintr

@@ -250,11 +250,21 @@ static bool is_port_denied(struct file *f, const struct sockaddr_storage *ss,
 	       !has_capability(CAP_NET_BIND_SERVICE);
 }
 
+static int bind_ours(struct file *f, const struct sockaddr_storage *ss,
+		     socklen_t len)
+{
+	struct stack *st = host_lock(OP_BIND, f->s);
+	int r = sock_bind(st, f->s, (const struct sockaddr *)ss, len,
+			  host_now());
+
+	host_unlock();
+	return r;
+}
+
 EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	struct file *f = fd_sock(fd);
 	struct sockaddr_storage ss;
-	struct stack *st;
 	int r;
 
 	if (!f)
@@ -268,9 +278,11 @@ EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	}
 	if (is_port_denied(f, &ss, len))
 		return (int)shim_ret(-EACCES);
-	st = host_lock(OP_BIND, f->s);
-	r = sock_bind(st, f->s, (struct sockaddr *)&ss, len, host_now());
-	host_unlock();
+	r = bind_ours(f, &ss, len);
+	/* what ends the use of a port may lie unread in the device, where the
+	 * kernel would have seen it at once */
+	if (r == -EADDRINUSE && host_drive_once())
+		r = bind_ours(f, &ss, len);
 	return (int)shim_ret(r);
 }
 

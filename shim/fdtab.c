@@ -361,8 +361,10 @@ void fdtab_watch_again(void)
 			continue;
 		host_lock(OP_WAIT, f->s);
 		drop_waiters(f);
-		if (!list_empty(&f->watches))
-			sock_watch(host.st, f->s, 0, &r);
+		/* what came since the fork is news */
+		if (!list_empty(&f->watches) &&
+		    sock_watch(host.st, f->s, 0, &r) == 0)
+			watch_news(f, &r);
 		host_unlock();
 	}
 }

@@ -169,7 +169,7 @@ static bool watch_tell(struct watch *h, const struct ready *r, uint32_t bits)
 	return h->waiter;
 }
 
-static void file_ready(struct file *f, const struct ready *r)
+void watch_news(struct file *f, const struct ready *r)
 {
 	struct list *l, *next;
 	bool woke_one = false;
@@ -202,7 +202,7 @@ void wait_dispatch(void)
 			struct file *f = file_of_sock(v[i].s);
 
 			if (f)
-				file_ready(f, &v[i]);
+				watch_news(f, &v[i]);
 		}
 }
 

@@ -53,6 +53,9 @@ int sock_watch(struct stack *st, sockid s, uint16_t slot, struct ready *out)
 		return -ENOBUFS;
 	e->slot = slot;
 	fill(out, e);
+	/* the caller knows now; the others hear of it */
+	if (out->bits != e->bits && !list_empty(&e->more))
+		ep_ready(e, out->bits, false, false);
 	e->bits = out->bits;
 	return 0;
 }
