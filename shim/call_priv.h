@@ -97,6 +97,9 @@ static inline void signal_release(void)
 	signal_run_deferred();
 }
 
+/* call_sigold.c: what siginterrupt() says of each, from bit 0 on */
+extern _Atomic uint64_t signal_interrupts;
+
 /* call_proc.c */
 void proc_init(void);
 

@@ -174,6 +174,8 @@ EXPORT __sighandler_t signal(int sig, __sighandler_t fn)
 {
 	struct sigaction act = {.sa_handler = fn, .sa_flags = SA_RESTART}, old;
 
+	if (is_ours(sig) && atomic_load(&signal_interrupts) >> (sig - 1) & 1)
+		act.sa_flags = 0;
 	if (!is_ours(sig) || !host_is_up())
 		return real.signal(sig, fn);
 	sigemptyset(&act.sa_mask);
