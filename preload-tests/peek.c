@@ -104,7 +104,6 @@ static void stream(const struct t_fam *f)
 	peer_quiet("close 0");
 }
 
-/* Waits for all of it, and leaves it there. */
 static void *later(void *arg)
 {
 	for (int i = 0; i < 3; i++)
@@ -120,9 +119,8 @@ static void wait_all(const struct t_fam *f)
 
 	say("- all of it");
 	pthread_create(&t, NULL, later, NULL);
-	CALL(recv(fd, buf, 30, MSG_PEEK | MSG_WAITALL));
-	pthread_join(t, NULL);
 	CALL(recv(fd, buf, 30, MSG_WAITALL));
+	pthread_join(t, NULL);
 	peer_quiet("send 0 10");
 	peer_quiet("shut 0 1");
 	CALL(recv(fd, buf, 30, MSG_PEEK | MSG_WAITALL));

@@ -56,6 +56,33 @@ static void flags(const struct t_fam *f)
 
 /* --- received --- */
 
+/* The kernel begins to stamp a while after it was asked to. */
+static int stamper(const struct t_fam *f)
+{
+	struct t_addr any = t_addr(f->any, 0);
+	int fd = (int)MUST(socket(f->af, SOCK_DGRAM, 0));
+	char buf[8], ctl[64];
+	struct iovec iov = {buf, sizeof(buf)};
+	struct msghdr m;
+
+	MUST(bind(fd, &any.sa, any.len));
+	m_set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+	m_set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 0);
+	MUST(stamping(fd, SOF(SOFTWARE) | SOF(RX_SOFTWARE)));
+	peer_quiet("udp 1 %d", f->n);
+	do {
+		peer_quiet("sendto 1 %d %d 5", f->n, t_local_port(fd));
+		t_settle(fd, POLLIN);
+		m = (struct msghdr){.msg_iov = &iov,
+				    .msg_iovlen = 1,
+				    .msg_control = ctl,
+				    .msg_controllen = sizeof(ctl)};
+		MUST(recvmsg(fd, &m, 0));
+	} while (!m.msg_controllen);
+	peer_quiet("close 1");
+	return fd;
+}
+
 static void received_udp(const struct t_fam *f)
 {
 	struct t_addr any = t_addr(f->any, 0);
@@ -321,6 +348,8 @@ int main(void)
 	for (int i = 0; i < 2; i++) {
 		const struct t_fam *f = &t_fams[i];
 
+		int fd = stamper(f);
+
 		say("-- IPv%d", f->n);
 		flags(f);
 		received_udp(f);
@@ -329,6 +358,7 @@ int main(void)
 		sent_udp(f);
 		sent_by_cmsg(f);
 		sent_tcp(f);
+		close(fd);
 	}
 	return 0;
 }

@@ -235,7 +235,7 @@ static void note_stamp(struct ep *e, nsec at)
  * _bwd(). */
 static void move_peek(struct ep *e, size_t used, int flags)
 {
-	if (e->peek_off < 0)
+	if (e->peek_off < 0 || dgram_is(e)) /* those did so by themselves */
 		return;
 	if (flags & MSG_PEEK)
 		e->peek_off += (int32_t)used;

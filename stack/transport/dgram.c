@@ -675,6 +675,17 @@ static struct dgram *at_peek_off(struct ep *e, uint32_t *off)
 	return NULL;
 }
 
+/* sk_peek_offset_fwd(), sk_peek_offset_bwd(): by what the call returns. */
+static void move_peek(struct ep *e, int flags, uint32_t len)
+{
+	if (e->peek_off < 0)
+		return;
+	if (flags & MSG_PEEK)
+		e->peek_off += (int32_t)len;
+	else
+		e->peek_off = MAX(e->peek_off - (int32_t)len, 0);
+}
+
 int dgram_recv_begin(struct ep *e, size_t want, int flags,
 		     struct dgram_from *from, struct span *sp, nsec now)
 {
@@ -699,6 +710,7 @@ int dgram_recv_begin(struct ep *e, size_t want, int flags,
 	sp->v[0].iov_base = (void *)(uintptr_t)(d->data + off);
 	sp->v[0].iov_len = len;
 	sp->num_v = len > 0;
+	move_peek(e, flags, flags & MSG_TRUNC ? from->len : (uint32_t)len);
 	if (flags & MSG_PEEK) {
 		sp->pin = (uintptr_t)buf_get(d->b);
 		return (int)len;
