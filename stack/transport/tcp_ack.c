@@ -272,7 +272,8 @@ bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s)
 	sample_rtt(c, s, &a);
 	tcp_rack_update_wnd(c, &a);
 	tcp_tlp_ack(c, &a);
-	if (a.sacked || a.is_dsack || a.num_dup || c->ca != CA_OPEN)
+	a.ece = c->ecn_ok && (s->r.flags & (TCP_ECE | TCP_SYN)) == TCP_ECE;
+	if (a.sacked || a.is_dsack || a.num_dup || a.ece || c->ca != CA_OPEN)
 		tcp_recover(c, &a);
 	sample_rate(c, &a, s->now);
 	move_window(c, &a);

@@ -123,6 +123,7 @@ static inline uint32_t tcp_stamp(nsec t)
 #define TCP_SYN_TS 1
 #define TCP_SYN_SACK 2
 #define TCP_SYN_WSCALE 4
+#define TCP_SYN_ECN 16
 #define TCP_SYN_ACKED 8 /* the handshake is over but nobody took it */
 
 struct tcp_syn {
@@ -329,6 +330,7 @@ struct tcp_conn {
 
 	/* options agreed in the SYNs */
 	bool ts_ok, sack_ok, wscale_ok;
+	bool ecn_ok; /* RFC 3168 */
 	uint8_t snd_wscale, rcv_wscale;
 	uint16_t mss_clamp; /* peer's MSS option */
 	uint16_t advmss;    /* ours */
@@ -375,6 +377,10 @@ struct tcp_conn {
 	uint32_t prior_cwnd, prr_delivered, prr_out;
 	uint32_t tlp_high_seq; /* snd_nxt at the loss probe, while it is out */
 	bool tlp_out, tlp_is_rtx;
+	bool ecn_try;	  /* our SYN asks for ECN */
+	bool ecn_cwr;	  /* the next data says that the window was reduced */
+	bool ecn_demand;  /* a mark came: every ACK says so until CWR does */
+	bool ecn_seen;	  /* the peer does mark its data */
 	bool frto;	  /* the timeout may be spurious, RFC 5682 */
 	bool frto_new;	  /* send what is new before what is lost */
 	bool hold_resend; /* this ACK casts doubt on what counts as lost */
@@ -527,6 +533,7 @@ static inline void tcp_check(const struct tcp_conn *c)
 void tcp_conn_in(struct tcp_conn *c, struct tcp_seg *s);
 /* Is there an answer to a bad segment allowed now (tcp_invalid_ratelimit)? */
 bool tcp_oow_allowed(struct tcp_conn *c, nsec now);
+void tcp_be_quick(struct tcp_conn *c); /* the next ACKs are not delayed */
 void tcp_challenge_ack(struct tcp_conn *c, bool is_syn, nsec now);
 
 /* --- tcp_ack.c: what an ACK does to the send side --- */
@@ -546,6 +553,7 @@ struct tcp_acked {
 	bool resent;	      /* some of it was sent more than once */
 	bool orig;	      /* some below high_seq was sent only once */
 	bool is_dsack, tlp_dsack;
+	bool ece;	 /* a mark was echoed */
 	bool lost_rtx;	 /* a resend was found lost */
 	bool keep_timer; /* the timeout was set on purpose */
 	uint32_t reord;	 /* lowest delivered below what was sacked before */
@@ -572,7 +580,7 @@ static inline bool tcp_is_reducing(const struct tcp_conn *c)
 	return TCP_CA_IN(c, (1u << CA_CWR) | (1u << CA_RECOVERY));
 }
 void tcp_reduce(struct tcp_conn *c, const struct tcp_acked *a);
-void tcp_enter_recovery(struct tcp_conn *c);
+void tcp_enter_recovery(struct tcp_conn *c, bool ece);
 void tcp_enter_loss(struct tcp_conn *c, nsec now);
 void tcp_reno_acked(struct tcp_conn *c, uint32_t segs); /* without SACK */
 /* A loss that the probe repaired: the window falls, once. */
@@ -580,6 +588,14 @@ void tcp_reduce_once(struct tcp_conn *c);
 void tcp_simple_retransmit(struct tcp_conn *c, nsec now);
 /* @dups segments came twice, the last ending at @end: were resends needless? */
 void tcp_undo_dsack(struct tcp_conn *c, uint32_t end, uint32_t dups);
+
+/* --- tcp_ecn.c --- */
+void tcp_ecn_in(struct tcp_conn *c, const struct tcp_seg *s); /* has data */
+/* What goes into a segment's header: flags to add; marks the packet's TOS. */
+uint8_t tcp_ecn_out(struct tcp_conn *c, uint8_t flags, bool is_new_data,
+		    uint8_t *tos);
+/* A SYN or SYN-ACK: does its sender ask for ECN (or agree to it)? */
+bool tcp_ecn_asked(const struct tcp_seg *s);
 
 /* --- tcp_rack.c: loss by time, and the tail (RFC 8985) --- */
 void tcp_rack_init(struct tcp_conn *c);

@@ -328,7 +328,7 @@ static void measure(struct tcp_conn *c, const struct tcp_seg *s)
 			MIN(c->window_clamp, c->ep->topt.window_clamp);
 }
 
-static void be_quick(struct tcp_conn *c)
+void tcp_be_quick(struct tcp_conn *c)
 {
 	uint32_t n = c->rcv_wnd / (2 * MAX(c->rcv_mss, 1u));
 
@@ -347,14 +347,14 @@ static void note_data(struct tcp_conn *c, const struct tcp_seg *s)
 	measure(c, s);
 	tcp_rcv_rtt(c, s);
 	if (!c->ato) {
-		be_quick(c);
+		tcp_be_quick(c);
 		c->ato = TCP_DELACK_MIN;
 	} else if (gap <= TCP_DELACK_MIN / 2) {
 		c->ato = c->ato / 2 + TCP_DELACK_MIN / 2;
 	} else if (gap < c->ato) {
 		c->ato = MIN(c->ato / 2 + gap, c->rto);
 	} else if (gap > c->rto) {
-		be_quick(c); /* it may have restarted its slow start */
+		tcp_be_quick(c); /* it may have restarted its slow start */
 	}
 	c->last_rcv_at = s->now;
 	if (s->len >= 128)
@@ -408,7 +408,7 @@ static void take_in_order(struct tcp_conn *c, struct tcp_seg *s)
 
 static void take_out_of_order(struct tcp_conn *c, struct tcp_seg *s)
 {
-	be_quick(c);
+	tcp_be_quick(c);
 	c->pingpong = false;
 	c->owe |= TCP_OWE_NOW;
 	if (c->ep->rx_mem > c->ep->rcvbuf)
@@ -448,10 +448,12 @@ static void step_text(struct tcp_conn *c, struct tcp_seg *s)
 	if (seq_leq(s->end, c->rcv_nxt)) {
 		drop(c->t->core, DROP_TCP_OLD_DATA);
 		tcp_dsack_set(c, s->seq, s->end);
-		be_quick(c);
+		tcp_be_quick(c);
 		c->owe |= TCP_OWE_NOW;
 		return;
 	}
+	if (s->len)
+		tcp_ecn_in(c, s);
 	trim_to_window(c, s);
 	if (seq_gt(s->seq, c->rcv_nxt)) {
 		if (seq_geq(s->seq, rcv_window_end(c))) {
@@ -509,6 +511,7 @@ static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *s)
 	}
 	c->ts_ok = r->has_ts && v->tcp_timestamps;
 	c->sack_ok = r->sack_ok && v->tcp_sack;
+	c->ecn_ok = c->ecn_try && tcp_ecn_asked(s);
 	if (c->ts_ok) {
 		c->ts_recent = r->ts_val;
 		c->ts_recent_at = s->now;

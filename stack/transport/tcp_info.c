@@ -29,7 +29,9 @@ static void fill_state(const struct tcp_conn *c, struct tcp_info *i)
 	i->tcpi_backoff = c->backoff;
 	i->tcpi_options = (uint8_t)((c->ts_ok ? TCPI_OPT_TIMESTAMPS : 0) |
 				    (c->sack_ok ? TCPI_OPT_SACK : 0) |
-				    (c->wscale_ok ? TCPI_OPT_WSCALE : 0));
+				    (c->wscale_ok ? TCPI_OPT_WSCALE : 0) |
+				    (c->ecn_ok ? TCPI_OPT_ECN : 0) |
+				    (c->ecn_seen ? TCPI_OPT_ECN_SEEN : 0));
 	i->tcpi_snd_wscale = c->snd_wscale & 15;
 	i->tcpi_rcv_wscale = c->rcv_wscale & 15;
 	i->tcpi_delivery_rate_app_limited = c->rate.app_limited;

@@ -329,6 +329,10 @@ static int transmit(struct tcp_conn *c, const struct out *o, nsec now)
 	if (o->len && !list_empty(&c->marks))
 		tcp_mark_pkt(c, p, o->seq, o->len);
 	tx_of(c, &tx);
+	r.flags |= tcp_ecn_out(c, o->flags, o->len && o->seq == c->snd_nxt,
+			       &tx.tos);
+	if (p->gso && r.flags & TCP_CWR)
+		p->flags |= FRAME_F_CWR;
 	err = emit(t, p, &r, &tx, now);
 	if (err == -ENOBUFS || err == -ENOMEM) {
 		wait_for_room(c);
@@ -337,6 +341,8 @@ static int transmit(struct tcp_conn *c, const struct out *o, nsec now)
 	if (err == -EMSGSIZE)
 		return err;
 	/* no route now is as good as lost: the timer tries again */
+	if (r.flags & TCP_CWR && !syn)
+		c->ecn_cwr = false;
 	c->segs_out += segs;
 	if (o->len)
 		c->data_segs_out += segs;
@@ -464,6 +470,7 @@ int tcp_send_syn(struct tcp_conn *c, nsec now)
 
 	if (!r)
 		return -ENOMEM;
+	c->ecn_try = tcp_sysctl(c)->tcp_ecn == 1;
 	r->seq = c->iss;
 	r->flags = TCP_SYN;
 	r->num_segs = 1;

@@ -179,7 +179,7 @@ void tcp_rack_timer(struct tcp_conn *c, nsec now)
 	if (c->lost == a.prior_lost)
 		return;
 	if (c->ca != CA_RECOVERY)
-		tcp_enter_recovery(c);
+		tcp_enter_recovery(c, false);
 	tcp_reduce(c, &a);
 	tcp_out(c, now);
 }

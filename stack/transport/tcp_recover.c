@@ -41,6 +41,7 @@ static void begin_reduction(struct tcp_conn *c)
 	c->prior_cwnd = c->cc.cwnd;
 	c->prr_delivered = c->prr_out = 0;
 	c->cc.ssthresh = cc_ops(&c->cc)->ssthresh(&c->cc);
+	c->ecn_cwr = c->ecn_ok;
 }
 
 void tcp_reduce(struct tcp_conn *c, const struct tcp_acked *a)
@@ -307,26 +308,33 @@ static bool peer_reneged(struct tcp_conn *c, nsec now)
 
 /* --- the states --- */
 
-void tcp_enter_recovery(struct tcp_conn *c)
+void tcp_enter_recovery(struct tcp_conn *c, bool ece)
 {
 	stat_inc(c->t->core, c->sack_ok ? STAT_TcpExtTCPSackRecovery
 					: STAT_TcpExtTCPRenoRecovery);
 	arm_undo(c, 0);
 	if (!tcp_is_reducing(c)) {
-		c->undo.prior_ssthresh = current_ssthresh(c);
+		if (!ece)
+			c->undo.prior_ssthresh = current_ssthresh(c);
 		begin_reduction(c);
 	}
 	c->ca = CA_RECOVERY;
 }
 
-void tcp_reduce_once(struct tcp_conn *c)
+/* A mark: reduce once a window (RFC 3168 6.1.2). */
+static void enter_cwr(struct tcp_conn *c)
 {
 	c->undo.prior_ssthresh = 0;
-	if (c->ca < CA_CWR) {
-		c->undo.armed = false;
-		begin_reduction(c);
-		c->ca = CA_CWR;
-	}
+	if (c->ca >= CA_CWR)
+		return;
+	c->undo.armed = false;
+	begin_reduction(c);
+	c->ca = CA_CWR;
+}
+
+void tcp_reduce_once(struct tcp_conn *c)
+{
+	enter_cwr(c);
 	end_reduction(c);
 	keep_open(c);
 }
@@ -407,6 +415,8 @@ static bool in_recovery(struct tcp_conn *c, struct tcp_acked *a)
 
 void tcp_recover(struct tcp_conn *c, struct tcp_acked *a)
 {
+	if (a->ece) /* what the network says is not taken back */
+		c->undo.prior_ssthresh = 0;
 	if (!c->packets_out)
 		c->sacked_out = 0;
 	if (peer_reneged(c, a->now)) {
@@ -442,12 +452,14 @@ void tcp_recover(struct tcp_conn *c, struct tcp_acked *a)
 			try_undo_dsack(c);
 		judge(c, a);
 		if (!c->lost_out) {
+			if (a->ece)
+				enter_cwr(c);
 			if (c->ca != CA_CWR)
 				keep_open(c);
 			return;
 		}
 	}
-	tcp_enter_recovery(c);
+	tcp_enter_recovery(c, a->ece);
 }
 
 /* What a timeout makes of what is in flight: lost, but for what RACK says is
@@ -503,6 +515,7 @@ void tcp_enter_loss(struct tcp_conn *c, nsec now)
 	if (c->ca <= CA_DISORDER && sacked >= degree)
 		c->reordering = MIN(c->reordering, degree);
 	c->ca = CA_LOSS;
+	c->ecn_cwr = c->ecn_ok;
 	c->high_seq = c->snd_nxt;
 	c->tlp_out = false;
 	/* RFC 5682 2.1 step 1 */

@@ -341,6 +341,106 @@ Test(tcp_recover, frto_a_loss_is_a_loss)
 	skip();
 }
 
+/* --- ECN (RFC 3168) --- */
+
+#define ECT0 2
+#define CE 3
+
+static void open_ecn(void)
+{
+	w.st->sysctl.tcp_ecn = 1;
+	open_with(&(struct peer_seg){.flags = SYN | ACK | TCP_ECE,
+				     .ack = 1,
+				     .mss = MSS,
+				     .sack_ok = true});
+	conn()->srtt = conn()->min_rtt = RTT;
+	tcp_rto_update(conn());
+	cr_assert(conn()->ecn_ok);
+}
+
+Test(tcp_recover, new_data_is_ect_resends_and_acks_are_not)
+{
+	open_ecn();
+	put(4000, 0);
+	for (int i = 0; i < 4; i++) {
+		next();
+		cr_assert(w.last.tos == ECT0);
+	}
+	pass(RTT);
+	SACKED(1, R(1, 4));
+	next();
+	cr_assert(w.last.seq == 1 && w.last.tos == 0);
+	ack(4001);
+	SEND(.flags = PSH | ACK, .seq = 1, .ack = 4001, .len = 10);
+	next();
+	cr_assert(w.last.len == 0 && w.last.tos == 0);
+}
+
+Test(tcp_recover, an_echo_reduces_once_a_window_and_is_answered)
+{
+	open_ecn();
+	put(20000, 0);
+	expect_segs(0, 10);
+	pass(RTT);
+	SEND(.flags = ACK | TCP_ECE, .seq = 1, .ack = 1001);
+	SEND(.flags = ACK | TCP_ECE, .seq = 1, .ack = 2001);
+	cr_assert(conn()->ca == CA_CWR && conn()->cc.ssthresh == 7);
+	next();
+	cr_assert(w.last.flags & TCP_CWR);
+	skip();
+	SEND(.flags = ACK, .seq = 1, .ack = 11001);
+	cr_assert(conn()->ca == CA_OPEN);
+	cr_assert(conn()->cc.cwnd >= 7 && conn()->cc.cwnd <= 8);
+	next();
+	cr_assert(!(w.last.flags & TCP_CWR));
+	skip();
+	cr_assert(count(STAT_TcpRetransSegs) == 0);
+	ack(conn()->snd_nxt - w.iss);
+	skip();
+}
+
+Test(tcp_recover, a_mark_is_echoed_until_cwr)
+{
+	open_ecn();
+	SEND(.flags = ACK, .seq = 1, .ack = 1, .len = 100, .tos = ECT0);
+	next();
+	cr_assert(!(w.last.flags & TCP_ECE));
+	SEND(.flags = ACK, .seq = 101, .ack = 1, .len = 100, .tos = CE);
+	next();
+	cr_assert(w.last.flags & TCP_ECE);
+	SEND(.flags = ACK, .seq = 201, .ack = 1, .len = 100, .tos = ECT0);
+	next();
+	cr_assert(w.last.flags & TCP_ECE);
+	SEND(.flags = ACK | TCP_CWR, .seq = 301, .ack = 1, .len = 100,
+	     .tos = ECT0);
+	next();
+	cr_assert(!(w.last.flags & TCP_ECE));
+	cr_assert(get(1000, 0) == 400);
+}
+
+Test(tcp_recover, a_syn_sent_again_does_not_ask)
+{
+	w.st->sysctl.tcp_ecn = 1;
+	open_with(NULL);
+	pass(SEC + 10 * MSEC);
+	next();
+	cr_assert(w.last.flags == SYN);
+	sock_close(w.st, w.s, w.now);
+}
+
+Test(tcp_recover, a_listener_agrees_when_asked)
+{
+	open_listener(4);
+	SEND(.flags = SYN | TCP_ECE | TCP_CWR, .seq = 0, .mss = MSS);
+	next();
+	cr_assert(w.last.flags == (SYN | ACK | TCP_ECE));
+	SEND(.flags = SYN, .seq = 0, .mss = MSS, .sport = 81);
+	next();
+	cr_assert(w.last.flags == (SYN | ACK));
+	pass(600 * SEC);
+	skip();
+}
+
 /* --- RFC 6675 is still there --- */
 
 Test(tcp_recover, by_count_when_asked_to)

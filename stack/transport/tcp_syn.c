@@ -180,6 +180,8 @@ static void send_synack(struct tcp *t, struct tcp_syn *q, nsec now)
 		.wscale = q->n.scales & 15,
 	};
 
+	if (q->n.bits & TCP_SYN_ECN)
+		r.flags |= TCP_ECE;
 	r.window =
 		(uint16_t)tcp_initial_window(e, MAX(mss, 1u), &scale, &clamp);
 	tcp_send_bare(t, k, &r, is4 ? e->tos : e->tclass,
@@ -222,6 +224,8 @@ static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 	}
 	if (r->sack_ok && v->tcp_sack)
 		q->n.bits |= TCP_SYN_SACK;
+	if (v->tcp_ecn && tcp_ecn_asked(s))
+		q->n.bits |= TCP_SYN_ECN;
 	if (r->has_wscale && v->tcp_window_scaling) {
 		tcp_initial_window(l->ep, 1, &scale, &clamp);
 		q->n.bits |= TCP_SYN_WSCALE;
@@ -346,6 +350,7 @@ static void child_fill(struct tcp_conn *c, struct tcp_syn *q, nsec now)
 	tcp_conn_setup(c, now);
 	c->ts_ok = bits & TCP_SYN_TS;
 	c->sack_ok = bits & TCP_SYN_SACK;
+	c->ecn_ok = bits & TCP_SYN_ECN;
 	c->wscale_ok = bits & TCP_SYN_WSCALE;
 	c->snd_wscale = c->wscale_ok ? scales >> 4 : 0;
 	c->rcv_wscale = c->wscale_ok ? scales & 15 : 0;

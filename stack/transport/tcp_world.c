@@ -147,6 +147,7 @@ static void look(const struct seen *n, struct peer_seg *s)
 	}
 	*s = (struct peer_seg){
 		.flags = r.flags,
+		.tos = ip.tos,
 		.seq = r.seq - w.iss,
 		.ack = r.flags & TCP_ACK ? r.ack - w.irs : 0,
 		.len = n->len - ip.hdr_len - r.hdr_len,
@@ -237,6 +238,7 @@ void send_seg(const struct peer_seg *s)
 		.dst = addr("10.0.0.1"),
 		.hdr_len = IP4_HLEN,
 		.ttl = 64,
+		.tos = s->tos,
 		.proto = IPPROTO_TCP,
 		.df = true,
 	};
@@ -326,7 +328,10 @@ void open_with(const struct peer_seg *synack)
 		new_sock();
 	cr_assert(sock_connect(w.st, w.s, (struct sockaddr *)&sin, sizeof(sin),
 			       w.now) == -EINPROGRESS);
-	expect(SYN, 0, 0, 0);
+	if (w.st->sysctl.tcp_ecn == 1)
+		expect(SYN | TCP_ECE | TCP_CWR, 0, 0, 0);
+	else
+		expect(SYN, 0, 0, 0);
 	if (!synack)
 		return;
 	send_seg(synack);

@@ -22,6 +22,7 @@
 
 struct peer_seg { /* a segment, as the peer sends or sees it */
 	uint8_t flags;
+	uint8_t tos;
 	uint32_t seq, ack, len;
 	uint16_t win; /* sending: 0 means 50000 unless @win0 */
 	bool win0;
