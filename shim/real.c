@@ -56,7 +56,9 @@ static long real_raw_isatty(int fd)
 	} t;
 	long r = sys(ioctl, fd, TCGETS, &t);
 
-	return r < 0 ? r : 1;
+	if (r < 0)
+		errno = (int)-r;
+	return r == 0; /* and not -1: it is a question */
 }
 
 static long real_raw_poll(struct pollfd *v, nfds_t n, int ms)

@@ -15,6 +15,9 @@
  *	sockets		as many as there may be; prints whether more than a few
  *	chroot=DIR, nobody
  *			leave the file system; become the user with the least
+ *	fork		goes on in a child, and ends as it does
+ *	daemon		goes on in a child of its own session; 0, 1 and 2 become
+ *			/dev/null, the working directory the root
  *	threads=N	that many threads, each of which fetches
  *	list		prints how many numbers from 3 to 1023 the program has
  */
@@ -30,6 +33,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MAX_THREADS 16
@@ -191,6 +195,26 @@ static int list(void)
 	return 0;
 }
 
+static int go_on_in_child(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid < 0)
+		return fail("fork");
+	if (pid == 0)
+		return 0;
+	if (waitpid(pid, &status, 0) < 0)
+		return fail("waitpid");
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 3);
+}
+
+static int become_daemon(void)
+{
+	out = fcntl(1, F_DUPFD_CLOEXEC, 3);
+	return daemon(0, 0) < 0 ? fail("daemon") : 0;
+}
+
 static int use(void)
 {
 	int r = get(held);
@@ -234,6 +258,10 @@ static int run(const char *word)
 		return become_nobody();
 	if (strcmp(word, "list") == 0)
 		return list();
+	if (strcmp(word, "fork") == 0)
+		return go_on_in_child();
+	if (strcmp(word, "daemon") == 0)
+		return become_daemon();
 	return with_number(word);
 }
 

@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +15,8 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "early_lib.h"
@@ -21,7 +25,7 @@ static struct {
 	const char *what;
 	long ret;
 	int err;
-} log_v[32];
+} log_v[64];
 static unsigned log_num;
 static volatile sig_atomic_t hits;
 
@@ -39,6 +43,39 @@ static long note(const char *what, long ret)
 }
 
 #define NOTE(expr) note(#expr, (long)(expr))
+
+/* What no system call does. */
+static void libc_work(void)
+{
+	struct iovec v = {&(char){0}, 1};
+	struct ifaddrs *list;
+	struct if_nameindex *names;
+	char name[IFNAMSIZ];
+	int pipes[2];
+	FILE *fp;
+
+	NOTE(pipe(pipes));
+	fp = fdopen(pipes[0], "r");
+	note("fdopen", fp != NULL && fileno(fp) == pipes[0]);
+	NOTE(dprintf(pipes[1], "%s", "xyz"));
+	NOTE(fgetc(fp));
+	fp = freopen("/dev/null", "r", fp);
+	NOTE(fgetc(fp));
+	NOTE(fclose(fp));
+	NOTE(isatty(pipes[1]));
+	NOTE(sockatmark(pipes[1]));
+	NOTE(pread(pipes[1], name, 1, 0));
+	NOTE(pwritev2(pipes[1], &v, 1, 0, 0));
+	NOTE(syscall(SYS_close, pipes[1]));
+	NOTE(syscall(SYS_close, pipes[1]));
+	NOTE(if_nametoindex("lo"));
+	note("if_indextoname", if_indextoname(1, name) != NULL);
+	names = if_nameindex();
+	note("if_nameindex", names && names[0].if_index == 1);
+	if_freenameindex(names);
+	NOTE(getifaddrs(&list));
+	freeifaddrs(list);
+}
 
 __attribute__((constructor)) static void early(void)
 {
@@ -74,6 +111,8 @@ __attribute__((constructor)) static void early(void)
 	NOTE(close(pipes[1]));
 	NOTE(close(pipes[1]));
 	NOTE(send(pipes[1], "x", 1, 0));
+	NOTE(accept4(pipes[1], NULL, NULL, SOCK_CLOEXEC));
+	libc_work();
 }
 
 void early_report(void)
