@@ -120,6 +120,8 @@ static int shared(int fd, struct file *f)
 	r = fd_share(fd, f);
 	if (r < 0)
 		sys(close, fd);
+	else if (f->kind == FILE_SOCK)
+		stdio_take(fd);
 	return r < 0 ? r : fd;
 }
 

@@ -345,12 +345,23 @@ static int get_of_device(unsigned long req, unsigned idx, struct ifreq *q)
 	}
 }
 
+/* A device that is not the stack's: packet sockets can be on it. */
+static int ask_kernel(unsigned long req, struct ifreq *q)
+{
+	long fd = sys(socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	long r = fd < 0 ? fd : sys(ioctl, fd, req, q);
+
+	if (fd >= 0)
+		sys(close, fd);
+	return (int)r;
+}
+
 static int get_name(struct ifreq *q)
 {
 	unsigned idx = (unsigned)q->ifr_ifindex;
 
 	if (!is_index(idx))
-		return -ENODEV;
+		return ask_kernel(SIOCGIFNAME, q);
 	log_snprintf(q->ifr_name, IFNAMSIZ, "%s", name_of(idx));
 	return 0;
 }
@@ -361,7 +372,7 @@ static int get_by_name(unsigned long req, struct ifreq *q)
 
 	q->ifr_name[IFNAMSIZ - 1] = '\0';
 	idx = index_of(q->ifr_name);
-	return idx ? get_of_device(req, idx, q) : -ENODEV;
+	return idx ? get_of_device(req, idx, q) : ask_kernel(req, q);
 }
 
 /* Are these answered with addresses of IPv4, by IPv4's sockets only? */

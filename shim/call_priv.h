@@ -103,6 +103,9 @@ extern _Atomic uint64_t signal_interrupts;
 /* call_proc.c */
 void proc_init(void);
 
+/* call_stdio.c: @fd is a socket of ours now; if it is 0, 1 or 2, the standard
+ * stream of that number works on it from here on. */
+void stdio_take(int fd);
 /* call_stdio.c: writes out what is left in streams on our sockets. */
 void stdio_flush(void);
 

@@ -8,6 +8,11 @@
  * like any other: the number is put where fileno() finds it, and the buffer has
  * the size that libc gives to a socket's. One thing it can't: wide characters.
  *
+ * Standard streams are made before we can know: when a number from 0 to 2 comes
+ * to be a socket, the stream is exchanged for one of ours (stdio_take()), and
+ * stays that, since it works on whatever is behind the number. Who has a copy
+ * of the old pointer goes past us.
+ *
  * libc writes out what is left in streams after every handler of exit(), when
  * our sockets are closed already; so stdio_flush() does it before they are.
  */
@@ -28,6 +33,8 @@ struct stream {
 	struct list node;
 	FILE *fp;
 	int fd;
+	char *left; /* what the stream before this one had read already */
+	size_t left_len, left_at;
 	char buf[STREAM_BUF];
 };
 
@@ -39,8 +46,13 @@ static struct {
 static ssize_t stream_read(void *cookie, char *buf, size_t len)
 {
 	struct stream *s = cookie;
+	size_t n = MIN(len, s->left_len - s->left_at);
 
-	return read(s->fd, buf, len);
+	if (!n)
+		return read(s->fd, buf, len);
+	memcpy(buf, s->left + s->left_at, n);
+	s->left_at += n;
+	return (ssize_t)n;
 }
 
 /* All of it or an error: libc takes less for the end of the world. */
@@ -83,6 +95,7 @@ static int stream_close(void *cookie)
 	pthread_mutex_lock(&streams.lock);
 	list_remove(&s->node);
 	pthread_mutex_unlock(&streams.lock);
+	free(s->left);
 	free(s);
 	return close(fd);
 }
@@ -107,7 +120,7 @@ static FILE *open_stream(int fd, const char *mode)
 		.seek = stream_seek,
 		.close = stream_close,
 	};
-	struct stream *s = malloc(sizeof(*s));
+	struct stream *s = calloc(1, sizeof(*s));
 	FILE *fp = s ? fopencookie(s, mode, io) : NULL;
 
 	if (!fp) {
@@ -137,14 +150,6 @@ EXPORT FILE *_IO_fdopen(int fd, const char *mode)
 	return fd_sock(fd) ? open_stream(fd, mode) : real._IO_fdopen(fd, mode);
 }
 
-/* --- freopen ---
- * libc's would leave our stream half its own kind and half a file's, and fall
- * over that. Ours keeps its functions and gets the number of the new file. */
-
-#define STREAM_MODE                                              \
-	0x100cu /* _IO_NO_READS, _IO_NO_WRITES, _IO_IS_APPENDING \
-		 */
-
 static struct stream *stream_of(FILE *fp)
 {
 	struct stream *found = NULL;
@@ -157,6 +162,54 @@ static struct stream *stream_of(FILE *fp)
 	pthread_mutex_unlock(&streams.lock);
 	return found;
 }
+
+/* --- the standard streams --- */
+
+/* What @old holds, read but not taken or written but not sent, is @fp's now. */
+static void move_buffers(FILE *old, FILE *fp, struct stream *s)
+{
+	size_t n = (size_t)(old->_IO_read_end - old->_IO_read_ptr);
+
+	if (fp == stdin && n && (s->left = malloc(n))) {
+		memcpy(s->left, old->_IO_read_ptr, n);
+		s->left_len = n;
+	}
+	if (__flbf(old))
+		setvbuf(fp, s->buf, _IOLBF, sizeof(s->buf));
+	if (fp == stderr)
+		setvbuf(fp, NULL, _IONBF, 0);
+	n = __fpending(old);
+	if (n)
+		fwrite_unlocked(old->_IO_write_base, 1, n, fp);
+	__fpurge(old);
+}
+
+void stdio_take(int fd)
+{
+	FILE **const std[] = {&stdin, &stdout, &stderr};
+	FILE *old, *fp;
+	int err = errno;
+
+	if (fd < 0 || fd > 2)
+		return;
+	old = *std[fd];
+	if (old && fileno(old) == fd && !stream_of(old)) {
+		fp = open_stream(fd, fd == 0 ? "r" : "w");
+		if (fp) {
+			*std[fd] = fp;
+			move_buffers(old, fp, stream_of(fp));
+		}
+	}
+	errno = err;
+}
+
+/* --- freopen ---
+ * libc's would leave our stream half its own kind and half a file's, and fall
+ * over that. Ours keeps its functions and gets the number of the new file. */
+
+#define STREAM_MODE                                              \
+	0x100cu /* _IO_NO_READS, _IO_NO_WRITES, _IO_IS_APPENDING \
+		 */
 
 static FILE *reopen_stream(struct stream *s, FILE *from)
 {

@@ -756,6 +756,7 @@ int near_install(struct near *n, sockid s, int family, int type, int proto)
 	if (r == 0) {
 		sock_set_tag(host.st, s, n->cookie);
 		host_unlock();
+		stdio_take(n->fd);
 		return n->fd;
 	}
 	sock_close(host.st, s, host_now());
