@@ -32,8 +32,8 @@ show() { # WHAT COMMAND... : what it says, and its status
 	"$@" >"$W/show.out" 2>"$W/show.err"
 	status=$?
 	printf '%s: status %d\n' "$what" "$status"
-	strip <"$W/show.out" | sed 's/^/  /'
-	strip <"$W/show.err" | sed 's/^/  ! /'
+	strip <"$W/show.out" | sed '$a\' | sed 's/^/  /'
+	strip <"$W/show.err" | sed '$a\' | sed 's/^/  ! /'
 	return "$status"
 }
 
@@ -66,8 +66,8 @@ fails() {
 	shift
 	"$@" >"$W/fails.out" 2>"$W/fails.err"
 	printf '%s: fails with %d\n' "$what" $?
-	strip <"$W/fails.out" | sed 's/^/  /'
-	strip <"$W/fails.err" | sed 's/^/  ! /'
+	strip <"$W/fails.out" | sed '$a\' | sed 's/^/  /'
+	strip <"$W/fails.err" | sed '$a\' | sed 's/^/  ! /'
 }
 
 files() { # WHAT FILE... : their lengths and hashes
@@ -171,4 +171,91 @@ www_up() {
 	done
 	echo '<html><body><p>hello</p></body></html>' >"$W/www/index.html"
 	web_up
+}
+
+# WHAT : of a web server under the shim at port 80 that serves $W/www
+served_web() {
+	local host
+	for host in "$MY4" "[$MY6]"; do
+		sum "big $host" peer curl -sS --fail "http://$host/big"
+		does "many $host" peer curl -sS --fail --parallel --parallel-max 50 \
+			--output-dir "$W" --remote-name-all "http://$host/f[1-50]"
+		sum "their files" eval "cat $W/f?*"
+		rm -f "$W"/f?*
+	done
+	show "head" peer curl -sS -o "$W/none" -w '%{http_code} %{size_download}\n' \
+		-r 100-199 "http://$MY4/big"
+	show "missing" peer curl -sS -o "$W/none" -w '%{http_code}\n' \
+		"http://$MY4/none"
+	show "ab" sh -c '"$@" | grep -E "^(Complete|Failed|Document Length)"' - \
+		ip netns exec "$NS" ab -q -k -n 2000 -c 20 "http://$MY4/f5"
+	show "ab, new connections" sh -c '"$@" | grep -E "^(Complete|Failed)"' - \
+		ip netns exec "$NS" ab -q -n 500 -c 20 "http://$MY4/f5"
+}
+
+# Standard input that stays open and silent: <&4; what is written to it comes.
+quiet_input() {
+	mkfifo "$W/quiet"
+	exec 4<>"$W/quiet"
+}
+
+# [PORT] : a kernel-side name server with some names
+dns_up() {
+	peer_bg dnsmasq -k -C /dev/null --no-resolv --no-hosts --user=root \
+		--pid-file= --port="${1:-53}" --listen-address="$V4,$V6" \
+		--bind-interfaces \
+		--log-facility=- --host-record=one.test,10.9.8.7,fd98::7 \
+		--host-record=two.test,10.9.8.8 --local=/test/ \
+		--txt-record=long.test"$(printf ',%0200d' $(seq 12))" 2>"$W/dns.log"
+	wait_for 10 ns_listens "$NS" udp "${1:-53}"
+}
+
+OPT=() # for ssh, scp and sftp
+
+# sshd wants a directory in /run; the namespace's own /run takes it.
+sshd_up() {
+	ssh-keygen -q -t ed25519 -N '' -f "$W/host_key"
+	ssh-keygen -q -t ed25519 -N '' -f "$W/id"
+	cp "$W/id.pub" "$W/authorized"
+	chmod 600 "$W/authorized"
+	cat >"$W/sshd_config" <<-EOF
+		HostKey $W/host_key
+		AuthorizedKeysFile $W/authorized
+		PidFile none
+		UsePAM no
+		StrictModes no
+		PermitRootLogin yes
+		PasswordAuthentication no
+		Subsystem sftp internal-sftp
+	EOF
+	printf '[%s]:22 %s\n%s %s\n%s %s\n' "$V4" "$(cat "$W/host_key.pub")" \
+		"$V4" "$(cat "$W/host_key.pub")" "$V6" \
+		"$(cat "$W/host_key.pub")" >"$W/known"
+	peer_bg sh -c 'mount -t tmpfs none /run && mkdir /run/sshd &&
+		exec /usr/sbin/sshd -D -e -f "$1"' - "$W/sshd_config" 2>"$W/sshd.log"
+	peer_ready tcp 22
+	OPT=(-F /dev/null -i "$W/id" -o UserKnownHostsFile="$W/known"
+		-o BatchMode=yes -o StrictHostKeyChecking=yes)
+}
+
+# A repository $W/srv/repo with 101 files, of which $W/big is one
+repository() {
+	export HOME=$W GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
+	export GIT_AUTHOR_DATE=@1700000000+0000 GIT_COMMITTER_DATE=@1700000000+0000
+	git config --global user.name me
+	git config --global user.email me@test
+	git config --global safe.directory '*'
+	git config --global init.defaultBranch main
+	git config --global http.receivepack true
+	git config --global advice.detachedHead false
+	git init -q "$W/work"
+	make big 3000000
+	cp "$W/big" "$W/work/big"
+	for i in $(seq 100); do
+		echo "$i" >"$W/work/f$i"
+	done
+	git -C "$W/work" add .
+	git -C "$W/work" commit -qm first
+	git clone -q --bare "$W/work" "$W/srv/repo"
+	git -C "$W/srv/repo" config http.receivepack true
 }

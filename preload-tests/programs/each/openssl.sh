@@ -43,8 +43,9 @@ server() {
 	sum "server/6" peer curl -sS --cacert "$W/cert.pem" \
 		"https://[$MY6]:4433/big"
 	stop_pid "$BG"
+	quiet_input
 	under_bg openssl s_server -quiet -dtls -accept "$MY4:4434" \
-		-cert "$W/cert.pem" -key "$W/key.pem" >"$W/dtls"
+		-cert "$W/cert.pem" -key "$W/key.pem" >"$W/dtls" <&4
 	wait_for 10 eval "echo over dtls | peer timeout 0.5 openssl s_client -dtls \
 		-quiet -connect $MY4:4434; grep -q dtls '$W/dtls'"
 	show "dtls server" head -n 1 "$W/dtls"

@@ -3,38 +3,10 @@
 TITLE="ssh, scp, sftp" PACKAGES="openssh-client openssh-server"
 DOES="client with a key: commands, exit status, 200 MB each way by scp, sftp batch, local and dynamic forwarding"
 
-# sshd wants a directory in /run; the namespace's own /run takes it.
-sshd_up() {
-	ssh-keygen -q -t ed25519 -N '' -f "$W/host_key"
-	ssh-keygen -q -t ed25519 -N '' -f "$W/id"
-	cp "$W/id.pub" "$W/authorized"
-	chmod 600 "$W/authorized"
-	cat >"$W/sshd_config" <<-EOF
-		HostKey $W/host_key
-		AuthorizedKeysFile $W/authorized
-		PidFile none
-		UsePAM no
-		StrictModes no
-		PermitRootLogin yes
-		PasswordAuthentication no
-		Subsystem sftp internal-sftp
-	EOF
-	printf '[%s]:22 %s\n%s %s\n%s %s\n' "$V4" "$(cat "$W/host_key.pub")" \
-		"$V4" "$(cat "$W/host_key.pub")" "$V6" \
-		"$(cat "$W/host_key.pub")" >"$W/known"
-	peer_bg sh -c 'mount -t tmpfs none /run && mkdir /run/sshd &&
-		exec /usr/sbin/sshd -D -e -f "$1"' - "$W/sshd_config" 2>"$W/sshd.log"
-	peer_ready tcp 22
-}
-
-OPT=() # for ssh, scp and sftp
-
 client() {
 	local size=200000000
 	[ "$AUDITED" = 1 ] && size=5000000
 	sshd_up
-	OPT=(-F /dev/null -i "$W/id" -o UserKnownHostsFile="$W/known"
-		-o BatchMode=yes -o StrictHostKeyChecking=yes)
 	show "command" under ssh "${OPT[@]}" "$V4" 'echo hello; echo err >&2'
 	show "over IPv6" under ssh "${OPT[@]}" "$V6" 'echo hello'
 	fails "exit status" under ssh "${OPT[@]}" "$V4" 'exit 7'
