@@ -498,11 +498,12 @@ static int poll_to_select(const struct pollfd *v, nfds_t num, int n, fd_set *r,
 	for (nfds_t i = 0; i < num; i++)
 		if (v[i].revents & POLLNVAL)
 			return -EBADF;
+	/* one after the other: they may be the same */
 	set_clear(r, n);
-	set_clear(w, n);
-	set_clear(x, n);
 	count += poll_to_set(r, v, num, POLLIN, SELECT_IN);
+	set_clear(w, n);
 	count += poll_to_set(w, v, num, POLLOUT, SELECT_OUT);
+	set_clear(x, n);
 	count += poll_to_set(x, v, num, POLLPRI, SELECT_EX);
 	return count;
 }
@@ -540,7 +541,8 @@ EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *x, struct timeval *tv)
 	if (!select_has_ours(n, r, w, x))
 		return real.select(n, r, w, x, tv);
 	if (tv) {
-		if (tv->tv_sec < 0 || tv->tv_usec < 0)
+		if (tv->tv_sec < 0 || tv->tv_usec < 0 ||
+		    tv->tv_sec > LONG_MAX - tv->tv_usec / 1000000)
 			return (int)shim_ret(-EINVAL);
 		deadline = deadline_after(tv->tv_sec + tv->tv_usec / 1000000,
 					  tv->tv_usec % 1000000 * 1000);

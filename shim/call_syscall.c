@@ -140,6 +140,18 @@ static long of_many(long nr, const long a[6], bool *is_done)
 	}
 }
 
+/* Unlike libc's functions the calls say what is left of the timeout. */
+static int write_left(struct timespec *t, nsec from, int r)
+{
+	nsec spent = sys_now() - from;
+
+	if (!t || (r < 0 && (errno == EINVAL || errno == EFAULT)) ||
+	    (!t->tv_sec && !t->tv_nsec) || t->tv_sec > TIME_NEVER / SEC - 1)
+		return r;
+	*t = sys_timespec(MAX(t->tv_sec * SEC + t->tv_nsec - spent, 0));
+	return r;
+}
+
 static long of_readiness(long nr, const long a[6], bool *is_done)
 {
 	*is_done = true;
@@ -148,17 +160,23 @@ static long of_readiness(long nr, const long a[6], bool *is_done)
 	case SYS_poll:
 		return poll(P(0), (nfds_t)a[1], I(2));
 #endif
-	case SYS_ppoll:
-		return ppoll(P(0), (nfds_t)a[1], P(2), P(3));
+	case SYS_ppoll: {
+		nsec from = sys_now();
+		int r = ppoll(P(0), (nfds_t)a[1], P(2), P(3));
+
+		return write_left(P(2), from, r);
+	}
 #ifdef SYS_select
 	case SYS_select:
 		return select(I(0), P(1), P(2), P(3), P(4));
 #endif
 	case SYS_pselect6: {
 		const struct packed_mask *m = P(5);
+		nsec from = sys_now();
+		int r = pselect(I(0), P(1), P(2), P(3), P(4),
+				m ? m->mask : NULL);
 
-		return pselect(I(0), P(1), P(2), P(3), P(4),
-			       m ? m->mask : NULL);
+		return write_left(P(4), from, r);
 	}
 #ifdef SYS_epoll_create
 	case SYS_epoll_create:
