@@ -394,14 +394,17 @@ EXPORT int __connect(int fd, const struct sockaddr *sa, socklen_t len)
 EXPORT int listen(int fd, int backlog)
 {
 	struct file *f = fd_sock(fd);
+	unsigned num_tries = 0;
 	struct stack *st;
 	int r;
 
 	if (!f)
 		return real.listen(fd, backlog);
-	st = host_lock(OP_LISTEN, f->s);
-	r = sock_listen(st, f->s, backlog, host_now());
-	host_unlock();
+	do {
+		st = host_lock(OP_LISTEN, f->s);
+		r = sock_listen(st, f->s, backlog, host_now());
+		host_unlock();
+	} while (may_try_again(r, &num_tries));
 	if (r == 0)
 		atomic_fetch_or(&f->flags, FILE_LISTENING);
 	return (int)shim_ret(r);
