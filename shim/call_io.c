@@ -713,6 +713,7 @@ static ssize_t send_file(struct file *f, int in, off64_t *off, size_t len)
 EXPORT ssize_t sendfile64(int out, int in, off64_t *off, size_t len)
 {
 	struct file *f = fd_sock(out);
+	char c;
 	int cancel;
 	ssize_t r;
 
@@ -722,8 +723,8 @@ EXPORT ssize_t sendfile64(int out, int in, off64_t *off, size_t len)
 		return real.sendfile64(out, in, off, len);
 	if ((sys(fcntl, in, F_GETFL) & O_ACCMODE) == O_WRONLY)
 		return shim_ret(-EBADF);
-	if (lseek64(in, 0, SEEK_CUR) < 0)
-		return shim_ret(errno != ESPIPE || off ? -errno : -EINVAL);
+	if (sys(pread64, in, &c, 0, 0) == -ESPIPE)
+		return shim_ret(off ? -ESPIPE : -EINVAL);
 	/* in libc, too, no cancellation point */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	r = send_file(f, in, off, len);

@@ -90,7 +90,7 @@ static int do_get(struct file *f, int level, int name, void *val,
 
 	if (user_is_bad(len, sizeof(*len)))
 		return -EFAULT;
-	if ((int)*len < 0)
+	if ((int)*len < 0 && level != IPPROTO_IPV6) /* unsigned there */
 		return -EINVAL;
 	n = MIN(*len, sizeof(copy));
 	if (val) /* some options read their argument */

@@ -542,15 +542,15 @@ static int name_of(struct file *f, bool peer, struct sockaddr *sa,
 	struct stack *st;
 	int r;
 
-	if (user_is_bad(len, sizeof(*len)))
-		return -EFAULT;
-	if ((int)*len < 0)
-		return -EINVAL;
 	st = host_lock(OP_NAME, f->s);
 	r = sock_name(st, f->s, peer, &ss, &ss_len);
 	host_unlock();
 	if (r)
 		return r;
+	if (user_is_bad(len, sizeof(*len)))
+		return -EFAULT;
+	if ((int)*len < 0)
+		return -EINVAL;
 	r = user_out(sa, &ss, MIN(*len, ss_len));
 	*len = ss_len;
 	return r;

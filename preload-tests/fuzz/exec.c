@@ -23,7 +23,7 @@
 
 #include "fuzz.h"
 
-#define GUARD_MS 60
+#define GUARD_MS 150
 #define PEER_DELAY_MS 4 /* of a line with p+ */
 #define PATIENCE_MS 8000
 #define HIGH_FD 200 /* own fds, out of the way of the program's numbers */

@@ -261,7 +261,8 @@ static const char *opt_value(const struct opt *o)
 {
 	const char *group = PICK("mc4", "mc6", "mc4", "mc6", "us4", "us6");
 
-	if (chance(3))
+	if (chance(3) && o->kind != O_MREQ && o->kind != O_MREQ6 &&
+	    o->kind != O_GROUP)
 		return "n";
 	switch (o->kind) {
 	case O_BOOL:
@@ -638,7 +639,7 @@ static void op_later(unsigned s)
 		emit("p+ send s%d %u MSG_NOSIGNAL", q, 1 + upto(1000));
 	else
 		emit("p+ shutdown s%d SHUT_WR", q);
-	emit("%spoll 40 s%u:%s", thread(), s, PICK("IN", "IN|RDHUP", "RDHUP"));
+	emit("%spoll 30 s%u:%s", thread(), s, PICK("IN", "IN|RDHUP", "RDHUP"));
 	if (chance(50))
 		emit("drain s%u", s);
 }

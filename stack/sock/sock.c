@@ -376,6 +376,7 @@ static int disconnect(struct ep *e, nsec now)
 	tcp_disconnect(e, now);
 	e->shut = 0;
 	forget_peer(e);
+	ep_ready(e, tcp_poll(e), true, true); /* an event, as in Linux */
 	return 0;
 }
 

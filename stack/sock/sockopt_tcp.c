@@ -125,9 +125,12 @@ static int get_no_cookie(struct opt_call *c, int *v)
 	return 0;
 }
 
+/* TCP_CLOSE of netinet/tcp.h, which can't be had beside linux/tcp.h */
+#define STATE_CLOSE 7
+
 static int set_fastopen_connect(struct opt_call *c, int v)
 {
-	if (v >= 0 && v <= 1 && (c->e->listen || c->e->phase == EP_CONNECTED))
+	if (v >= 0 && v <= 1 && tcp_state(c->e) != STATE_CLOSE)
 		return -EINVAL;
 	return opt_set_unsupported_flag(c, v);
 }

@@ -127,9 +127,9 @@ static void resolve_any(const struct ep *e, struct ip_addr *dst)
 
 	if (!ip_addr_is_any(dst))
 		return;
-	if (!ip_addr_is_any(&e->laddr))
+	if (ip_addr_is4(dst) && !ip_addr_is_any(&e->laddr))
 		*dst = e->laddr;
-	else if (ip_addr_is4(dst))
+	else if (ip_addr_is4(dst) || ip_addr_is4(&e->laddr))
 		*dst = ip_addr_v4(lo4);
 	else
 		*dst = (struct ip_addr){.b[15] = 1};
@@ -176,6 +176,8 @@ static int check_dst(struct ep *e, const struct ip_addr *dst, uint32_t oif,
 	if (!ip_addr_is_any(src))
 		return ip_addr_is4(src) == ip_addr_is4(dst) ? 0 : -EINVAL;
 	if (ip_addr_is_any(&e->laddr) || own == IP_SCOPE_BCAST ||
+	    (!ep_opt(e, EP_O_BOUND_ADDR) && /* chosen, for another family */
+	     ip_addr_is4(&e->laddr) != ip_addr_is4(dst)) ||
 	    own == IP_SCOPE_MCAST)
 		return ip_source_via(ip, dst, oif, src);
 	if (ip_addr_is4(&e->laddr) != ip_addr_is4(dst))

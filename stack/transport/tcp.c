@@ -719,6 +719,8 @@ int tcp_shutdown(struct ep *e, int how, nsec now)
 		if (how == SHUT_WR)
 			return 0;
 		listen_close(e->listen, now);
+		if (!ep_opt(e, EP_O_BOUND_PORT))
+			port_release(e);
 		ep_ready(e, tcp_poll(e), true, true);
 		return 0;
 	}
