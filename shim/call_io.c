@@ -723,8 +723,11 @@ EXPORT ssize_t sendfile64(int out, int in, off64_t *off, size_t len)
 		return real.sendfile64(out, in, off, len);
 	if ((sys(fcntl, in, F_GETFL) & O_ACCMODE) == O_WRONLY)
 		return shim_ret(-EBADF);
-	if (sys(pread64, in, &c, 0, 0) == -ESPIPE)
-		return shim_ret(off ? -ESPIPE : -EINVAL);
+	r = sys(pread64, in, &c, 0, 0);
+	if (r == -ESPIPE)
+		return shim_ret(off ? r : -EINVAL);
+	if (r == -EBADF)
+		return shim_ret(r);
 	/* in libc, too, no cancellation point */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	r = send_file(f, in, off, len);

@@ -135,6 +135,17 @@ static int set_fastopen_connect(struct opt_call *c, int v)
 	return opt_set_unsupported_flag(c, v);
 }
 
+/* Without TCP_REPAIR_QUEUE there is no queue whose number this could be. */
+static int set_queue_seq(struct opt_call *c, int v)
+{
+	return tcp_state(c->e) == STATE_CLOSE ? -EINVAL : -EPERM;
+}
+
+static int get_queue_seq(struct opt_call *c, int *v)
+{
+	return -EINVAL;
+}
+
 static int set_repair(struct opt_call *c, int v)
 {
 	if (c->e->listen) /* tcp_can_repair_sock() */

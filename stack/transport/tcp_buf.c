@@ -632,6 +632,12 @@ static void skip_urgent(struct tcp_conn *c)
 	c->urg_state = 0;
 }
 
+void tcp_rcv_drop_urgent(struct tcp_conn *c)
+{
+	if (urgent_is_next(c))
+		skip_urgent(c);
+}
+
 static void lend_peek(struct tcp_conn *c, struct span *sp, struct tcp_lend *l,
 		      uint32_t skip, uint32_t want)
 {

@@ -770,6 +770,8 @@ void tcp_rslice_free(struct tcp_conn *c, struct tcp_rslice *r);
 void tcp_rcv_free(struct tcp_conn *c);
 uint32_t tcp_rcv_avail(const struct tcp_conn *c); /* readable now */
 bool tcp_rcv_has_room(const struct tcp_conn *c);
+/* An urgent byte that would be read next, but for another one behind it. */
+void tcp_rcv_drop_urgent(struct tcp_conn *c);
 uint32_t tcp_win_from_space(const struct tcp_conn *c, uint32_t space);
 void tcp_rcv_rtt(struct tcp_conn *c, const struct tcp_seg *s);
 void tcp_rcv_space_adjust(struct tcp_conn *c, nsec now);

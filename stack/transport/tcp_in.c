@@ -289,6 +289,7 @@ static void step_urg(struct tcp_conn *c, struct tcp_seg *s)
 			up--;
 		if (seq_geq(up, c->copied_seq) && seq_geq(up, c->rcv_nxt) &&
 		    (!c->urg_state || seq_gt(up, c->urg_seq))) {
+			tcp_rcv_drop_urgent(c); /* tcp_check_urg() of Linux */
 			c->urg_state = TCP_URG_NOTYET;
 			c->urg_seq = up;
 		}
