@@ -14,6 +14,8 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -398,6 +400,112 @@ static long do_reply(const long *a)
 	return a[1];
 }
 
+/* --- to many at once --- */
+static const char *const many[] = {
+	"239.1.2.3",   "ff15::1234",	  "224.0.0.199", "ff02::1234",
+	"10.77.0.255", "255.255.255.255", "239.1.2.4",
+};
+
+static socklen_t many_addr(struct sockaddr_storage *ss, long which, long port)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	if (inet_pton(AF_INET, many[which], &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons((uint16_t)port);
+		return sizeof(*in);
+	}
+	inet_pton(AF_INET6, many[which], &in6->sin6_addr);
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons((uint16_t)port);
+	return sizeof(*in6);
+}
+
+/* The interface that has 10.77.0.1. */
+static unsigned our_if(char name[IF_NAMESIZE])
+{
+	struct ifaddrs *list, *i;
+	unsigned index = 0;
+
+	if (getifaddrs(&list))
+		return 0;
+	for (i = list; i; i = i->ifa_next) {
+		struct sockaddr_in *in = (struct sockaddr_in *)i->ifa_addr;
+
+		if (in && in->sin_family == AF_INET &&
+		    in->sin_addr.s_addr == htonl(0x0a4d0001)) {
+			snprintf(name, IF_NAMESIZE, "%s", i->ifa_name);
+			index = if_nametoindex(i->ifa_name);
+		}
+	}
+	freeifaddrs(list);
+	return index;
+}
+
+static int many_socket(int family, long port)
+{
+	struct timeval tv = {.tv_sec = PATIENCE};
+	struct sockaddr_in6 any = {.sin6_family = (sa_family_t)family,
+				   .sin6_port = htons((uint16_t)port)};
+	int fd = socket(family, SOCK_DGRAM, 0), one = 1;
+	char name[IF_NAMESIZE];
+	unsigned index = our_if(name);
+	struct ip_mreqn m = {.imr_ifindex = (int)index};
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, IF_NAMESIZE);
+	setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &m, sizeof(m));
+	setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof(index));
+	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0) {
+		close(fd);
+		return -errno;
+	}
+	return fd;
+}
+
+/* member SLOT WHICH PORT: hears what is sent to many[WHICH] at PORT */
+static long do_member(const long *a)
+{
+	struct group_req r = {0};
+	struct sockaddr_storage ss;
+	char name[IF_NAMESIZE];
+	int fd;
+
+	many_addr(&ss, a[1], a[2]);
+	fd = many_socket(ss.ss_family, a[2]);
+	if (fd < 0)
+		return fd;
+	put_slot(a[0], fd);
+	r.gr_interface = our_if(name);
+	r.gr_group = ss;
+	if (many[a[1]][0] != '1' && many[a[1]][2] != '5' &&
+	    setsockopt(fd, ss.ss_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
+		       MCAST_JOIN_GROUP, &r, sizeof(r)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* tomany SLOT WHICH PORT LEN */
+static long do_tomany(const long *a)
+{
+	static uint8_t buf[65536];
+	struct sockaddr_storage ss;
+	socklen_t len = many_addr(&ss, a[1], a[2]);
+
+	for (long i = 0; i < a[3]; i++)
+		buf[i] = pattern((uint64_t)i);
+	if (sendto(slots[a[0]].fd, buf, (size_t)a[3], 0, (struct sockaddr *)&ss,
+		   len) < 0)
+		return -errno;
+	return a[3];
+}
+
 /* --- bulk work in threads --- */
 static void *echo_main(void *arg)
 {
@@ -572,91 +680,11 @@ static const struct command {
 	const char *name;
 	long (*fn)(const long *a);
 	bool has_value; /* the answer carries the result */
-} commands[] = {
-	{"listen", do_listen, true},	 {"accept", do_accept, false},
-	{"connect", do_connect, false},	 {"refuse", do_refuse, true},
-	{"send", do_send, true},	 {"recv", do_recv, true},
-	{"drain", do_drain, true},	 {"oob", do_oob, false},
-	{"recv_oob", do_recv_oob, true}, {"shut", do_shut, false},
-	{"close", do_close, false},	 {"rst", do_rst, false},
-	{"end", do_end, false},		 {"rcvbuf", do_rcvbuf, false},
-	{"flushed", do_flushed, false},	 {"udp", do_udp, true},
-	{"sendto", do_sendto, true},	 {"sendgso", do_sendgso, true},
-	{"recvfrom", do_recvfrom, true}, {"reply", do_reply, true},
-	{"echo", do_echo, false},	 {"sink", do_sink, false},
-	{"source", do_source, false},	 {"serve", do_serve, false},
-	{"dial", do_dial, false},	 {"join", do_join, true},
-};
-
-static void obey(char *line, char *reply, size_t len)
-{
-	char *save, *word = strtok_r(line, " ", &save);
-	long a[8] = {0};
-	unsigned n = 0;
-
-	for (char *w; n < 8 && (w = strtok_r(NULL, " ", &save));)
-		a[n++] = atol(w);
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		const struct command *c = &commands[i];
-		long ret;
-
-		if (!word || strcmp(word, c->name))
-			continue;
-		ret = c->fn(a);
-		if (ret < 0)
-			snprintf(reply, len, "%s", strerrorname_np((int)-ret));
-		else if (c->has_value)
-			snprintf(reply, len, "ok %ld", ret);
-		else
-			snprintf(reply, len, "ok");
-		return;
-	}
-	snprintf(reply, len, "unknown command");
-}
-
-static void serve_test(int ctl)
-{
-	char line[256], reply[256];
-	ssize_t n;
-
-	for (int i = 0; i < NUM_SLOTS; i++)
-		slots[i].fd = -1;
-	while ((n = recv(ctl, line, sizeof(line) - 1, 0)) > 0) {
-		line[n] = 0;
-		obey(line, reply, sizeof(reply));
-		if (send(ctl, reply, strlen(reply), MSG_NOSIGNAL) < 0)
-			break;
-	}
-	_exit(0);
-}
-
-int main(int argc, char **argv)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd;
-
-	if (argc != 2) {
-		fprintf(stderr, "usage: peer PATH\n");
-		return 2;
-	}
-	signal(SIGCHLD, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	snprintf(un.sun_path, sizeof(un.sun_path), "%s", argv[1]);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ||
-	    listen(fd, 16) < 0) {
-		perror(argv[1]);
-		return 1;
-	}
-	for (;;) {
-		int ctl = accept(fd, NULL, NULL);
-
-		if (ctl < 0)
-			continue;
-		if (fork() == 0) {
-			close(fd);
-			serve_test(ctl);
-		}
-		close(ctl);
-	}
-}
+} commands[] = {{"listen", do_listen, true}, {"accept", do_accept, false},
+		{"connect", do_connect, false}, {"refuse", do_refuse, true},
+		{"send", do_send, true}, {"recv", do_recv, true},
+		{"drain", do_drain, true}, {"oob", do_oob, false},
+		{"recv_oob", do_recv_oob, true}, {"shut", do_shut, false},
+		{"close", do_close, false}, {"rst", do_rst, false},
+		{"end", do_end, false}, {"rcvbuf", do_rcvbuf, false},
+		{"flushed", do_flushed, false}, {"udp", do_udp, true},

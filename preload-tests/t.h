@@ -271,6 +271,12 @@ static const struct t_fam t_fams[2] T_UNUSED = {
 	{AF_INET6, 6, US6, PEER6, "::", "::1"},
 };
 
+/* Our interface: a veth on the kernel, the TUN under the shim. */
+static T_UNUSED const char *t_dev(void)
+{
+	return getenv("UNDER_SHIM") ? "tcpshim0" : "v0";
+}
+
 /* --- the peer --- */
 static T_UNUSED long peer_cmd(bool loud, const char *fmt, va_list ap)
 {

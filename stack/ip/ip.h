@@ -116,7 +116,7 @@ struct ip_tx {
 	bool loop;	/* to a group or broadcast: hear it at home, too */
 	bool host_only; /* to a group with TTL 0: at home alone */
 	bool any_src;	/* the unspecified address is the source (RFC 3810) */
-	uint8_t oif;	/* IP_IF_*: by way of; 0: as routes say */
+	uint32_t oif;	/* IP_IF_*: by way of; 0: as routes say */
 };
 
 /* Takes @p, whose headers begin with the L4 header. gso packets must have

@@ -156,6 +156,9 @@ static void deliver(struct ip *ip, struct ip_rx *rx, const struct ip6_chain *c,
 
 	rx->csum = rx->f->csum;
 	rx->link = rx->f->link;
+	/* an address of the device's is reached by it, also from this host */
+	if (rx->scope == IP_SCOPE_LOCAL && !ip_addr_is_loopback(&rx->dst))
+		rx->link = LINK_DEV;
 	raw = ip_deliver_raw(ip->tp, rx, now);
 	if (is4 && rx->proto == IPPROTO_IGMP)
 		igmp_in(ip, rx, now);

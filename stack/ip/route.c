@@ -126,6 +126,8 @@ const struct ip_route *ip_route_via(const struct ip *ip,
 
 	if (!oif || (r && r->link == LINK_LO))
 		return r;
+	if (oif > IP_IF_DEV)
+		return NULL;
 	if (oif == IP_IF_LO)
 		return is4 || ip_addr_is_multicast(dst) ? &ip->to_self : NULL;
 	if (!r && (is4 || ip_addr_is_linklocal(dst)))

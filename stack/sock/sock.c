@@ -125,9 +125,9 @@ static int take_scope(struct ep *e, const struct target *t)
 	if (t->scope > IP_IF_DEV)
 		return -ENODEV;
 	if (t->scope)
-		e->dev_if = (uint8_t)t->scope;
+		e->dev_if = t->scope;
 	else if (!e->dev_if && ip_addr_is_multicast(&t->a))
-		e->dev_if = (uint8_t)e->mc_if6;
+		e->dev_if = e->mc_if6;
 	return e->dev_if ? 0 : -EINVAL;
 }
 

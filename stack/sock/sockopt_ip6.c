@@ -71,7 +71,7 @@ static int set_mc_if6(struct opt_call *c, int v)
 		return -ENOPROTOOPT;
 	if (v && !opt_dev_of(c->st, v))
 		return -ENODEV;
-	if (v && c->e->dev_if && c->e->dev_if != v)
+	if (v && c->e->dev_if && c->e->dev_if != (uint32_t)v)
 		return -EINVAL;
 	c->e->mc_if6 = (uint32_t)v;
 	return 0;

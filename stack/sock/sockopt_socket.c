@@ -373,29 +373,28 @@ static int set_bindtodev(struct opt_call *c, const void *val, socklen_t len)
 
 static int get_bindtodev(struct opt_call *c, void *val, socklen_t *len)
 {
-	const char *name = opt_dev_of(c->st, c->e->dev_if);
+	const char *name = opt_dev_of(c->st, (int)c->e->dev_if);
 
-	if (!name)
+	if (!c->e->dev_if)
 		return opt_get_nothing(c, val, len);
 	if (*len < DEV_NAME_LEN)
 		return -EINVAL;
+	if (!name)
+		return -ENODEV;
 	return opt_give(val, len, name, strlen(name) + 1);
 }
 
 static int set_bindtoif(struct opt_call *c, int v)
 {
-	const char *name = v ? opt_dev_of(c->st, v) : "";
-
 	if (v < 0)
 		return -EINVAL;
-	if (!name)
-		return -ENODEV;
-	return set_bindtodev(c, name, (socklen_t)strlen(name));
+	c->e->dev_if = (uint32_t)v; /* there need not be such an interface */
+	return 0;
 }
 
 static int get_bindtoif(struct opt_call *c, int *v)
 {
-	*v = c->e->dev_if;
+	*v = (int)c->e->dev_if;
 	return 0;
 }
 

@@ -159,20 +159,20 @@ static void choose_src(const struct ep *e, const struct ip_addr *dst,
 		*src = a;
 }
 
-/* Route, permission and source address for a packet to @dst. */
+/* Route and source address for a packet to @dst. */
 static int check_dst(struct ep *e, const struct ip_addr *dst, uint32_t oif,
 		     struct ip_addr *src)
 {
 	struct ip *ip = e->tp->ip;
 	enum ip_scope own = ip_scope(ip, &e->laddr);
 
+	if (oif > IP_IF_DEV && ip_addr_is4(dst))
+		return -ENODEV;
 	if (!ip_route_via(ip, dst, oif)) {
 		stat_inc(core_of(e), ip_addr_is4(dst) ? STAT_IpOutNoRoutes
 						      : STAT_Ip6OutNoRoutes);
 		return -ENETUNREACH;
 	}
-	if (ip_scope(ip, dst) == IP_SCOPE_BCAST && !ep_opt(e, EP_O_BROADCAST))
-		return -EACCES;
 	if (!ip_addr_is_any(src))
 		return ip_addr_is4(src) == ip_addr_is4(dst) ? 0 : -EINVAL;
 	if (ip_addr_is_any(&e->laddr) || own == IP_SCOPE_BCAST ||
@@ -184,6 +184,13 @@ static int check_dst(struct ep *e, const struct ip_addr *dst, uint32_t oif,
 		return -ENETUNREACH;
 	*src = e->laddr;
 	return 0;
+}
+
+/* Broadcast wants to be asked for (SO_BROADCAST). */
+static bool is_forbidden(const struct ep *e, const struct ip_addr *dst)
+{
+	return !ep_opt(e, EP_O_BROADCAST) &&
+	       ip_scope(e->tp->ip, dst) == IP_SCOPE_BCAST;
 }
 
 /* A port, picked now if need be; raw sockets have none. */
@@ -207,6 +214,8 @@ int dgram_connect(struct ep *e, const struct ip_addr *to, uint16_t dport)
 	resolve_any(e, &dst);
 	choose_src(e, &dst, &src);
 	err = check_dst(e, &dst, choose_oif(e, &dst), &src);
+	if (!err && is_forbidden(e, &dst))
+		err = -EACCES;
 	if (err)
 		return err;
 	conn_leave(e);
@@ -344,8 +353,12 @@ static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
 	if (t.has_src)
 		tx->src = t.src;
 	choose_src(e, &t.dst, &tx->src);
-	tx->oif = (uint8_t)(t.ifindex ? t.ifindex : choose_oif(e, &t.dst));
+	tx->oif = t.ifindex ? t.ifindex : choose_oif(e, &t.dst);
 	err = check_dst(e, &t.dst, tx->oif, &tx->src);
+	/* connected UDP was allowed then: it has its route */
+	if (!err && is_forbidden(e, &t.dst) &&
+	    (to->has_dst || e->kind != EP_UDP))
+		err = -EACCES;
 	if (err)
 		return err;
 	tx->proto = t.proto ? t.proto : e->proto;

@@ -38,7 +38,8 @@ struct dgram_tx {
 	uint32_t gso_size; /* UDP_SEGMENT: cut into pieces of this size */
 	uint16_t dport;
 	int16_t ttl;
-	uint8_t tos, proto, oif;
+	uint8_t tos, proto;
+	uint32_t oif;
 	bool df, is_probe;
 };
 

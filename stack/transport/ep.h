@@ -142,7 +142,7 @@ struct ep {
 	uint64_t max_pacing;
 	nsec rcvtimeo, sndtimeo; /* 0: for ever */
 	nsec linger;
-	uint8_t dev_if; /* SO_BINDTODEVICE: IP_IF_*, or 0 */
+	uint32_t dev_if; /* SO_BINDTODEVICE: interface, or 0 */
 	uint8_t tos, tclass;
 	int16_t ttl, hops6; /* -1: the default */
 	int16_t mc_ttl, mc_hops6;
