@@ -87,7 +87,7 @@ static void datagrams(const struct t_fam *f)
 
 static void connections(const struct t_fam *f)
 {
-	struct t_addr a = t_addr(f->any, 5501);
+	struct t_addr a = t_addr(f->any, 5510 + f->n);
 	int dev = (int)MUST(socket(f->af, SOCK_STREAM, 0)), fd;
 	int lo = (int)MUST(socket(f->af, SOCK_STREAM, 0));
 	char name[IFNAMSIZ] = "";
@@ -100,7 +100,7 @@ static void connections(const struct t_fam *f)
 	CALL(bind(lo, &a.sa, a.len));
 	CALL(listen(dev, 5));
 	CALL(listen(lo, 5));
-	peer("connect 0 %d 5501", f->n);
+	peer("connect 0 %d %d", f->n, 5510 + f->n);
 	t_settle(dev, POLLIN);
 	say_poll("lo", lo);
 	fd = (int)MUST(accept(dev, NULL, NULL));
@@ -110,7 +110,7 @@ static void connections(const struct t_fam *f)
 	close(dev);
 	peer("close 0");
 	/* only the loopback's is left: refused */
-	peer("connect 0 %d 5501", f->n);
+	peer("connect 0 %d %d", f->n, 5510 + f->n);
 	close(lo);
 }
 
@@ -159,6 +159,9 @@ static void scopes(void)
 
 	CALL(bind(fd, &a.sa, a.len));
 	CALL(connect(fd, &a.sa, a.len));
+	say("has a port: %d", t_local_port(fd) != 0);
+	close(fd);
+	fd = (int)MUST(socket(AF_INET6, SOCK_DGRAM, 0));
 	CALL(connect(tcp, &a.sa, a.len));
 	a.in6.sin6_scope_id = 99;
 	CALL(bind(fd, &a.sa, a.len));

@@ -680,11 +680,92 @@ static const struct command {
 	const char *name;
 	long (*fn)(const long *a);
 	bool has_value; /* the answer carries the result */
-} commands[] = {{"listen", do_listen, true}, {"accept", do_accept, false},
-		{"connect", do_connect, false}, {"refuse", do_refuse, true},
-		{"send", do_send, true}, {"recv", do_recv, true},
-		{"drain", do_drain, true}, {"oob", do_oob, false},
-		{"recv_oob", do_recv_oob, true}, {"shut", do_shut, false},
-		{"close", do_close, false}, {"rst", do_rst, false},
-		{"end", do_end, false}, {"rcvbuf", do_rcvbuf, false},
-		{"flushed", do_flushed, false}, {"udp", do_udp, true},
+} commands[] = {
+	{"listen", do_listen, true},	 {"accept", do_accept, false},
+	{"connect", do_connect, false},	 {"refuse", do_refuse, true},
+	{"send", do_send, true},	 {"recv", do_recv, true},
+	{"drain", do_drain, true},	 {"oob", do_oob, false},
+	{"recv_oob", do_recv_oob, true}, {"shut", do_shut, false},
+	{"close", do_close, false},	 {"rst", do_rst, false},
+	{"end", do_end, false},		 {"rcvbuf", do_rcvbuf, false},
+	{"flushed", do_flushed, false},	 {"udp", do_udp, true},
+	{"sendto", do_sendto, true},	 {"sendgso", do_sendgso, true},
+	{"recvfrom", do_recvfrom, true}, {"reply", do_reply, true},
+	{"echo", do_echo, false},	 {"sink", do_sink, false},
+	{"source", do_source, false},	 {"serve", do_serve, false},
+	{"member", do_member, false},	 {"tomany", do_tomany, true},
+	{"dial", do_dial, false},	 {"join", do_join, true},
+};
+
+static void obey(char *line, char *reply, size_t len)
+{
+	char *save, *word = strtok_r(line, " ", &save);
+	long a[8] = {0};
+	unsigned n = 0;
+
+	for (char *w; n < 8 && (w = strtok_r(NULL, " ", &save));)
+		a[n++] = atol(w);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		const struct command *c = &commands[i];
+		long ret;
+
+		if (!word || strcmp(word, c->name))
+			continue;
+		ret = c->fn(a);
+		if (ret < 0)
+			snprintf(reply, len, "%s", strerrorname_np((int)-ret));
+		else if (c->has_value)
+			snprintf(reply, len, "ok %ld", ret);
+		else
+			snprintf(reply, len, "ok");
+		return;
+	}
+	snprintf(reply, len, "unknown command");
+}
+
+static void serve_test(int ctl)
+{
+	char line[256], reply[256];
+	ssize_t n;
+
+	for (int i = 0; i < NUM_SLOTS; i++)
+		slots[i].fd = -1;
+	while ((n = recv(ctl, line, sizeof(line) - 1, 0)) > 0) {
+		line[n] = 0;
+		obey(line, reply, sizeof(reply));
+		if (send(ctl, reply, strlen(reply), MSG_NOSIGNAL) < 0)
+			break;
+	}
+	_exit(0);
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: peer PATH\n");
+		return 2;
+	}
+	signal(SIGCHLD, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", argv[1]);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ||
+	    listen(fd, 16) < 0) {
+		perror(argv[1]);
+		return 1;
+	}
+	for (;;) {
+		int ctl = accept(fd, NULL, NULL);
+
+		if (ctl < 0)
+			continue;
+		if (fork() == 0) {
+			close(fd);
+			serve_test(ctl);
+		}
+		close(ctl);
+	}
+}

@@ -474,6 +474,9 @@ int sock_connect(struct stack *st, sockid s, const struct sockaddr *sa,
 	memcpy(&family, sa, sizeof(family));
 	if (family == AF_UNSPEC)
 		return disconnect(e, now);
+	/* even if nothing comes of it: inet_dgram_connect() of Linux */
+	if (dgram_is(e) && !dgram_autobind(e))
+		return -EAGAIN;
 	if (e->phase == EP_CONNECTED)
 		return -EISCONN;
 	if (e->phase == EP_DISCONNECTING)

@@ -193,8 +193,8 @@ static bool is_forbidden(const struct ep *e, const struct ip_addr *dst)
 	       ip_scope(e->tp->ip, dst) == IP_SCOPE_BCAST;
 }
 
-/* A port, picked now if need be; raw sockets have none. */
-static bool has_port(struct ep *e)
+/* Raw sockets need no port. */
+bool dgram_autobind(struct ep *e)
 {
 	return e->is_bound || e->kind == EP_RAW ||
 	       port_bind(e, &e->laddr, 0) == 0;
@@ -209,8 +209,6 @@ int dgram_connect(struct ep *e, const struct ip_addr *to, uint16_t dport)
 	if (!ep_opt(e, EP_O_BOUND_ADDR) &&
 	    ip_addr_is4(&e->laddr) != ip_addr_is4(&dst))
 		e->laddr = src;
-	if (!has_port(e))
-		return -EAGAIN;
 	resolve_any(e, &dst);
 	choose_src(e, &dst, &src);
 	err = check_dst(e, &dst, choose_oif(e, &dst), &src);
@@ -479,7 +477,7 @@ int dgram_send_begin(struct ep *e, size_t want, int flags,
 	int err;
 
 	*sp = (struct span){0};
-	if (!has_port(e))
+	if (!dgram_autobind(e))
 		return -EAGAIN;
 	if (want > 0xffff && is_to4(e, to)) /* IPv6 leaves a note, below */
 		return -EMSGSIZE;

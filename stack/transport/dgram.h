@@ -50,7 +50,9 @@ static inline bool dgram_is(const struct ep *e)
 
 void dgram_ep_fini(struct ep *e);
 void dgram_close(struct ep *e, nsec now);
-/* raddr and rport as given; chooses laddr if none is bound. 0, -EACCES for a
+/* Gives @e a port, if it has none. False: there is none left. */
+bool dgram_autobind(struct ep *e);
+/* @e has a port. raddr and rport as given; chooses laddr if none is bound. 0, -EACCES for a
  * broadcast address without SO_BROADCAST, -ENETUNREACH, ... */
 int dgram_connect(struct ep *e, const struct ip_addr *dst, uint16_t dport);
 void dgram_disconnect(struct ep *e);
