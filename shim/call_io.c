@@ -72,6 +72,21 @@ static size_t cursor_copy(struct cursor *c, char *p, size_t len, bool to_prog)
 	return done;
 }
 
+static void cursor_skip(struct cursor *c, size_t len)
+{
+	while (len && c->num) {
+		size_t n = MIN(c->v->iov_len - c->off, len);
+
+		len -= n;
+		c->off += n;
+		if (c->off == c->v->iov_len) {
+			c->v++;
+			c->num--;
+			c->off = 0;
+		}
+	}
+}
+
 /* --- receiving --- */
 
 struct recv {
@@ -236,7 +251,7 @@ static ssize_t do_recv(struct file *f, const struct iovec *v, size_t n,
 static int send_loan(struct file *f, struct cursor *from, size_t want,
 		     int flags, const struct sock_msg *m)
 {
-	struct cursor start = *from;
+	const struct cursor begin = *from;
 	struct span sp;
 	size_t len = 0;
 	bool is_short;
@@ -259,7 +274,12 @@ static int send_loan(struct file *f, struct cursor *from, size_t want,
 	if (is_short && !len)
 		return -EFAULT;
 	if (res < 0)
-		*from = start; /* the call may be made again */
+		len = 0;
+	else if (f->type == SOCK_STREAM)
+		len = (size_t)res;
+	/* what memory was too short for is copied again; the call may be, too */
+	*from = begin;
+	cursor_skip(from, len);
 	return res < 0 ? res : (int)len;
 }
 
@@ -301,7 +321,8 @@ static ssize_t send_stream(struct file *f, struct cursor *from, size_t want,
 	block_begin(&b, f, true, flags);
 	do {
 		/* PSH and Nagle see that more of the same call follows */
-		res = send_once(f, from, want - done, flags, m);
+		res = send_once(f, from, want - done,
+				done ? flags | SOCK_GOES_ON : flags, m);
 		if (res > 0)
 			done += (size_t)res;
 		else if (res == -EAGAIN) {

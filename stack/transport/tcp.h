@@ -55,6 +55,10 @@ int tcp_shutdown(struct ep *e, int how, nsec now);
  * is gone too, may connect or listen anew. Its port stays as it is. */
 void tcp_disconnect(struct ep *e, nsec now);
 
+/* A flag beside MSG_*: bytes of the same call have gone already, so the caller
+ * tells of them and not of an error, which stays for the next call. */
+#define SOCK_GOES_ON 0x10000000
+
 /* Room for up to @want bytes in @sp; @flags: MSG_OOB, MSG_MORE. How many bytes
  * (> 0), -EAGAIN when the buffer is full, -EPIPE, -ENOTCONN, or the pending
  * error. Never fails for a second caller: each gets memory of its own, and

@@ -183,16 +183,18 @@ void tcp_sndbuf_grow(struct tcp_conn *c)
 
 /* --- send --- */
 
-static int may_send(struct ep *e)
+/* With SOCK_GOES_ON the error is left for the next call to be told. */
+static int may_send(struct ep *e, int flags)
 {
 	struct tcp_conn *c = e->tcp;
 	int err = e->err;
 
-	if (err) {
+	if (err && !(flags & SOCK_GOES_ON)) {
 		e->err = 0;
 		ep_ready(e, tcp_poll(e), false, false);
-		return -err;
 	}
+	if (err)
+		return -err;
 	if (!c || e->shut & EP_SHUT_WR)
 		return -EPIPE;
 	if (c->state == TCPS_SYN_SENT || c->state == TCPS_SYN_RCVD)
@@ -239,7 +241,7 @@ int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
 		   nsec now)
 {
 	struct tcp_conn *c = e->tcp;
-	int err = may_send(e);
+	int err = may_send(e, flags);
 	struct tcp_lend *l;
 	uint32_t room, lowat;
 
@@ -368,7 +370,7 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 				c->tail_lent = false;
 		}
 		lend_free(t, l);
-		return len ? MIN(may_send(e), -1) : 0;
+		return len ? MIN(may_send(e, flags), -1) : 0;
 	}
 	done = commit(c, sp, l, (uint32_t)len);
 	lend_free(t, l);
