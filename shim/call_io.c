@@ -277,7 +277,8 @@ static int send_loan(struct file *f, struct cursor *from, size_t want,
 		len = 0;
 	else if (f->type == SOCK_STREAM)
 		len = (size_t)res;
-	/* what memory was too short for is copied again; the call may be, too */
+	/* what memory was too short for is copied again; the call may be, too
+	 */
 	*from = begin;
 	cursor_skip(from, len);
 	return res < 0 ? res : (int)len;
