@@ -62,8 +62,9 @@ class Program:
             args, stdin=subprocess.PIPE, stderr=subprocess.STDOUT,
             stdout=subprocess.PIPE, env=env, start_new_session=True)
         self.is_reading = not quiet
+        self.reader = threading.Thread(target=self._read, daemon=True)
         if not quiet:
-            threading.Thread(target=self._read, daemon=True).start()
+            self.reader.start()
 
     def _read(self):
         while True:
@@ -124,6 +125,8 @@ class Program:
         if self.is_running():
             self.popen.kill()
         self.popen.wait()
+        if self.reader.is_alive():
+            self.reader.join(5)
         for stream in self.popen.stdin, self.popen.stdout:
             try:
                 stream.close()
@@ -222,9 +225,12 @@ def is_from(p, host):
 
 
 def arrows(packets, only="SFR"):
-    """`client1 S, server SA`: who sent which flags, in order."""
-    return ", ".join("%s %s" % (NAMES.get(p.src, p.src), p.flags.replace("P", ""))
-                     for p in packets if set(p.flags) & set(only))
+    """`client1 S, server SA`: who sent which flags, in order; what comes twice
+    (a busy machine sends again) is said once."""
+    said = ["%s %s" % (NAMES.get(p.src, p.src), p.flags.replace("P", ""))
+            for p in packets if set(p.flags) & set(only)]
+    return ", ".join(s for s, before in zip(said, [None] + said)
+                     if s != before)
 
 
 class Lab:
