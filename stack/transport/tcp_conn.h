@@ -271,6 +271,7 @@ enum tcp_ca { /* as TCP_INFO shows them */
 #define TCP_OWE_NOW 2	  /* at once */
 #define TCP_OWE_PUSHED 4  /* when the user has read it all; ends a write */
 #define TCP_OWE_PUSHED2 8 /* the same twice */
+#define TCP_OWE_NOMEM 16  /* data was refused: the window closes */
 
 /* As in Linux, the first of them is everything that is not the others. */
 enum tcp_chrono { CHRONO_IDLE, CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF };

@@ -299,6 +299,29 @@ Test(tcp_flow, our_window_closes_never_shrinks_and_opens_with_an_update)
 	cr_assert(conn()->rcv_wnd > 10000);
 }
 
+/* Frames that are larger than their data use memory up before the window. */
+Test(tcp_flow, data_without_room_closes_a_window_that_reading_opens)
+{
+	struct tcp_conn *c;
+	uint32_t more;
+
+	open_active();
+	SEND(.flags = PSH | ACK, .seq = 1, .ack = 1, .len = 1000);
+	skip();
+	c = conn();
+	more = 2 * c->ep->rcvbuf + (1u << 20);
+	c->ep->rx_mem += more;
+	SEND(.flags = PSH | ACK, .seq = 1001, .ack = 1, .len = 1000);
+	expect(ACK, 1, 1001, 0);
+	cr_assert(w.last.win == 0);
+	cr_assert(count(STAT_TcpExtTCPRcvQDrop) == 1);
+
+	c->ep->rx_mem -= more;
+	cr_assert(get(65536, 0) == 1000);
+	expect(ACK, 1, 1001, 0);
+	cr_assert(w.last.win > 0);
+}
+
 Test(tcp_flow, sndbuf_full_then_room_is_an_edge)
 {
 	int n, sum = 0;

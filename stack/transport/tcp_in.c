@@ -392,6 +392,8 @@ static void take_in_order(struct tcp_conn *c, struct tcp_seg *s)
 			stat_inc(c->t->core, STAT_TcpExtTCPRcvQDrop);
 			drop(c->t->core, DROP_TCP_RCVBUF);
 			c->owe |= TCP_OWE_NOW;
+			if (!tcp_rcv_has_room(c))
+				c->owe |= TCP_OWE_NOMEM;
 			return;
 		}
 		note_data(c, s);

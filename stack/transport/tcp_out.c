@@ -116,7 +116,7 @@ static uint32_t window_left(const struct tcp_conn *c)
 	return seq_gt(end, c->rcv_nxt) ? end - c->rcv_nxt : 0;
 }
 
-/* __tcp_select_window() of Linux: RFC 1122 4.2.3.3, never shrinking. */
+/* __tcp_select_window() of Linux: RFC 1122 4.2.3.3; shrinks for one reason. */
 uint32_t tcp_select_window(const struct tcp_conn *c)
 {
 	const struct ep *e = c->ep;
@@ -126,6 +126,10 @@ uint32_t tcp_select_window(const struct tcp_conn *c)
 	uint32_t mss = MIN(c->rcv_mss, MAX(full, 1u)), left = window_left(c);
 	uint32_t win = left, grain = 1u << c->rcv_wscale;
 
+	/* a promise that memory can't keep is taken back (ICSK_ACK_NOMEM of
+	 * Linux): the peer would send the same again and again, unheard */
+	if (c->owe & TCP_OWE_NOMEM)
+		return 0;
 	if (free_win < full / 2 && (free_win < full / 16 || free_win < mss))
 		return left; /* closed, but for what was promised */
 	free_win = MIN(free_win, c->rcv_ssthresh);
