@@ -30,6 +30,17 @@ static void update_window(struct tcp_conn *c, const struct tcp_seg *s)
 
 /* --- what is acknowledged --- */
 
+/* What is acknowledged without having been sacked came after what was. */
+static void note_order(const struct tcp_rec *r, uint32_t ack,
+		       struct tcp_acked *a)
+{
+	uint32_t first = (uint32_t)__builtin_ctzll(~r->sacked);
+	uint32_t low = r->seq + first * r->mss;
+
+	if (seq_lt(low, ack))
+		tcp_sack_note_order(a, low);
+}
+
 static void clean_records(struct tcp_conn *c, uint32_t ack, struct tcp_acked *a)
 {
 	struct tcp_rec *r;
@@ -46,6 +57,8 @@ static void clean_records(struct tcp_conn *c, uint32_t ack, struct tcp_acked *a)
 			a->oldest_at = r->first_at;
 		if (fresh)
 			tcp_sack_note(c, a, r, seq_min(rec_end(r), ack));
+		if (fresh && r->num_tx == 1)
+			note_order(r, ack, a);
 		if (seq_gt(rec_end(r), ack)) {
 			uint32_t sacked = rec_count(r->sacked);
 			uint32_t n = tcp_rec_trim(c, r, ack);

@@ -710,6 +710,7 @@ void tcp_sack_note(struct tcp_conn *c, struct tcp_acked *a,
 /* Marks what the peer has. */
 void tcp_sack_in(struct tcp_conn *c, const struct tcp_seg *s,
 		 struct tcp_acked *a);
+void tcp_sack_note_order(struct tcp_acked *a, uint32_t low);
 /* Delivery was out of order from @low on: how far is measured. */
 void tcp_sack_reordered(struct tcp_conn *c, uint32_t low);
 /* The segments of @r that lie wholly within [@start, @end). */

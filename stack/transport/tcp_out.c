@@ -790,10 +790,7 @@ static int send_new(struct tcp_conn *c, enum push push, nsec now)
 		len = next_len(c, mss, push);
 		if (!len)
 			return NOTHING;
-	} else if (tcp_in_flight(c) >= c->cc.cwnd && c->packets_out &&
-		   push != PUSH_TAIL) {
-		return NOTHING;
-	}
+	} /* the last FIN needs no congestion window, as in Linux */
 	r = tcp_rec_new(c, now);
 	if (!r)
 		return -ENOBUFS;

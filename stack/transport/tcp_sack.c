@@ -74,9 +74,9 @@ void tcp_sack_reordered(struct tcp_conn *c, uint32_t low)
 {
 	uint32_t mss = c->mss_cache, dist;
 
-	if (!seq_lt(low, c->high_sacked - mss))
+	if (!seq_lt(low, c->high_sacked))
 		return;
-	dist = (c->high_sacked - mss - low + mss - 1) / mss;
+	dist = DIV_ROUND_UP(c->high_sacked - low, mss);
 	if (dist > c->reordering)
 		c->reordering =
 			MIN(dist, (uint32_t)tcp_sysctl(c)->tcp_max_reordering);
@@ -85,7 +85,8 @@ void tcp_sack_reordered(struct tcp_conn *c, uint32_t low)
 					   : STAT_TcpExtTCPSACKReorder);
 }
 
-static void note_order(struct tcp_acked *a, uint32_t low)
+/* @low was sent once and is delivered only now. */
+void tcp_sack_note_order(struct tcp_acked *a, uint32_t low)
 {
 	if (!seq_lt(low, a->prior_high_sacked) ||
 	    (a->has_reord && seq_geq(low, a->reord)))
@@ -107,8 +108,8 @@ static void sack_rec(struct tcp_conn *c, struct tcp_rec *r, uint64_t mask,
 			      r->seq + (64u - (uint32_t)__builtin_clzll(mask)) *
 					       r->mss));
 	if (r->num_tx == 1)
-		note_order(a,
-			   r->seq + (uint32_t)__builtin_ctzll(mask) * r->mss);
+		tcp_sack_note_order(
+			a, r->seq + (uint32_t)__builtin_ctzll(mask) * r->mss);
 	n = rec_count(mask);
 	c->lost_out -= rec_count(r->lost & mask);
 	r->lost &= ~mask;
