@@ -221,14 +221,14 @@ HOOK_FCNTL(fcntl64)
 
 /* --- ioctl --- */
 
-static int ioctl_value(struct file *f, unsigned long req, int *out)
+static int ioctl_value(struct file *f, unsigned long req, void *out)
 {
 	struct stack *st = host_lock(OP_IOCTL, f->s);
 	int val = 0, r = sock_ioctl(st, f->s, req, &val);
 
 	host_unlock();
 	if (r == 0)
-		*out = val;
+		memcpy(out, &val, sizeof(val)); /* it may lie anywhere */
 	return r;
 }
 

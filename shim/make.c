@@ -213,6 +213,8 @@ static int make_stack(char *why, size_t len)
 	a = arena_init((char *)sh + SHARED_SIZE, sh->len - SHARED_SIZE,
 		       sh->max - SHARED_SIZE);
 	if (a)
+		arena_share(a);
+	if (a)
 		host.st = sh->st = stack_new(a, cfg, seed, sh->now);
 	if (host.st)
 		return 0;

@@ -101,7 +101,7 @@ struct arena {
 	size_t room;  /* bytes in free runs; one word, any thread may read */
 	size_t wants; /* the same */
 	void *root;
-	bool is_malloc;
+	bool is_malloc, is_shared;
 	uint32_t num_runs;
 	uint32_t bin[NUM_BINS];
 	uint32_t partial[NUM_CLASSES]; /* slabs with something to hand out */
@@ -112,6 +112,13 @@ struct arena {
 _Static_assert(sizeof(struct run) == 32, "1024 fill half a run");
 _Static_assert(sizeof(struct arena) <= DESC_OFF, "both fit in run 0");
 _Static_assert(REGION_RUNS * sizeof(struct run) <= RUN - DESC_OFF, "fits");
+
+/* The marks are one process's; what others free would stay marked here. */
+static void poison(const struct arena *a, void *p, size_t len)
+{
+	if (!a->is_shared)
+		POISON(p, len);
+}
 
 static uint8_t *run_addr(const struct arena *a, uint32_t i)
 {
@@ -196,7 +203,7 @@ static void span_free(struct arena *a, uint32_t i, uint32_t len)
 {
 	uint32_t end = i + len;
 
-	POISON(run_addr(a, i), len * RUN);
+	poison(a, run_addr(a, i), len * RUN);
 	set_word(&a->room, a->room + len * RUN);
 	if (run_at(a, i - 1)->kind == RUN_FREE) {
 		i -= run_at(a, i - 1)->len;
@@ -313,7 +320,7 @@ static void *slab_alloc(struct arena *a, unsigned class, size_t size)
 		p = r->free;
 		UNPOISON(p, sizeof(void *));
 		memcpy(&r->free, p, sizeof(void *));
-		POISON(p, sizeof(void *));
+		poison(a, p, sizeof(void *));
 	} else {
 		p = run_addr(a, i) + (size_t)r->num_cut * class_size[class];
 		r->num_cut++;
@@ -338,7 +345,7 @@ static void slab_free(struct arena *a, uint32_t i, uint8_t *p)
 	ASSERT(!IS_POISONED(p)); /* freed twice */
 	UNPOISON(p, sizeof(void *));
 	memcpy(p, &r->free, sizeof(void *));
-	POISON(p, class_size[r->class]);
+	poison(a, p, class_size[r->class]);
 	r->free = p;
 	r->num_live--;
 	a->used -= class_size[r->class];
@@ -458,6 +465,12 @@ struct arena *arena_init(void *mem, size_t len, size_t max)
 	}
 	arena_extend(a, len);
 	return a;
+}
+
+void arena_share(struct arena *a)
+{
+	a->is_shared = true;
+	UNPOISON(a, a->len);
 }
 
 void arena_extend(struct arena *a, size_t len)

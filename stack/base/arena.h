@@ -27,6 +27,9 @@ struct arena;
  * borrowed, zeroed by the caller, aligned to 64 KiB. NULL if @len is too small.
  */
 struct arena *arena_init(void *mem, size_t len, size_t max);
+/* Other processes will use it too: free memory is not marked for the address
+ * sanitizer any more, which keeps its marks for each process alone. */
+void arena_share(struct arena *a);
 
 /* For unit tests, the simulator under sanitizers and fuzzers: an arena that
  * takes each object from malloc(), so that every overrun and leak is seen.
