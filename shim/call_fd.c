@@ -186,6 +186,8 @@ static int do_fcntl(int fd, struct file *f, int cmd, void *arg)
 
 	if (r < 0)
 		return r;
+	if (cmd == F_SETFD && !((intptr_t)arg & FD_CLOEXEC))
+		fdtab_hands_down();
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
 		return shared(copied(fd, r), f);
 	if (cmd == F_SETFL && f->kind == FILE_SOCK && is_us()) {

@@ -106,6 +106,10 @@ void proc_init(void);
 /* call_stdio.c: @fd is a socket of ours now; if it is 0, 1 or 2, the standard
  * stream of that number works on it from here on. */
 void stdio_take(int fd);
+
+/* call_exec.c: takes what was handed down by the program before. */
+void exec_init(void);
+
 /* call_stdio.c: writes out what is left in streams on our sockets. */
 void stdio_flush(void);
 

@@ -76,6 +76,7 @@ static struct {
 	 * that may have copies; one older than the process has */
 	_Atomic uint32_t fork_epoch;
 	uint32_t born_epoch;
+	_Atomic bool may_hand_down; /* some number had no FD_CLOEXEC */
 	int low_dup;  /* fills the holes below, see fdtab_fill_low() */
 	uint64_t had; /* numbers from internal_from on that were there then */
 
@@ -260,6 +261,17 @@ static void *reserve(size_t len)
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p < 0 ? NULL : (void *)p;
+}
+
+void fdtab_hands_down(void)
+{
+	if (!atomic_load_explicit(&tab.may_hand_down, memory_order_relaxed))
+		atomic_store(&tab.may_hand_down, true);
+}
+
+bool fdtab_may_hand_down(void)
+{
+	return atomic_load(&tab.may_hand_down);
 }
 
 void fdtab_copied(void)
@@ -455,6 +467,7 @@ int fd_share(int fd, struct file *f)
 {
 	int r;
 
+	fdtab_hands_down(); /* dup() clears FD_CLOEXEC */
 	atomic_fetch_add(&f->refs, 1);
 	r = fd_install(fd, f);
 	if (r < 0)
@@ -658,6 +671,8 @@ static int near_make(int kind, int flags, struct near *n)
 {
 	int cancel, r;
 
+	if (!(flags & SOCK_CLOEXEC))
+		fdtab_hands_down();
 	n->fd = (int)sys(
 		socket, AF_UNIX,
 		near_type(kind) | (flags & SOCK_CLOEXEC) | SOCK_NONBLOCK, 0);
@@ -689,6 +704,8 @@ int near_get(int type, int flags, struct near *out)
 	host_unlock();
 	if (!found)
 		return near_make(kind, flags, out);
+	if (!(flags & SOCK_CLOEXEC))
+		fdtab_hands_down();
 	high = out->fd;
 	out->fd = (int)sys(fcntl, high,
 			   flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
@@ -733,25 +750,33 @@ void near_put(struct near *n, int type)
 	listener_put(n->listener);
 }
 
+/* Puts @n, which is @s, into the table as @f. 0 or -errno. */
+static int near_file(struct file *f, const struct near *n, sockid s, int family,
+		     int type, int proto)
+{
+	int r;
+
+	if (sock_index(s) >= SOCK_MAX)
+		return -ENFILE;
+	f->family = (uint8_t)family;
+	f->type = (uint8_t)type;
+	f->proto = proto;
+	f->listener = n->listener;
+	f->cookie = n->cookie;
+	atomic_store(&f->flags, n->is_nonblock ? FILE_NONBLOCK : 0);
+	atomic_store(&f->s, s);
+	atomic_store(&f->kind, FILE_SOCK);
+	r = fd_install(n->fd, f);
+	if (r == 0)
+		atomic_store(&tab.by_sock[sock_index(s)], f);
+	return r;
+}
+
 int near_install(struct near *n, sockid s, int family, int type, int proto)
 {
 	struct file *f = file_new(FILE_FREE);
-	int r = f ? 0 : -ENOMEM;
+	int r = f ? near_file(f, n, s, family, type, proto) : -ENOMEM;
 
-	if (r == 0 && sock_index(s) >= SOCK_MAX)
-		r = -ENFILE;
-	if (r == 0) {
-		f->family = (uint8_t)family;
-		f->type = (uint8_t)type;
-		f->proto = proto;
-		f->listener = n->listener;
-		f->cookie = n->cookie;
-		atomic_store(&f->flags, n->is_nonblock ? FILE_NONBLOCK : 0);
-		atomic_store(&f->s, s);
-		atomic_store(&f->kind, FILE_SOCK);
-		atomic_store(&tab.by_sock[sock_index(s)], f);
-		r = fd_install(n->fd, f);
-	}
 	host_lock(OP_CLOSE, s);
 	if (r == 0) {
 		sock_set_tag(host.st, s, n->cookie);
@@ -760,10 +785,8 @@ int near_install(struct near *n, sockid s, int family, int type, int proto)
 		return n->fd;
 	}
 	sock_close(host.st, s, host_now());
-	if (f) {
-		atomic_store(&tab.by_sock[sock_index(s)], NULL);
+	if (f)
 		file_free(f);
-	}
 	host_unlock();
 	near_put(n, type);
 	return r;
@@ -892,21 +915,71 @@ void fd_recheck(int fd)
 		fd_dropped(fd);
 }
 
+bool fd_is_handed_down(int fd)
+{
+	struct sockaddr_un far = {.sun_family = AF_UNSPEC};
+	socklen_t len = sizeof(far);
+
+	return sys(getpeername, fd, &far, &len) == 0 &&
+	       keeper_far_number(&far, MIN(len, sizeof(far)));
+}
+
+/* @fd is a near end that another process of the host made, or that this one
+ * made before it became this program. */
+static int adopt_foreign(int fd, uint64_t cookie)
+{
+	struct near n = {.fd = fd, .cookie = cookie, .listener = NO_LISTENER};
+	struct sock_facts facts;
+	struct file *f;
+	sockid s;
+	int r = -ENOENT;
+
+	host_lock(OP_NEW, 0);
+	s = sock_by_tag(host.st, cookie);
+	if (s)
+		r = sock_facts(host.st, s, &facts);
+	host_unlock();
+	f = r == 0 ? file_new(FILE_FREE) : NULL;
+	if (!f)
+		return r;
+	n.is_nonblock = sys(fcntl, fd, F_GETFL) & O_NONBLOCK;
+	r = near_file(f, &n, s, facts.family, facts.type, facts.proto);
+	if (r < 0) {
+		host_lock(OP_CLOSE, 0);
+		file_free(f);
+		host_unlock();
+		return r;
+	}
+	atomic_fetch_or(&f->flags,
+			FILE_SHARED | (facts.listening ? FILE_LISTENING : 0));
+	stdio_take(fd);
+	return 0;
+}
+
 int fd_adopt(int fd)
 {
 	unsigned most = fd_highest();
 	uint64_t c;
+	int r;
 
-	if (!fdtab_num)
+	if (!fdtab_num || fd_is_internal(fd))
+		return 0;
+	if (fd_sock(fd) && fd_sock(fd)->cookie == cookie_of(fd))
 		return 0;
 	fd_dropped(fd);
 	c = cookie_of(fd);
 	for (unsigned i = 0; c && i <= most; i++) {
 		struct file *f = fd_sock((int)i);
 
-		if (f && f->cookie == c)
-			return fd_share(fd, f);
+		if (!f || f->cookie != c)
+			continue;
+		r = fd_share(fd, f);
+		if (r == 0)
+			stdio_take(fd);
+		return r;
 	}
+	if (c && host.has_keeper && fd_is_handed_down(fd))
+		adopt_foreign(fd, c);
 	return 0;
 }
 

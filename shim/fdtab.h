@@ -126,6 +126,11 @@ void epoll_forked(bool has_keeper);
 /* Descriptors are copied by something that runs no handlers (vfork,
  * posix_spawn). */
 void fdtab_copied(void);
+/* May a socket of ours be without FD_CLOEXEC? */
+bool fdtab_may_hand_down(void);
+void fdtab_hands_down(void); /* one is, from now on */
+/* Is @fd a near end, of whatever host? Needs nothing. */
+bool fd_is_handed_down(int fd);
 
 /* Defined by epnum.c: numbers that are epoll fds, with or without a set. */
 extern _Atomic uint32_t epnum_bits[];

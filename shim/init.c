@@ -3,8 +3,8 @@
  * init.c - the constructor: as little as can be
  *
  * Most programs that are run with the preload never make a socket: no thread,
- * no device, no dlopen, no environment read until the first routed socket
- * (host_up()).
+ * no device, no dlopen until the first routed socket (host_up()); unless a
+ * socket was handed down to it.
  */
 #include "call_priv.h"
 #include "real.h"
@@ -13,4 +13,5 @@ static void __attribute__((constructor)) init(void)
 {
 	real_init();
 	proc_init();
+	exec_init();
 }

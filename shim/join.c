@@ -584,7 +584,21 @@ bool host_has_failed(void)
 	return atomic_load(&up.state) == UP_FAILED;
 }
 
-/* --- fork --- */
+/* --- exec, fork --- */
+
+void host_exec_before(void)
+{
+	is_forker = true;
+	gate_set(GATE_FORKING);
+	host_lock(OP_EXIT, 0);
+	host_unlock();
+}
+
+void host_exec_failed(void)
+{
+	gate_clear(GATE_FORKING);
+	is_forker = false;
+}
 
 void host_fork_before(void)
 {

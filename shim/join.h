@@ -15,6 +15,9 @@ long join_tell(const struct keeper_req *req, int fd);
 void host_leaving(void);
 /* Has this process a place (a forked child may not have one yet)? */
 bool host_has_joined(void);
+/* No other thread of ours is in the lock when exec ends it. */
+void host_exec_before(void);
+void host_exec_failed(void);
 void host_fork_before(void);
 void host_fork_parent(void);
 

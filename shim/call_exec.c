@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * call_exec.c - becoming another program, and starting one
+ *
+ * A program keeps the host across exec if it keeps the library: what the
+ * environment said about us when we were loaded is put back into one that was
+ * cleaned (sshd, sudo, cron). LD_PRELOAD set to something else, also to
+ * nothing, is somebody's will and stays.
+ *
+ * A socket without FD_CLOEXEC is handed down as its near end. That there may be
+ * one is said in TCPSHIM_INHERIT; the constructor of the next program looks at
+ * its descriptors then, and at standard input, output and error in any case,
+ * since whoever put a socket there may not have been able to say so.
+ *
+ * What copies descriptors without the handlers of fork() is noted, since a
+ * socket that may have copies is not closed by us (fdtab.c).
+ */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "call_priv.h"
+#include "host_priv.h"
+#include "join.h"
+#include "real.h"
+#include "sys.h"
+
+#define PRELOAD "LD_PRELOAD="
+#define PREFIX "TCPSHIM_"
+#define INHERIT PREFIX "INHERIT="
+#define MAX_ARGS 1024 /* more are rare, and get memory of their own */
+#define MAX_SAVED 32
+
+extern char **environ;
+
+/* What the environment said at the start. The strings there may be written over
+ * (setproctitle). */
+static struct {
+	char text[8192];
+	size_t used;
+	char *v[MAX_SAVED];
+	unsigned num;
+} saved;
+
+static size_t name_len(const char *var)
+{
+	return strcspn(var, "=") + 1;
+}
+
+static bool is_ours(const char *var)
+{
+	return !strncmp(var, PRELOAD, strlen(PRELOAD)) ||
+	       !strncmp(var, PREFIX, strlen(PREFIX));
+}
+
+static void save(const char *var)
+{
+	size_t len = strlen(var) + 1;
+
+	if (saved.num == MAX_SAVED || saved.used + len > sizeof(saved.text))
+		return;
+	saved.v[saved.num++] = memcpy(saved.text + saved.used, var, len);
+	saved.used += len;
+}
+
+static bool has_var(char *const *envp, const char *var)
+{
+	size_t n = name_len(var);
+
+	for (; *envp; envp++)
+		if (!strncmp(*envp, var, n))
+			return true;
+	return false;
+}
+
+/* --- lists of strings --- */
+
+struct strings {
+	char *few[MAX_ARGS];
+	char **v;
+	size_t num, max, mapped;
+};
+
+/* 0 or -ENOMEM. */
+static int strings_init(struct strings *s, size_t max)
+{
+	long p;
+
+	s->v = s->few;
+	s->num = 0;
+	s->max = MAX_ARGS;
+	s->mapped = 0;
+	if (max < MAX_ARGS)
+		return 0;
+	s->max = max + 1;
+	s->mapped = s->max * sizeof(char *);
+	p = sys(mmap, NULL, s->mapped, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p < 0 && p >= -4095)
+		return -ENOMEM;
+	s->v = (char **)p;
+	return 0;
+}
+
+static void strings_add(struct strings *s, char *text)
+{
+	if (s->num + 1 < s->max)
+		s->v[s->num++] = text;
+	s->v[s->num] = NULL;
+}
+
+static void strings_fini(struct strings *s)
+{
+	if (s->mapped)
+		sys(munmap, s->v, s->mapped);
+}
+
+static size_t count(char *const *v)
+{
+	size_t n = 0;
+
+	while (v && v[n])
+		n++;
+	return n;
+}
+
+/* The environment of the next program, in @s. */
+static int make_env(struct strings *s, char *const *envp)
+{
+	static char *const none[] = {NULL};
+	static char inherit[] = INHERIT "1";
+	int r = strings_init(s, count(envp) + MAX_SAVED + 1);
+
+	if (r < 0)
+		return r;
+	if (!envp)
+		envp = none;
+	s->v[0] = NULL;
+	for (char *const *e = envp; *e; e++)
+		strings_add(s, *e);
+	for (unsigned i = 0; i < saved.num; i++)
+		if (!has_var(envp, saved.v[i]))
+			strings_add(s, saved.v[i]);
+	if (fdtab_may_hand_down() && !has_var(envp, inherit))
+		strings_add(s, inherit);
+	return 0;
+}
+
+/* --- exec --- */
+
+/* Other threads of ours must not be in the lock when they are ended. A vfork
+ * child is not us, and has no other threads. */
+static bool is_us(void)
+{
+	return host_is_up() && host.pid == (int)sys(getpid) &&
+	       host_has_joined();
+}
+
+EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+{
+	struct strings env;
+	bool us = is_us();
+	int r;
+
+	if (make_env(&env, envp) < 0)
+		return (int)shim_ret(-ENOMEM);
+	if (us)
+		host_exec_before();
+	r = real.execve(path, argv, env.v);
+	if (us)
+		host_exec_failed();
+	strings_fini(&env);
+	return r;
+}
+
+EXPORT int execv(const char *path, char *const argv[])
+{
+	return execve(path, argv, environ);
+}
+
+EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	struct strings env;
+	bool us = is_us();
+	int r;
+
+	if (make_env(&env, envp) < 0)
+		return (int)shim_ret(-ENOMEM);
+	if (us)
+		host_exec_before();
+	r = real.execvpe(file, argv, env.v);
+	if (us)
+		host_exec_failed();
+	strings_fini(&env);
+	return r;
+}
+
+EXPORT int execvp(const char *file, char *const argv[])
+{
+	return execvpe(file, argv, environ);
+}
+
+EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
+{
+	struct strings env;
+	bool us = is_us();
+	int r;
+
+	if (make_env(&env, envp) < 0)
+		return (int)shim_ret(-ENOMEM);
+	if (us)
+		host_exec_before();
+	r = real.fexecve(fd, argv, env.v);
+	if (us)
+		host_exec_failed();
+	strings_fini(&env);
+	return r;
+}
+
+EXPORT int execveat(int dir, const char *path, char *const argv[],
+		    char *const envp[], int flags)
+{
+	struct strings env;
+	bool us = is_us();
+	int r;
+
+	if (make_env(&env, envp) < 0)
+		return (int)shim_ret(-ENOMEM);
+	if (us)
+		host_exec_before();
+	r = real.execveat(dir, path, argv, env.v, flags);
+	if (us)
+		host_exec_failed();
+	strings_fini(&env);
+	return r;
+}
+
+/* The arguments of execl() and its relatives, up to NULL; then perhaps an
+ * environment. */
+static int make_args(struct strings *s, const char *first, va_list ap)
+{
+	va_list twice;
+	size_t num = 1;
+	int r;
+
+	va_copy(twice, ap);
+	while (va_arg(twice, char *))
+		num++;
+	va_end(twice);
+	r = strings_init(s, num + 1);
+	if (r < 0)
+		return r;
+	s->v[0] = NULL;
+	for (char *arg = (char *)(uintptr_t)first; arg;
+	     arg = va_arg(ap, char *))
+		strings_add(s, arg);
+	return 0;
+}
+
+EXPORT int execl(const char *path, const char *arg, ...)
+{
+	struct strings args;
+	va_list ap;
+	int r;
+
+	va_start(ap, arg);
+	r = make_args(&args, arg, ap);
+	va_end(ap);
+	if (r < 0)
+		return (int)shim_ret(r);
+	r = execve(path, args.v, environ);
+	strings_fini(&args);
+	return r;
+}
+
+EXPORT int execlp(const char *file, const char *arg, ...)
+{
+	struct strings args;
+	va_list ap;
+	int r;
+
+	va_start(ap, arg);
+	r = make_args(&args, arg, ap);
+	va_end(ap);
+	if (r < 0)
+		return (int)shim_ret(r);
+	r = execvpe(file, args.v, environ);
+	strings_fini(&args);
+	return r;
+}
+
+EXPORT int execle(const char *path, const char *arg, ...)
+{
+	struct strings args;
+	char *const *envp;
+	va_list ap;
+	int r;
+
+	va_start(ap, arg);
+	r = make_args(&args, arg, ap);
+	envp = va_arg(ap, char *const *);
+	va_end(ap);
+	if (r < 0)
+		return (int)shim_ret(r);
+	r = execve(path, args.v, envp);
+	strings_fini(&args);
+	return r;
+}
+
+/* --- starting one --- */
+
+typedef int (*spawn_fn)(pid_t *pid, const char *path,
+			const posix_spawn_file_actions_t *actions,
+			const posix_spawnattr_t *attr, char *const argv[],
+			char *const envp[]);
+
+static int spawn(spawn_fn fn, pid_t *pid, const char *path,
+		 const posix_spawn_file_actions_t *actions,
+		 const posix_spawnattr_t *attr, char *const argv[],
+		 char *const envp[])
+{
+	struct strings env;
+	int r = make_env(&env, envp);
+
+	if (r < 0)
+		return -r;
+	fdtab_copied();
+	r = fn(pid, path, actions, attr, argv, env.v);
+	strings_fini(&env);
+	return r;
+}
+
+EXPORT int posix_spawn(pid_t *pid, const char *path,
+		       const posix_spawn_file_actions_t *actions,
+		       const posix_spawnattr_t *attr, char *const argv[],
+		       char *const envp[])
+{
+	return spawn(real.posix_spawn, pid, path, actions, attr, argv, envp);
+}
+
+EXPORT int posix_spawnp(pid_t *pid, const char *file,
+			const posix_spawn_file_actions_t *actions,
+			const posix_spawnattr_t *attr, char *const argv[],
+			char *const envp[])
+{
+	return spawn(real.posix_spawnp, pid, file, actions, attr, argv, envp);
+}
+
+EXPORT int system(const char *command)
+{
+	fdtab_copied();
+	return real.system(command);
+}
+
+EXPORT FILE *popen(const char *command, const char *mode)
+{
+	fdtab_copied();
+	return real.popen(command, mode);
+}
+
+/* vfork() returns twice, the first time over the frames of whoever called it:
+ * no function of ours can stand in between. */
+void *exec_before_vfork(void) __attribute__((visibility("hidden"), used));
+
+void *exec_before_vfork(void)
+{
+	static _Atomic(void *) libc;
+	void *p = atomic_load(&libc);
+
+	fdtab_copied();
+	if (!p) {
+		p = dlsym(RTLD_NEXT, "vfork");
+		atomic_store(&libc, p);
+	}
+	return p;
+}
+
+#if defined(__x86_64__)
+#define VFORK_BODY                  \
+	"	sub $8, %rsp\n"           \
+	"	call exec_before_vfork\n" \
+	"	add $8, %rsp\n"           \
+	"	jmp *%rax\n"
+#else
+#define VFORK_BODY                     \
+	"	stp x29, x30, [sp, #-16]!\n" \
+	"	bl exec_before_vfork\n"      \
+	"	mov x16, x0\n"               \
+	"	ldp x29, x30, [sp], #16\n"   \
+	"	br x16\n"
+#endif
+#define VFORK(name)                                                   \
+	__asm__(".pushsection .text\n"                                \
+		".globl " #name "\n"                                  \
+		".type " #name ", @function\n" #name ":\n" VFORK_BODY \
+		".size " #name ", . - " #name "\n"                    \
+		".popsection\n")
+VFORK(vfork);
+VFORK(__vfork);
+
+/* --- what was handed down --- */
+
+static void adopt_all(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			fd_adopt(atoi(e->d_name));
+	if (d)
+		closedir(d);
+}
+
+void exec_init(void)
+{
+	bool all = false;
+	char **to = environ;
+
+	for (char **e = environ; e && *e; e++) {
+		if ((*e)[0] != 'L' && (*e)[0] != 'T') {
+			*to++ = *e;
+		} else if (!strncmp(*e, INHERIT, strlen(INHERIT))) {
+			all = true;
+		} else {
+			if (is_ours(*e))
+				save(*e);
+			*to++ = *e;
+		}
+	}
+	if (to)
+		*to = NULL;
+	for (int fd = 0; fd < 3 && !all; fd++)
+		if (fd_is_handed_down(fd))
+			all = true;
+	if (all && host_up() == 0)
+		adopt_all();
+}
