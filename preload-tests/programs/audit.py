@@ -6,8 +6,8 @@ Reads `strace -f -y`, where every number has its file behind it, and a socket
 its inode: 5<socket:[4711]>. That is what makes the judgement simple: an inode
 is one socket, whatever numbers it has in however many processes.
 
-A near end is an AF_UNIX socket that was connected to an abstract name: the
-programs here use paths. Nothing may be done to it but what belongs to the life
+A near end is an AF_UNIX socket that was connected to a listener for far ends,
+which its name tells. Nothing may be done to it but what belongs to the life
 of a number, and what every socket answers alike (it is no terminal and has no
 offset). The kernel's IPv4 and IPv6 sockets are fine if they never carried data
 to anywhere but loopback: libc's, which asks for interfaces, or for the source
@@ -34,6 +34,8 @@ INODE = re.compile(r"socket:\[(\d+)\]")
 FIRST = re.compile(r"^-?\d+<socket:\[(\d+)\]>")
 RESULT = re.compile(r"\) += (-?\d+)(?:<socket:\[(\d+)\]>)?")
 LOOP = re.compile(r'inet_addr\("127\.|inet_pton\(AF_INET6, "(::1|::ffff:127\.)')
+# The keeper's listener, or the program's own where there is no keeper
+NEAR = re.compile(r'sun_path=@"(tcpshim-far-[^"]*|[0-9a-f]{5})"')
 PORT = re.compile(r"sin6?_port=htons\((\d+)\)")
 
 
@@ -76,8 +78,7 @@ class Audit:
         self.num += 1
         if name == "socket":
             self.socket(args, made)
-        elif name == "connect" and first in self.unix and \
-                'sun_path=@"' in args:
+        elif name == "connect" and first in self.unix and NEAR.search(args):
             self.near.add(first)
             self.made += 1
         elif self.near:
@@ -117,6 +118,8 @@ class Audit:
             return re.search(r", 8(\)|, )", args) is not None
         if name == "ioctl":
             return any(code in args for code in IOCTLS)
+        if name == "copy_file_range":  # EINVAL for every socket
+            return "EINVAL" in args
         if name == "epoll_ctl":  # "be it there or not"
             return "EPOLL_CTL_DEL" in args and "ENOENT" in args
         return False

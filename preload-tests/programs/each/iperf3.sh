@@ -15,8 +15,7 @@ if sys.argv[2] != "both ways":
 for s in e["streams"]:
     for side, r in sorted(s.items()):
         print(side, "sender" if r.get("sender") else "receiver",
-              "bytes", r["bytes"] > 0,
-              "lost", r.get("lost_packets"))
+              "bytes", r["bytes"] > 0)
 '
 
 one() { # WHAT BYTES COMMAND...

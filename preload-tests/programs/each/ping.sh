@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034
 TITLE="ping (iputils)" PACKAGES="iputils-ping"
-DOES="ICMP echo both families, sizes to 60000, unreachable hosts, time to live"
+DOES="ICMP echo both families, sizes to 60000, 100 at once, time to live, a source address"
 STRIP='s/time=[0-9.]+ ms/time=T/; s/time [0-9]+ms/time T/; /^rtt /d'
 
 client() {

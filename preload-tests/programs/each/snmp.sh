@@ -6,7 +6,7 @@ DOES="SNMP over UDP and TCP, both sides"
 conf() {
 	printf 'rocommunity public\nrocommunity6 public\nsysLocation here\nsysContact me\nsysName tcpshim\n' \
 		>"$W/snmpd.conf"
-	export MIBS='' SNMPCONFPATH=$W SNMP_PERSISTENT_DIR=$W
+	export MIBS='' SNMPCONFPATH=$W SNMP_PERSISTENT_DIR=$W/state
 }
 
 ask() { # WHERE HOST
@@ -22,7 +22,7 @@ ask() { # WHERE HOST
 client() {
 	conf
 	peer_bg snmpd -f -LE 0 -r -C -c "$W/snmpd.conf" -p "$W/pid" \
-		"udp:161,tcp:161,udp6:161"
+		"udp:161,tcp:161,udp6:161" 2>"$W/log$SECONDS"
 	peer_ready tcp 161
 	ask under "$V4"
 	show "get/6" under snmpget -v 2c -c public -On "udp6:[$V6]" \
@@ -31,8 +31,8 @@ client() {
 }
 
 server() {
-	under_bg snmpd -f -LE 0 -r -C -c "$W/snmpd.conf" -p "$W/pid2" \
-		"udp:161,tcp:161,udp6:161"
+	under_bg snmpd -f -Le -r -C -c "$W/snmpd.conf" -p "$W/pid2" \
+		"udp:161,tcp:161,udp6:161" 2>"$W/log$SECONDS"
 	wait_for 10 peer snmpget -v 2c -c public -t 0.3 -r 0 "$MY4" \
 		.1.3.6.1.2.1.1.5.0
 	ask peer "$MY4"
