@@ -251,6 +251,14 @@ static long do_drain(const long *a)
 	}
 }
 
+/* has SLOT: bytes that can be read now */
+static long do_has(const long *a)
+{
+	int n = 0;
+
+	return ioctl(slots[a[0]].fd, FIONREAD, &n) < 0 ? -errno : n;
+}
+
 static long do_oob(const long *a)
 {
 	char c = (char)a[1];
@@ -681,20 +689,21 @@ static const struct command {
 	long (*fn)(const long *a);
 	bool has_value; /* the answer carries the result */
 } commands[] = {
-	{"listen", do_listen, true},	 {"accept", do_accept, false},
-	{"connect", do_connect, false},	 {"refuse", do_refuse, true},
-	{"send", do_send, true},	 {"recv", do_recv, true},
-	{"drain", do_drain, true},	 {"oob", do_oob, false},
-	{"recv_oob", do_recv_oob, true}, {"shut", do_shut, false},
-	{"close", do_close, false},	 {"rst", do_rst, false},
-	{"end", do_end, false},		 {"rcvbuf", do_rcvbuf, false},
-	{"flushed", do_flushed, false},	 {"udp", do_udp, true},
-	{"sendto", do_sendto, true},	 {"sendgso", do_sendgso, true},
-	{"recvfrom", do_recvfrom, true}, {"reply", do_reply, true},
-	{"echo", do_echo, false},	 {"sink", do_sink, false},
-	{"source", do_source, false},	 {"serve", do_serve, false},
-	{"member", do_member, false},	 {"tomany", do_tomany, true},
-	{"dial", do_dial, false},	 {"join", do_join, true},
+	{"listen", do_listen, true},	{"accept", do_accept, false},
+	{"connect", do_connect, false}, {"refuse", do_refuse, true},
+	{"send", do_send, true},	{"recv", do_recv, true},
+	{"has", do_has, true},		{"drain", do_drain, true},
+	{"oob", do_oob, false},		{"recv_oob", do_recv_oob, true},
+	{"shut", do_shut, false},	{"close", do_close, false},
+	{"rst", do_rst, false},		{"end", do_end, false},
+	{"rcvbuf", do_rcvbuf, false},	{"flushed", do_flushed, false},
+	{"udp", do_udp, true},		{"sendto", do_sendto, true},
+	{"sendgso", do_sendgso, true},	{"recvfrom", do_recvfrom, true},
+	{"reply", do_reply, true},	{"echo", do_echo, false},
+	{"sink", do_sink, false},	{"source", do_source, false},
+	{"serve", do_serve, false},	{"member", do_member, false},
+	{"tomany", do_tomany, true},	{"dial", do_dial, false},
+	{"join", do_join, true},
 };
 
 static void obey(char *line, char *reply, size_t len)

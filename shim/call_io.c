@@ -156,6 +156,41 @@ static bool has_more(struct file *f, bool *is_over)
 	return num > 0;
 }
 
+/* As many as SO_RCVLOWAT wants: sock_rcvlowat() of Linux. */
+static bool is_enough(const struct recv *r, ssize_t done)
+{
+	return (size_t)done >= MIN(r->want, (size_t)r->m->lowat);
+}
+
+/* All that can be seen, in as many loans as it takes; what is there is asked
+ * for anew after a wait for SO_RCVLOWAT. MSG_WAITALL does not wait for more. */
+static ssize_t peek_stream(struct recv *r, struct block *b)
+{
+	const struct cursor start = r->to;
+	bool has_waited = false;
+	ssize_t done;
+	int res;
+
+	for (;;) {
+		done = 0;
+		r->to = start;
+		do {
+			r->m->skip = (uint32_t)done;
+			res = recv_once(r, r->want - (size_t)done);
+			if (res > 0)
+				done += res;
+		} while (res > 0 && r->was_full && (size_t)done < r->want);
+		if (done && (has_waited || is_enough(r, done)))
+			return done;
+		if (!done && res != -EAGAIN)
+			return res;
+		res = block_again(b, EPOLLIN);
+		if (res != 1)
+			return done ? done : res;
+		has_waited = true;
+	}
+}
+
 /* A stream goes on as long as there is something: the lent vectors are few. */
 static ssize_t recv_stream(struct recv *r, struct block *b)
 {
@@ -163,24 +198,21 @@ static ssize_t recv_stream(struct recv *r, struct block *b)
 	ssize_t done = 0;
 	int res;
 
-	if (r->flags & MSG_PEEK)
-		all = false;
 	for (;;) {
 		res = recv_once(r, r->want - (size_t)done);
 		if (res > 0) {
 			done += res;
-			if ((size_t)done >= r->want ||
-			    r->flags & (MSG_PEEK | MSG_OOB))
+			if ((size_t)done >= r->want || r->flags & MSG_OOB)
 				return done;
-			if (!all && !r->was_full)
+			if (!all && !r->was_full && is_enough(r, done))
 				return done;
 			if (has_more(r->f, &is_over))
 				continue;
-			if (!all || is_over)
+			if ((!all && is_enough(r, done)) || is_over)
 				return done;
 			res = -EAGAIN;
 		}
-		if (res != -EAGAIN || (done && !all))
+		if (res != -EAGAIN || (!all && done && is_enough(r, done)))
 			break;
 		b->has_part = done > 0;
 		res = block_again(b, r->flags & MSG_OOB ? EPOLLPRI : EPOLLIN);
@@ -215,6 +247,8 @@ static ssize_t recv_with(struct recv *r, struct block *b)
 
 	if (is_stream && !r->want && !(r->flags & MSG_OOB))
 		return recv_nothing(r, b);
+	if (is_stream && r->flags & MSG_PEEK && !(r->flags & MSG_OOB))
+		return peek_stream(r, b);
 	if (is_stream)
 		return recv_stream(r, b);
 	if (b->nonblock)
@@ -229,7 +263,8 @@ static ssize_t do_recv(struct file *f, const struct iovec *v, size_t n,
 		       int flags, struct sock_msg *m)
 {
 	ssize_t want = vec_len(v, n);
-	struct recv r = {f, {v, n, 0}, 0, flags, m, false};
+	struct sock_msg own = {.ctl = NULL};
+	struct recv r = {f, {v, n, 0}, 0, flags, m ? m : &own, false};
 	struct block b;
 	ssize_t res;
 

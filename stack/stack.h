@@ -165,6 +165,7 @@ struct sock_msg {
 	int flags;	      /* recv: MSG_TRUNC, MSG_OOB, MSG_ERRQUEUE */
 	uint32_t real_len;    /* recv: length of the whole datagram */
 	uint32_t skip;	      /* recv, in: MSG_PEEK goes on behind these */
+	uint32_t lowat;	      /* recv from a stream, out: SO_RCVLOWAT */
 	struct sock_ctl *ctl; /* NULL: none given, none wanted */
 };
 

@@ -117,6 +117,7 @@ struct ip_tx {
 	bool host_only; /* to a group with TTL 0: at home alone */
 	bool any_src;	/* the unspecified address is the source (RFC 3810) */
 	uint32_t oif;	/* IP_IF_*: by way of; 0: as routes say */
+	uint16_t mtu; /* fragments no longer than that; 0: as the path has it */
 };
 
 /* Takes @p, whose headers begin with the L4 header. gso packets must have

@@ -342,6 +342,8 @@ static void choose_mtu(struct ip *ip, struct l3 *h, const struct ip_route *r,
 
 	h->df = tx->df;
 	h->mtu = r->link == LINK_LO ? IP_LO_MTU : ip->link->mtu;
+	if (tx->mtu)
+		h->mtu = MIN(h->mtu, tx->mtu);
 	if (tx->dont_fragment_local)
 		return;
 	learned = pmtu_get(ip, &tx->dst, &locked, now);

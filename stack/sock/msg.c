@@ -36,6 +36,7 @@ static int dgram_begin(struct ep *e, size_t want, int flags,
 	struct dgram_to to = to_default(e);
 	int err = 0;
 
+	to.on_link = flags & MSG_DONTROUTE;
 	if (e->kind == EP_UDP && !e->is_bound && port_bind(e, &e->laddr, 0))
 		return -EAGAIN; /* inet_send_prepare(): before all else */
 	if (want > 0xffff && e->family == AF_INET)
@@ -189,6 +190,23 @@ static int note_begin(struct ep *e, size_t want, struct sock_msg *m,
 	return (int)len;
 }
 
+/* ipv6_recv_rxpmtu(): a message of no bytes. */
+static int mtu_recv(struct ep *e, struct sock_msg *m)
+{
+	struct {
+		struct sockaddr_in6 addr;
+		uint32_t mtu;
+	} info = {.addr.sin6_family = AF_INET6, .mtu = e->rx_mtu};
+
+	e->rx_mtu = 0;
+	if (!m)
+		return 0;
+	memcpy(&info.addr.sin6_addr, e->rx_mtu_dst.b, 16);
+	sock_put_addr(e, &e->rx_mtu_dst, 0, &m->name, &m->name_len);
+	cmsg_put(m->ctl, IPPROTO_IPV6, IPV6_PATHMTU, &info, sizeof(info));
+	return 0;
+}
+
 /* What is left; tcp_inq_hint(): where the end has come, one at least. */
 static void put_inq(struct ep *e, struct sock_ctl *c)
 {
@@ -211,6 +229,7 @@ static int stream_recv(struct ep *e, size_t want, int flags, struct sock_msg *m,
 	if (!m || res < 0)
 		return res;
 	m->real_len = (uint32_t)res;
+	m->lowat = e->rcvlowat;
 	if (res > 0 && flags & MSG_OOB)
 		m->flags |= MSG_OOB;
 	if (!m->ctl)
@@ -262,6 +281,8 @@ int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 		m->ctl->len = 0;
 	if (flags & MSG_ERRQUEUE) {
 		res = note_begin(e, want, m, sp, now);
+	} else if (e->rx_mtu && ep_opt(e, EP_O_RECVPATHMTU6)) {
+		res = mtu_recv(e, m);
 	} else if (dgram_is(e)) {
 		res = dgram_recv_begin(e, want, flags, &from, sp, now);
 		if (res >= 0 && is_lent(sp))

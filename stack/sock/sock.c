@@ -401,15 +401,20 @@ static int connect_again(struct ep *e, nsec now)
 
 static int choose_local(struct stack *st, struct ep *e, const struct ip_addr *a)
 {
+	const struct ip_route *r;
 	enum ip_scope scope = ip_scope(&st->ip, a);
 
 	if (scope == IP_SCOPE_BCAST || scope == IP_SCOPE_MCAST)
 		return -ENETUNREACH;
-	if (!ip_route_lookup(&st->ip, a)) {
+	r = ip_route_lookup(&st->ip, a);
+	if (!r) {
 		stat_inc(&st->core, ip_addr_is4(a) ? STAT_IpOutNoRoutes
 						   : STAT_Ip6OutNoRoutes);
 		return -ENETUNREACH;
 	}
+	if (ep_opt(e, EP_O_DONTROUTE) && ip_addr_is4(a) &&
+	    !ip_addr_is_any(&r->gw))
+		return -ENETUNREACH;
 	if (ip_addr_is_any(&e->laddr))
 		return ip_source(&st->ip, a, &e->laddr);
 	return ip_addr_is4(&e->laddr) == ip_addr_is4(a) ? 0 : -EINVAL;
@@ -648,6 +653,8 @@ int sock_parse_name(const struct ep *e, const struct sock_msg *m,
 		return -ENETUNREACH;
 	if (needs_scope(&t.a) && t.scope)
 		to->ifindex = t.scope;
+	if (ep_opt(e, EP_O_FLOWINFO_SEND6))
+		to->flow = t.flowinfo;
 	to->dst = t.a;
 	to->dport = t.port;
 	to->has_dst = true;

@@ -25,9 +25,15 @@ static int get_recverr(struct opt_call *c, int *v)
 /* TCP keeps the two ECN bits for itself. */
 static int set_tos(struct opt_call *c, int v)
 {
+	static const uint8_t by_tos[4] = {0, 2, 6, 4}; /* TC_PRIO_* */
 	uint8_t ecn = c->e->kind == EP_TCP ? 3 : 0;
 
-	c->e->tos = (uint8_t)((v & ~ecn) | (c->e->tos & ecn));
+	v = (v & ~ecn) | (c->e->tos & ecn);
+	if (c->e->tos == (uint8_t)v)
+		return 0;
+	c->e->tos = (uint8_t)v;
+	/* rt_tos2priority(): what RFC 1349 meant by these bits */
+	c->e->priority = by_tos[(v & 0x1e) >> 3];
 	return 0;
 }
 

@@ -159,6 +159,14 @@ static void choose_src(const struct ep *e, const struct ip_addr *dst,
 		*src = a;
 }
 
+/* SO_DONTROUTE: only who is on the link. Linux has it for IPv4 alone. */
+static bool needs_router(struct ep *e, const struct ip_addr *dst, uint32_t oif)
+{
+	const struct ip_route *r = ip_route_via(e->tp->ip, dst, oif);
+
+	return ip_addr_is4(dst) && r && !ip_addr_is_any(&r->gw);
+}
+
 /* Route and source address for a packet to @dst. */
 static int check_dst(struct ep *e, const struct ip_addr *dst, uint32_t oif,
 		     struct ip_addr *src)
@@ -173,6 +181,8 @@ static int check_dst(struct ep *e, const struct ip_addr *dst, uint32_t oif,
 						      : STAT_Ip6OutNoRoutes);
 		return -ENETUNREACH;
 	}
+	if (ep_opt(e, EP_O_DONTROUTE) && needs_router(e, dst, oif))
+		return -ENETUNREACH;
 	if (!ip_addr_is_any(src))
 		return ip_addr_is4(src) == ip_addr_is4(dst) ? 0 : -EINVAL;
 	if (ip_addr_is_any(&e->laddr) || own == IP_SCOPE_BCAST ||
@@ -270,16 +280,38 @@ static uint32_t probe_mtu(struct ep *e, const struct dgram_tx *tx, nsec now)
 	return ip_mtu(e->tp->ip, &tx->dst, now);
 }
 
+/* IPV6_DONTFRAG, of the socket or of this datagram. */
+static bool is_unfragmented6(const struct ep *e, const struct dgram_to *to,
+			     const struct ip_addr *dst)
+{
+	if (ip_addr_is4(dst))
+		return false;
+	return to->dontfrag >= 0 ? to->dontfrag : ep_opt(e, EP_O_DONTFRAG6);
+}
+
+/* RFC 6438: a label for each flow, unless one was asked for, or none. */
+static uint32_t choose_flow(const struct ep *e, const struct dgram_to *to,
+			    const struct dgram_tx *tx)
+{
+	if (ip_addr_is4(&tx->dst))
+		return 0;
+	if (to->flow || !ep_opt(e, EP_O_AUTOFLOWLABEL))
+		return to->flow;
+	return port_conn_hash(e->tp, &tx->src, e->lport, &tx->dst, tx->dport) &
+	       0xfffff;
+}
+
 /* What path MTU discovery allows: ip_sk_ignore_df() and ip_dont_fragment() of
  * Linux, and the IPv6 ones, which use the same numbers. */
-static void set_mtu(struct ep *e, struct dgram_tx *tx, nsec now)
+static void set_mtu(struct ep *e, const struct dgram_to *to,
+		    struct dgram_tx *tx, nsec now)
 {
 	bool is4 = ip_addr_is4(&tx->dst);
 	unsigned disc = is4 ? e->pmtudisc : e->pmtudisc6;
 	bool own = disc == IP_PMTUDISC_PROBE || disc == IP_PMTUDISC_INTERFACE;
 	bool may_frag = disc < IP_PMTUDISC_DO || disc == IP_PMTUDISC_OMIT;
 
-	if (!is4 && ep_opt(e, EP_O_DONTFRAG6))
+	if (is_unfragmented6(e, to, &tx->dst))
 		may_frag = false;
 	if (raw_has_header(e)) { /* as it is, whatever the path */
 		may_frag = false;
@@ -291,6 +323,11 @@ static void set_mtu(struct ep *e, struct dgram_tx *tx, nsec now)
 	tx->mtu = may_frag ? 0
 		  : own	   ? probe_mtu(e, tx, now)
 			   : ip_mtu(e->tp->ip, &tx->dst, now);
+	if (!is4 && e->mtu6) {
+		if (tx->mtu)
+			tx->mtu = MIN(tx->mtu, e->mtu6);
+		tx->frag_size = e->mtu6;
+	}
 }
 
 static int16_t choose_ttl(const struct ep *e, const struct dgram_to *to,
@@ -353,6 +390,8 @@ static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
 	choose_src(e, &t.dst, &tx->src);
 	tx->oif = t.ifindex ? t.ifindex : choose_oif(e, &t.dst);
 	err = check_dst(e, &t.dst, tx->oif, &tx->src);
+	if (!err && t.on_link && needs_router(e, &t.dst, tx->oif))
+		err = -ENETUNREACH;
 	/* connected UDP was allowed then: it has its route */
 	if (!err && is_forbidden(e, &t.dst) &&
 	    (to->has_dst || e->kind != EP_UDP))
@@ -369,7 +408,8 @@ static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
 						  : e->tclass);
 	tx->gso_size = t.gso_size;
 	set_stamp(e, &t, tx);
-	set_mtu(e, tx, now);
+	tx->flow = choose_flow(e, &t, tx);
+	set_mtu(e, &t, tx, now);
 	return 0;
 }
 
@@ -465,6 +505,21 @@ static uint16_t local_error_port(const struct ep *e, const struct dgram_tx *tx)
 	return tx->dport;
 }
 
+/* Tells who wants to know, in both ways: IP_RECVERR, IPV6_RECVPATHMTU. */
+static void too_long(struct ep *e, const struct dgram_to *to,
+		     const struct dgram_tx *tx, nsec now)
+{
+	uint32_t mtu = ip_mtu(e->tp->ip, &tx->dst, now);
+
+	if (tx->frag_size)
+		mtu = MIN(mtu, tx->frag_size);
+	if (is_unfragmented6(e, to, &tx->dst) && ep_opt(e, EP_O_RECVPATHMTU6)) {
+		e->rx_mtu = mtu;
+		e->rx_mtu_dst = tx->dst;
+	}
+	errq_local(e, EMSGSIZE, &tx->dst, local_error_port(e, tx), mtu);
+}
+
 static bool is_to4(const struct ep *e, const struct dgram_to *to)
 {
 	return ip_addr_is4(to->has_dst ? &to->dst : &e->raddr);
@@ -489,8 +544,7 @@ int dgram_send_begin(struct ep *e, size_t want, int flags,
 	if (!err)
 		err = check_size(e, &tx, want);
 	if (err == -EMSGSIZE)
-		errq_local(e, EMSGSIZE, &tx.dst, local_error_port(e, &tx),
-			   ip_mtu(e->tp->ip, &tx.dst, now));
+		too_long(e, to, &tx, now);
 	if (err)
 		return err;
 	if (e->err) {
@@ -522,11 +576,13 @@ static int give_to_ip(struct ep *e, struct chunk *c, uint32_t len,
 	bool is4 = ip_addr_is4(&tx->dst);
 	uint32_t one = tx->gso_size ? MIN(len, tx->gso_size) : len;
 	uint32_t total = one + (is4 ? 20 : 40) + (e->kind == EP_UDP ? 8 : 0);
+	uint32_t mtu;
 	int err = 0;
 	struct ip_tx ip = {
 		.src = tx->src,
 		.dst = tx->dst,
-		.flow = e->flowinfo,
+		.flow = tx->flow,
+		.mtu = (uint16_t)tx->frag_size,
 		.proto = tx->proto,
 		.ttl = (uint8_t)MAX(tx->ttl, 0),
 		.tos = tx->tos,
@@ -537,8 +593,10 @@ static int give_to_ip(struct ep *e, struct chunk *c, uint32_t len,
 	};
 
 	/* IP_PMTUDISC_WANT: DF on what fits, the rest is fragmented */
-	ip.df = tx->df &&
-		total <= (tx->mtu ? tx->mtu : ip_mtu(e->tp->ip, &tx->dst, now));
+	mtu = tx->mtu ? tx->mtu : ip_mtu(e->tp->ip, &tx->dst, now);
+	if (tx->frag_size)
+		mtu = MIN(mtu, tx->frag_size);
+	ip.df = tx->df && total <= mtu;
 	if (e->kind == EP_RAW)
 		return raw_send(e, tx, &ip, c, bytes_of(c), len, p, now);
 	if (e->kind == EP_PING)

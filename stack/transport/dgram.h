@@ -19,6 +19,8 @@ struct dgram_to {
 	bool has_dst; /* else the connected peer */
 	bool has_src;
 	bool has_stamp_id;
+	bool on_link;  /* MSG_DONTROUTE */
+	uint32_t flow; /* label that was asked for */
 	struct ip_addr src;
 	int ttl, tos, dontfrag; /* -1: the socket's */
 	uint32_t ifindex;	/* 0: by route */
@@ -32,8 +34,10 @@ struct dgram_to {
 struct dgram_tx {
 	struct ip_addr src, dst;
 	uint32_t charge;
-	uint32_t room; /* bytes lent */
-	uint32_t mtu;  /* a longer packet is refused; 0: no such limit */
+	uint32_t room;	    /* bytes lent */
+	uint32_t mtu;	    /* a longer packet is refused; 0: no such limit */
+	uint32_t flow;	    /* IPv6 flow label */
+	uint32_t frag_size; /* IPV6_MTU; 0: the path's */
 	uint32_t stamp, stamp_id;
 	uint32_t gso_size; /* UDP_SEGMENT: cut into pieces of this size */
 	uint16_t dport;

@@ -157,6 +157,8 @@ struct ep {
 	nsec created_at;
 	nsec stamp_at;	   /* SIOCGSTAMP: of the last datagram, or EP_STAMP_* */
 	bool stamp_wanted; /* somebody has asked for it */
+	uint32_t rx_mtu;   /* IPV6_RECVPATHMTU: to be told, 0: nothing */
+	struct ip_addr rx_mtu_dst;
 	uint32_t tsflags;  /* SO_TIMESTAMPING: SOF_TIMESTAMPING_* */
 	uint32_t ts_key;   /* SOF_TIMESTAMPING_OPT_ID counts from here */
 	uint32_t zc_key;   /* number of the next MSG_ZEROCOPY send */

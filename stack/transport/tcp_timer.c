@@ -103,18 +103,22 @@ static bool timed_out(const struct tcp_conn *c, unsigned retries, nsec limit,
 	return now - c->retrans_at >= limit;
 }
 
+/* tcp_write_timeout() of Linux: so many SYNs, or as long as they would take if
+ * each interval were twice the last. Counted from the first one. */
 static bool syn_timed_out(const struct tcp_conn *c, nsec now)
 {
 	const struct sysctl_values *v = tcp_sysctl(c);
-	unsigned max;
+	unsigned max = c->ep->topt.syncnt ? c->ep->topt.syncnt
+					  : (unsigned)v->tcp_syn_retries;
+	nsec limit = user_timeout(c);
 
-	max = c->ep->topt.syncnt ? c->ep->topt.syncnt
-				 : (unsigned)v->tcp_syn_retries;
+	if (!limit)
+		limit = tcp_model_timeout(c, max, TCP_RTO_INIT);
 	if (c->state == TCPS_SYN_SENT)
 		max += (unsigned)v->tcp_syn_linear_timeouts;
 	if (c->retransmits >= max)
 		return true;
-	return user_timeout(c) && timed_out(c, max, user_timeout(c), now);
+	return c->retrans_at && now - c->retrans_at + TCP_RTO_INIT >= limit;
 }
 
 static bool write_timed_out(struct tcp_conn *c, nsec now)
