@@ -16,6 +16,7 @@
 #include "block.h"
 #include "cmsg.h"
 #include "real.h"
+#include "rights.h"
 #include "sys.h"
 #include "user.h"
 
@@ -561,12 +562,33 @@ static ssize_t do_recvmsg(struct file *f, struct msghdr *h, int flags)
 	return r;
 }
 
+/* Among what a socket of the kernel's brings there may be one of ours. */
+static ssize_t recvmsg_kernel(int fd, struct msghdr *h, int flags)
+{
+	ssize_t r = real.recvmsg(fd, h, flags);
+
+	if (r >= 0 && h->msg_control)
+		rights_came(h);
+	return r;
+}
+
+static int recvmmsg_kernel(int fd, struct mmsghdr *v, unsigned n, int flags,
+			   struct timespec *t)
+{
+	int r = real.recvmmsg(fd, v, n, flags, t);
+
+	for (int i = 0; i < r; i++)
+		if (v[i].msg_hdr.msg_control)
+			rights_came(&v[i].msg_hdr);
+	return r;
+}
+
 EXPORT ssize_t recvmsg(int fd, struct msghdr *h, int flags)
 {
 	struct file *f = fd_sock(fd);
 
 	if (!f)
-		return real.recvmsg(fd, h, flags);
+		return recvmsg_kernel(fd, h, flags);
 	return shim_ret(do_recvmsg(f, h, flags));
 }
 
@@ -592,7 +614,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags,
 	ssize_t r = 0;
 
 	if (!f)
-		return real.recvmmsg(fd, v, n, flags, t);
+		return recvmmsg_kernel(fd, v, n, flags, t);
 	if (t) {
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		until = now.tv_sec * SEC + now.tv_nsec + t->tv_sec * SEC +
@@ -700,8 +722,10 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *h, int flags)
 	struct file *f = fd_sock(fd);
 	ssize_t r;
 
-	if (!f)
+	if (!f) {
+		rights_go(h);
 		return real.sendmsg(fd, h, flags);
+	}
 	r = do_sendmsg(f, h, flags);
 	if (r == -EXDEV)
 		return real.sendmsg(fd, h, flags);
@@ -714,8 +738,11 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 	unsigned i;
 	ssize_t r = 0;
 
-	if (!f)
+	if (!f) {
+		for (i = 0; fdtab_num && v && i < n; i++)
+			rights_go(&v[i].msg_hdr);
 		return real.sendmmsg(fd, v, n, flags);
+	}
 	for (i = 0; i < n; i++) {
 		r = do_sendmsg(f, &v[i].msg_hdr, flags);
 		if (r == -EXDEV && i == 0)
