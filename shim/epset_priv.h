@@ -12,15 +12,16 @@
 struct epset {
 	struct list all_link; /* on epset_all, or the free list */
 	struct list items, ready;
-	struct list waiters; /* struct epset_watch */
-	struct file *file;   /* NULL: its last number was closed */
-	unsigned num_users;  /* who waits for it, and keeps it */
-	uint32_t scan;	     /* number of the last scan of the ready list */
-	bool has_kernel;     /* the kernel's half may not be empty */
-	bool kernel_first;   /* whose turn it is to fill the results first */
-	_Atomic int last_fd; /* a copy of a number that was closed, or -1 */
-	int nest_fd;	     /* -1: not nested */
-	struct waiter nest;  /* writes to it */
+	struct list waiters;	 /* struct epset_watch */
+	struct file *file;	 /* NULL: its last number was closed */
+	unsigned num_users;	 /* who waits for it, and keeps it */
+	uint32_t scan;		 /* number of the last scan of the ready list */
+	_Atomic bool has_kernel; /* the kernel's half may not be empty */
+	_Atomic bool
+		kernel_first; /* whose turn it is to fill the results first */
+	_Atomic int last_fd;  /* a copy of a number that was closed, or -1 */
+	int nest_fd;	      /* -1: not nested */
+	struct waiter nest;   /* writes to it */
 };
 
 /* --- epset.c; the stack lock is held only where it says so --- */

@@ -84,7 +84,7 @@ static struct {
 	struct file *free_files;
 	struct listener listeners[LISTENERS_MAX];
 	uint32_t num_listeners;
-	uint32_t current[NUM_NEAR]; /* + 1 */
+	_Atomic uint32_t current[NUM_NEAR]; /* + 1 */
 	struct near pool[NUM_NEAR][POOL_MAX];
 	unsigned num_pool[NUM_NEAR];
 	pthread_mutex_t listen_lock; /* making a listener */

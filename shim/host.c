@@ -168,6 +168,8 @@ static void leave(struct after *a)
 	seat_tell_news();
 	take_wakes(a);
 	a->has_tx = stack_tx_pending(host.st);
+	if (a->has_tx != host.sh->has_tx)
+		host.sh->has_tx = a->has_tx;
 	host.sh->had_tx |= a->has_tx;
 	a->is_late = is_late(a->has_tx);
 	host.sh->op = OP_NONE;
@@ -280,7 +282,7 @@ static void tx_drain(void)
 				       &host.sh->tx_token, &t, t + 1))
 			return; /* its owner looks again */
 		tx_owned(t + 1);
-	} while (stack_tx_pending(host.st));
+	} while (host.sh->has_tx);
 }
 
 void host_tx_rescue(void)

@@ -23,7 +23,7 @@
 
 void seat_wake(struct seat *s, uint32_t bit)
 {
-	uint32_t was = s->word;
+	uint32_t was = atomic_load((_Atomic uint32_t *)&s->word);
 
 	atomic_fetch_or((_Atomic uint32_t *)&s->word, bit);
 	if (!was && s->sleep != AWAKE && list_empty(&s->wake_link))
@@ -64,7 +64,7 @@ void seat_put(struct seat *s)
 
 void seat_sleep(struct seat *s, uint8_t how, bool could_drive)
 {
-	s->word = 0;
+	atomic_store((_Atomic uint32_t *)&s->word, 0);
 	s->sleep = how;
 	list_push(&host.sh->parties[s->party].seats, &s->party_link);
 	if (could_drive)
@@ -169,15 +169,16 @@ static struct frame *keep_small(struct kit *k, const struct frame *big)
 void kit_read(struct kit *k)
 {
 	nsec now = sys_now();
+	unsigned num_got = k->num_got;
 
 	atomic_store(&k->is_reading, true);
 	k->is_drained = k->num_large == 0;
-	while (k->num_large && k->num_got < RX_BATCH) {
+	while (k->num_large && num_got < RX_BATCH) {
 		struct frame *f = k->large[k->num_large - 1];
 		int n;
 
 		/* what can't be kept may not be read */
-		if (k->num_got && (k->num_large < 2 || !k->num_small))
+		if (num_got && (k->num_large < 2 || !k->num_small))
 			break;
 		n = tun_read(&host.tun, f);
 		if (n <= 0) {
@@ -193,7 +194,10 @@ void kit_read(struct kit *k)
 			continue;
 		}
 		f->at = now;
-		k->got[k->num_got++] = f;
+		k->got[num_got++] = f;
+		/* at once: a handler may leave this by longjmp() */
+		atomic_store_explicit(&k->num_got, num_got,
+				      memory_order_release);
 	}
 	atomic_store(&k->is_reading, false);
 }
@@ -216,7 +220,8 @@ bool kits_left(bool take)
 	for (unsigned i = 0; i < NUM_KITS; i++) {
 		struct kit *k = &host.sh->kits[i];
 
-		if (!k->is_taken || atomic_load(&k->is_reading) || !k->num_got)
+		/* in this order: who begins to read says so first */
+		if (!k->is_taken || !k->num_got || atomic_load(&k->is_reading))
 			continue;
 		found = true;
 		if (take)

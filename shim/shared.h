@@ -54,7 +54,8 @@ struct seat {
  * to the thread that took it. */
 struct kit {
 	struct frame *small[RX_BATCH], *large[RX_LARGE], *got[RX_BATCH];
-	unsigned num_small, num_large, num_got;
+	unsigned num_small, num_large;
+	_Atomic unsigned num_got; /* the owner's, while it reads */
 	bool is_drained;
 	bool is_taken;
 	_Atomic bool is_reading; /* the owner is at it, without the lock */
@@ -83,13 +84,14 @@ struct shared {
 	sockid op_sock;
 	nsec now;
 	/* who drives: moves with every batch and every change of driver */
-	uint64_t epoch __attribute__((aligned(64)));
-	struct seat *driver;
+	_Atomic uint64_t epoch __attribute__((aligned(64)));
+	struct seat *_Atomic driver;
 	struct list asleep;  /* seats whose threads could drive */
 	struct list wakes;   /* seats to be woken after unlock */
 	struct list free;    /* seats */
 	nsec sentinel_at;    /* when the sentinel wakes by itself */
 	bool had_tx;	     /* packets to write since it last woke */
+	_Atomic bool has_tx; /* at the last unlock; for who has no lock */
 	uint64_t num_forced; /* repairs after a death under the lock */
 	/* who writes: odd while taken; moves when it is stolen */
 	_Atomic uint64_t tx_token __attribute__((aligned(64)));
