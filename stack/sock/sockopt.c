@@ -182,6 +182,14 @@ static int unknown(struct opt_call *c, int err)
 	return err;
 }
 
+/* MRT_BASE to MRT_MAX, and the same numbers for IPv6: multicast routing, for
+ * raw IGMP sockets only. */
+static bool is_mroute(int level, int name)
+{
+	return (level == IPPROTO_IP || level == IPPROTO_IPV6) && name >= 200 &&
+	       name <= 212;
+}
+
 static bool wants_whole_int(int level)
 {
 	return level == SOL_SOCKET || level == IPPROTO_TCP ||
@@ -252,7 +260,8 @@ int sock_setopt(struct stack *st, sockid s, int level, int name,
 	    (!r || r->kind != OPT_RAW))
 		return -EINVAL;
 	if (!r)
-		return unknown(&c, -ENOPROTOOPT);
+		return unknown(&c, is_mroute(level, name) ? -EOPNOTSUPP
+							  : -ENOPROTOOPT);
 	if (r->kind == OPT_RAW) {
 		err = r->set_raw(&c, val, len);
 		if (err == -ENOPROTOOPT && level != IPPROTO_IPV6 && len < 4)
@@ -326,7 +335,8 @@ int sock_getopt(struct stack *st, sockid s, int level, int name, void *val,
 							  : -ENOPROTOOPT);
 	r = find(c.e, level, name);
 	if (!r)
-		return unknown(&c, -ENOPROTOOPT);
+		return unknown(&c, is_mroute(level, name) ? -EOPNOTSUPP
+							  : -ENOPROTOOPT);
 	if (r->kind == OPT_RAW)
 		return r->get_raw(&c, val, len);
 	err = get_by_kind(&c, r, &v);

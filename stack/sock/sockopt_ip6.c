@@ -121,7 +121,8 @@ static int set_addrform(struct opt_call *c, int v)
 
 static int get_addrform(struct opt_call *c, int *v)
 {
-	if (!opt_has_route(c->e))
+	if (!opt_has_route(c->e) ||
+	    (c->e->kind == EP_TCP && tcp_state(c->e) != OPT_STATE_ESTABLISHED))
 		return -ENOTCONN;
 	*v = c->e->family;
 	return 0;

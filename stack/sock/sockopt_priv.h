@@ -28,6 +28,10 @@
 
 #include "sock/uapi.h"
 
+/* Of netinet/tcp.h, which can't be had beside linux/tcp.h. */
+#define OPT_STATE_ESTABLISHED 1
+#define OPT_STATE_CLOSE 7
+
 #define OPT_MIN_RCVBUF 2304 /* SOCK_MIN_RCVBUF of Linux */
 #define OPT_JIFFY_US 4000   /* times read back in ticks of HZ 250 */
 

@@ -125,12 +125,9 @@ static int get_no_cookie(struct opt_call *c, int *v)
 	return 0;
 }
 
-/* TCP_CLOSE of netinet/tcp.h, which can't be had beside linux/tcp.h */
-#define STATE_CLOSE 7
-
 static int set_fastopen_connect(struct opt_call *c, int v)
 {
-	if (v >= 0 && v <= 1 && tcp_state(c->e) != STATE_CLOSE)
+	if (v >= 0 && v <= 1 && tcp_state(c->e) != OPT_STATE_CLOSE)
 		return -EINVAL;
 	return opt_set_unsupported_flag(c, v);
 }
@@ -138,7 +135,7 @@ static int set_fastopen_connect(struct opt_call *c, int v)
 /* Without TCP_REPAIR_QUEUE there is no queue whose number this could be. */
 static int set_queue_seq(struct opt_call *c, int v)
 {
-	return tcp_state(c->e) == STATE_CLOSE ? -EINVAL : -EPERM;
+	return tcp_state(c->e) == OPT_STATE_CLOSE ? -EINVAL : -EPERM;
 }
 
 static int get_queue_seq(struct opt_call *c, int *v)
