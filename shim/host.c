@@ -128,7 +128,8 @@ static void take_wakes(struct after *a)
 
 	a->num_wakes = 0;
 	a->has_more = false;
-	if (host.bell_fd < 0) /* a child without a place can't ring */
+	/* a child without a place can't ring, and a filter kills who does */
+	if (host.bell_fd < 0 || host.is_confined)
 		return;
 	while (a->num_wakes < WAKE_BATCH && (l = list_pop(&host.sh->wakes))) {
 		struct seat *s = list_entry(l, struct seat, wake_link);
@@ -172,6 +173,9 @@ static void leave(struct after *a)
 		host.sh->has_tx = a->has_tx;
 	host.sh->had_tx |= a->has_tx;
 	a->is_late = is_late(a->has_tx);
+	if (__builtin_expect(host.is_confined, 0) &&
+	    (a->has_tx || !list_empty(&host.sh->wakes)))
+		a->is_late = true; /* the keeper's work */
 	host.sh->op = OP_NONE;
 	pthread_mutex_unlock(&host.sh->lock);
 	atomic_signal_fence(memory_order_seq_cst);
@@ -352,7 +356,7 @@ void host_grow(void)
 	if (!arena_wants(stack_arena(host.st)) ||
 	    atomic_load(&sh->len) >= sh->max)
 		return;
-	if (!host.can_grow) {
+	if (!host.can_grow || host.is_confined) {
 		host.kick();
 		return;
 	}
@@ -375,7 +379,7 @@ bool host_more_memory(void)
 	struct timespec t = sys_timespec(MSEC);
 	bool more;
 
-	if (!host.can_grow) {
+	if (!host.can_grow || host.is_confined) {
 		host.kick();
 		sys(nanosleep, &t, NULL);
 		return atomic_load(&host.sh->len) < host.sh->max;
@@ -395,7 +399,7 @@ void host_unlock(void)
 	signal_hold(); /* who leaves by longjmp() would leave others asleep */
 	leave(&a);
 	wake_them(&a);
-	if (a.has_tx)
+	if (a.has_tx && !host.is_confined)
 		tx_drain();
 	if (__builtin_expect(arena_wants(stack_arena(host.st)) != 0, 0))
 		host_grow();

@@ -28,9 +28,10 @@ struct host {
 	struct tun tun;
 	int pid;
 	uint16_t party;
-	bool has_keeper; /* else this process is the host, alone */
-	bool is_logging; /* more than warnings: drained at each unlock */
-	bool can_grow;	 /* RLIMIT_FSIZE lets us */
+	bool has_keeper;  /* else this process is the host, alone */
+	bool is_logging;  /* more than warnings: drained at each unlock */
+	bool can_grow;	  /* RLIMIT_FSIZE lets us */
+	bool is_confined; /* by a filter: read, write and futex only */
 	int memfd, log_fd;
 	int bell_fd; /* to ring other threads' bells with; -1: none */
 	int kick_fd; /* the keeper's eventfd */

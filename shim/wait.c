@@ -37,6 +37,7 @@
 
 #define TICK_BUDGET 64
 #define FEW_FDS 30
+#define CONFINED_NAP (2 * MSEC)
 
 /* Sockets to be woken by that nobody uses now; never closed, so a late wake
  * does no harm. */
@@ -290,7 +291,7 @@ static bool is_done(const struct block *b)
 
 static bool take_lease(struct waiter *w)
 {
-	if (host.sh->driver || host.tun.fd < 0)
+	if (host.sh->driver || host.tun.fd < 0 || host.is_confined)
 		return false;
 	if (!w->seat)
 		w->seat = seat_get();
@@ -317,6 +318,8 @@ static enum next prepare_sleep(struct block *b)
 	struct waiter *w = b->w;
 	bool needs_fd = w->is_driver || b->num_kernel || b->mask;
 
+	if (host.is_confined)
+		needs_fd = false;
 	if (needs_fd && w->wake_fd < 0) {
 		if (!wake_fds.num)
 			return NEXT_MAKE_FD;
@@ -430,6 +433,20 @@ static void sleep_poll(struct block *b)
 		kit_read(w->kit);
 }
 
+/* Behind a filter, for the program's own fds and ours: looks at both in turn.
+ * As many fds as the program asks for, since it may be allowed no more. */
+static void sleep_confined(struct block *b)
+{
+	nsec left = MIN(b->until - sys_now(), CONFINED_NAP);
+	struct timespec t = sys_timespec(MAX(left, 0));
+	int r = sys_ppoll(b->kernel, b->num_kernel, &t, b->mask);
+
+	b->has_polled = true;
+	b->is_kernel_ready = r > 0;
+	if (r == -EINTR)
+		b->w->is_interrupted = true;
+}
+
 /* A datagram socket with a name of the kernel's choice: whoever knows it, in
  * whatever process, can wake us. */
 static void make_wake_fd(struct waiter *w)
@@ -493,6 +510,8 @@ int wait_block(struct waiter *w, struct pollfd *kernel, nfds_t num_kernel,
 		else if (next == NEXT_NAP)
 			sys(nanosleep, &(struct timespec){.tv_nsec = MSEC},
 			    NULL);
+		else if (host.is_confined && (num_kernel || mask))
+			sleep_confined(&b);
 		else if (w->sleep == SLEEP_FD)
 			sleep_poll(&b);
 		else

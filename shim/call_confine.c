@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * call_confine.c - programs that give up what they may do
+ *
+ * A forked child has no place at its host until it needs one; then it calls the
+ * keeper. One that is about to change its root or its user, or to lock itself
+ * up with seccomp, takes its place before, while it can.
+ *
+ * A filter of system calls is written for what a program does by itself: read,
+ * write, poll, futex. Behind it we make no others. Such a process reads and
+ * writes no packets and wakes nobody but by a futex; it tells the keeper that
+ * there is something to do (one write to an eventfd), and sleeps on its futex.
+ */
+#include <grp.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "call_priv.h"
+#include "host_priv.h"
+#include "join.h"
+#include "real.h"
+#include "sys.h"
+
+/* Takes the place that a child has not taken yet. */
+static void take_place(void)
+{
+	if (!host_is_up() || !host.has_keeper || host_has_joined() ||
+	    sys_forbidden)
+		return;
+	host_lock(OP_NONE, 0);
+	host_unlock();
+}
+
+EXPORT int chroot(const char *path)
+{
+	take_place();
+	return real.chroot(path);
+}
+
+EXPORT int setuid(uid_t uid)
+{
+	take_place();
+	return real.setuid(uid);
+}
+
+EXPORT int setreuid(uid_t ruid, uid_t euid)
+{
+	take_place();
+	return real.setreuid(ruid, euid);
+}
+
+EXPORT int setresuid(uid_t ruid, uid_t euid, uid_t suid)
+{
+	take_place();
+	return real.setresuid(ruid, euid, suid);
+}
+
+EXPORT int prctl(int op, ...)
+{
+	unsigned long v[4];
+	bool was = host.is_confined;
+	va_list ap;
+	int r;
+
+	va_start(ap, op);
+	for (int i = 0; i < 4; i++)
+		v[i] = va_arg(ap, unsigned long);
+	va_end(ap);
+	if (op == PR_SET_SECCOMP || op == PR_SET_NO_NEW_PRIVS)
+		take_place();
+	if (op == PR_SET_SECCOMP && host_is_up())
+		host.is_confined = true;
+	r = real.prctl(op, v[0], v[1], v[2], v[3]);
+	if (r < 0)
+		host.is_confined = was;
+	return r;
+}
+
+/* Growing the memory's file past the limit would be SIGXFSZ. */
+static void before_limit(int what, const struct rlimit *r)
+{
+	take_place();
+	if (what == RLIMIT_FSIZE && r && host_is_up() &&
+	    r->rlim_cur < host.sh->max)
+		host.can_grow = false;
+}
+
+EXPORT int setrlimit(__rlimit_resource_t what, const struct rlimit *r)
+{
+	before_limit((int)what, r);
+	return real.setrlimit(what, r);
+}
+
+EXPORT int setrlimit64(__rlimit_resource_t what, const struct rlimit64 *r)
+{
+	before_limit((int)what, (const struct rlimit *)r);
+	return real.setrlimit64(what, r);
+}
