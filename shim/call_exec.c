@@ -28,6 +28,7 @@
 #include "join.h"
 #include "real.h"
 #include "sys.h"
+#include "target.h"
 
 #define PRELOAD "LD_PRELOAD="
 #define PREFIX "TCPSHIM_"
@@ -150,6 +151,15 @@ static int make_env(struct strings *s, char *const *envp)
 	return 0;
 }
 
+/* Is the next program to be preloaded? Who cleared it wants it so. */
+static bool is_preloaded(const struct strings *env)
+{
+	for (char *const *e = env->v; *e; e++)
+		if (!strncmp(*e, PRELOAD, strlen(PRELOAD)))
+			return (*e)[strlen(PRELOAD)] != '\0';
+	return false;
+}
+
 /* --- exec --- */
 
 /* Other threads of ours must not be in the lock when they are ended. A vfork
@@ -168,6 +178,8 @@ EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 
 	if (make_env(&env, envp) < 0)
 		return (int)shim_ret(-ENOMEM);
+	if (is_preloaded(&env))
+		target_warn(path);
 	if (us)
 		host_exec_before();
 	r = real.execve(path, argv, env.v);
@@ -190,6 +202,8 @@ EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 
 	if (make_env(&env, envp) < 0)
 		return (int)shim_ret(-ENOMEM);
+	if (is_preloaded(&env))
+		target_warn_file(file);
 	if (us)
 		host_exec_before();
 	r = real.execvpe(file, argv, env.v);
@@ -328,6 +342,8 @@ static int spawn(spawn_fn fn, pid_t *pid, const char *path,
 
 	if (r < 0)
 		return -r;
+	if (is_preloaded(&env))
+		target_warn_file(path);
 	fdtab_copied();
 	r = fn(pid, path, actions, attr, argv, env.v);
 	strings_fini(&env);

@@ -12,8 +12,11 @@
 #include "target.h"
 
 #include <elf.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "sys.h"
 
@@ -51,7 +54,8 @@ static bool has_rights(int fd)
 	struct stat st;
 	uid_t uid = (uid_t)sys(getuid);
 
-	if (sys(newfstatat, fd, "", &st, AT_EMPTY_PATH) < 0)
+	if (sys(newfstatat, fd, "", &st, AT_EMPTY_PATH) < 0 ||
+	    !(st.st_mode & 0111))
 		return false;
 	if ((st.st_mode & S_ISUID) && st.st_uid != uid)
 		return true;
@@ -115,4 +119,28 @@ void target_warn(const char *path)
 		sys_say("%s %s: it cannot be preloaded, and its sockets are "
 			"the kernel's",
 			path, why);
+}
+
+void target_warn_file(const char *file)
+{
+	const char *dirs = getenv("PATH");
+	size_t len = strlen(file), n;
+	char path[PATH_MAX];
+
+	if (strchr(file, '/')) {
+		target_warn(file);
+		return;
+	}
+	for (; dirs && *dirs; dirs += n + (dirs[n] == ':')) {
+		n = strcspn(dirs, ":");
+		if (n + len + 2 > sizeof(path))
+			continue;
+		memcpy(path, dirs, n);
+		path[n] = '/';
+		memcpy(path + n + 1, file, len + 1);
+		if (n && sys(faccessat, AT_FDCWD, path, X_OK) == 0) {
+			target_warn(path);
+			return;
+		}
+	}
 }

@@ -9,5 +9,7 @@
  * preload will not be in it, because its sockets are the kernel's then. Raw
  * system calls and the stack only, so it may be called in a vfork child. */
 void target_warn(const char *path);
+/* The same for a name without a slash that is looked for in PATH. */
+void target_warn_file(const char *file);
 
 #endif
