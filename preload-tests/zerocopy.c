@@ -6,6 +6,7 @@
  * note carries SO_EE_CODE_ZEROCOPY_COPIED.
  */
 #include "msg.h"
+#include <sys/resource.h>
 
 static void option(const struct t_fam *f)
 {
@@ -122,6 +123,46 @@ static void datagrams(const struct t_fam *f)
 	peer_quiet("close 0");
 }
 
+static long cpu_ms(void)
+{
+	struct rusage r;
+
+	getrusage(RUSAGE_SELF, &r);
+	return (r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1000 +
+	       (r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1000;
+}
+
+/* A call that waits is neither ended nor kept busy by a note. */
+static void waiting(const struct t_fam *f)
+{
+	struct timeval tv = {.tv_usec = 100000};
+	struct t_addr a = t_addr(f->peer, (int)peer_quiet("udp 1 %d", f->n));
+	int fds[2] = {t_connected(f, 0),
+		      (int)MUST(socket(f->af, SOCK_DGRAM, 0))};
+	char buf[20];
+
+	say("- waiting");
+	MUST(connect(fds[1], &a.sa, a.len));
+	for (int i = 0; i < 2; i++) {
+		long used = cpu_ms();
+
+		m_set(fds[i], SOL_SOCKET, SO_ZEROCOPY, 1);
+		MUST(setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &tv,
+				sizeof(tv)));
+		CALL(send(fds[i], m_bytes(), 5, MSG_ZEROCOPY));
+		t_settle(fds[i], POLLERR);
+		CALL(recv(fds[i], buf, 1, 0));
+		say("busy meanwhile: %d", cpu_ms() - used > 60);
+	}
+	peer_quiet("send 0 7");
+	t_settle(fds[0], POLLIN);
+	CALL(recv(fds[0], buf, 20, MSG_WAITALL));
+	close(fds[0]);
+	close(fds[1]);
+	peer_quiet("close 0");
+	peer_quiet("close 1");
+}
+
 int main(void)
 {
 	t_init();
@@ -130,6 +171,7 @@ int main(void)
 		option(&t_fams[i]);
 		stream(&t_fams[i]);
 		datagrams(&t_fams[i]);
+		waiting(&t_fams[i]);
 	}
 	return 0;
 }

@@ -44,7 +44,7 @@ int block_on(struct file *f, uint32_t want, nsec deadline, bool has_timeout)
 	if (!sl)
 		return -ENOMEM;
 	sl->held = f;
-	bits = watch_add(&sl->watch, f, want, &sl->w, NULL);
+	bits = watch_add(&sl->watch, f, want | WATCH_CALL, &sl->w, NULL);
 	host_unlock();
 	while (!bits) {
 		r = wait_block(&sl->w, NULL, 0, deadline, NULL, NULL, NULL);

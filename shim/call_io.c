@@ -140,6 +140,14 @@ static int recv_once(struct recv *r, size_t want)
 	return res;
 }
 
+/* An error or the end, but not a note of the error queue. */
+static bool ends_call(uint32_t bits)
+{
+	if (bits & SOCK_POLL_NOTE)
+		bits &= ~(uint32_t)EPOLLERR;
+	return bits & (EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+}
+
 /* Is there more to be read right now? Asked before going on with what was read
  * already: an error or the end is the next call's to tell. */
 static bool has_more(struct file *f, bool *is_over)
@@ -152,7 +160,7 @@ static bool has_more(struct file *f, bool *is_over)
 	    sock_ioctl(st, f->s, SIOCATMARK, &at_mark) < 0 || at_mark)
 		num = 0; /* no read goes across the urgent mark */
 	*is_over = !num && (at_mark || sock_poll(st, f->s, &bits) < 0 ||
-			    bits & (EPOLLERR | EPOLLHUP | EPOLLRDHUP));
+			    ends_call(bits));
 	host_unlock();
 	return num > 0;
 }

@@ -121,9 +121,14 @@ void waiter_interrupt(struct waiter *w)
 		    offsetof(struct sockaddr_un, sun_path) + w->bell.len);
 }
 
-static uint32_t wanted(const struct watch *h)
+/* Those of @bits that @h hears of. */
+static uint32_t heard(const struct watch *h, uint32_t bits)
 {
-	return h->want | EPOLLERR | EPOLLHUP;
+	uint32_t want = h->want | EPOLLERR | EPOLLHUP;
+
+	if (bits & SOCK_POLL_NOTE && h->want & WATCH_CALL)
+		want &= ~(uint32_t)EPOLLERR;
+	return bits & want & ~SOCK_POLL_NOTE;
 }
 
 uint32_t watch_look(struct watch *h, struct ready *out)
@@ -150,7 +155,7 @@ uint32_t watch_add(struct watch *h, struct file *f, uint32_t want,
 		return WATCH_GONE;
 	}
 	list_push(&f->watches, &h->node);
-	return r.bits & wanted(h);
+	return heard(h, r.bits);
 }
 
 void watch_del(struct watch *h)
@@ -172,6 +177,7 @@ static bool watch_tell(struct watch *h, const struct ready *r, uint32_t bits)
 
 void watch_news(struct file *f, const struct ready *r)
 {
+	struct ready told = *r;
 	struct list *l, *next;
 	bool woke_one = false;
 
@@ -180,15 +186,16 @@ void watch_news(struct file *f, const struct ready *r)
 		sock_unwatch(host.st, f->s);
 		return;
 	}
+	told.bits &= ~SOCK_POLL_NOTE; /* which is between us and the core */
 	for (l = f->watches.next; l != &f->watches; l = next) {
 		struct watch *h = container_of(l, struct watch, node);
 
 		bool is_exclusive = h->is_exclusive, woke;
 
 		next = l->next;
-		if (!(r->bits & wanted(h)) || (is_exclusive && woke_one))
+		if (!heard(h, r->bits) || (is_exclusive && woke_one))
 			continue;
-		woke = watch_tell(h, r, r->bits & wanted(h));
+		woke = watch_tell(h, &told, heard(h, r->bits));
 		woke_one |= is_exclusive && woke;
 	}
 }

@@ -37,6 +37,9 @@
  * kernel: it is off the socket's list already, and there is no more to come. */
 #define WATCH_GONE 0x40000000u
 
+/* In watch.want: of a call that waits, which the error queue does not end. */
+#define WATCH_CALL 0x08000000u
+
 struct kit;
 
 struct waiter {

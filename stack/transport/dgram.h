@@ -56,8 +56,8 @@ void dgram_ep_fini(struct ep *e);
 void dgram_close(struct ep *e, nsec now);
 /* Gives @e a port, if it has none. False: there is none left. */
 bool dgram_autobind(struct ep *e);
-/* @e has a port. raddr and rport as given; chooses laddr if none is bound. 0, -EACCES for a
- * broadcast address without SO_BROADCAST, -ENETUNREACH, ... */
+/* @e has a port. raddr and rport as given; chooses laddr if none is bound. 0,
+ * -EACCES for a broadcast address without SO_BROADCAST, -ENETUNREACH, ... */
 int dgram_connect(struct ep *e, const struct ip_addr *dst, uint16_t dport);
 void dgram_disconnect(struct ep *e);
 int dgram_shutdown(struct ep *e, int how);

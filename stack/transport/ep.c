@@ -296,5 +296,5 @@ void ep_ready(struct ep *e, uint32_t bits, bool edge_in, bool edge_out)
 void ep_error(struct ep *e, int err)
 {
 	e->err = err;
-	ep_ready(e, e->bits | EPOLLERR, true, true);
+	ep_ready(e, (e->bits & ~SOCK_POLL_NOTE) | EPOLLERR, true, true);
 }

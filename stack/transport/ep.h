@@ -39,6 +39,10 @@ enum ep_phase {
 	EP_DISCONNECTING /* shut down when a connect(2) had failed */
 };
 
+/* In readiness bits, beside EPOLLERR: it is there for the error queue alone. A
+ * poll hears of it, a call that waits for data or room does not. */
+#define SOCK_POLL_NOTE (1u << 26)
+
 #define EP_SHUT_RD 1
 #define EP_SHUT_WR 2
 

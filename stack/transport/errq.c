@@ -12,11 +12,15 @@
 
 uint32_t errq_poll(const struct ep *e)
 {
+	uint32_t bits = EPOLLERR;
+
 	if (list_empty(&e->errq))
 		return 0;
-	return ep_opt(e, EP_O_SELECT_ERRQ) && e->kind != EP_TCP
-		       ? EPOLLERR | EPOLLPRI
-		       : EPOLLERR;
+	if (!e->err)
+		bits |= SOCK_POLL_NOTE;
+	if (ep_opt(e, EP_O_SELECT_ERRQ) && e->kind != EP_TCP)
+		bits |= EPOLLPRI;
+	return bits;
 }
 
 void errq_free(struct core *c, struct errq_note *n)
