@@ -411,6 +411,12 @@ static void mark(const struct t_fam *f, int fd)
 	close(out);
 }
 
+/* The same by the way that the peer's come. */
+static void peer_mark(const struct t_fam *f, int fd)
+{
+	peer_quiet("sendto 0 %d %d 999", f->n, t_local_port(fd));
+}
+
 static void hearing(const struct t_fam *f)
 {
 	unsigned i = (unsigned)ours();
@@ -421,43 +427,43 @@ static void hearing(const struct t_fam *f)
 	peer("member 0 %d %d", which, PORT + 7);
 	/* nobody here is in the group */
 	peer("tomany 0 %d %d 10", which, PORT);
-	mark(f, member);
+	peer_mark(f, member);
 	say_heard("nobody", member);
 	MUST(req(f, member, MCAST_JOIN_GROUP, group_of(f), i));
 	peer("tomany 0 %d %d 11", which, PORT);
-	mark(f, member);
+	peer_mark(f, member);
 	say_heard("member", member);
 	/* one that is not in it hears it just the same, unless it won't */
 	peer("tomany 0 %d %d 12", which, PORT + 1);
-	mark(f, lone);
+	peer_mark(f, lone);
 	say_heard("bystander", lone);
 	if (f->n == 4)
 		set(lone, SOL_IP, IP_MULTICAST_ALL, 0);
 	else
 		set(lone, SOL_IPV6, 29 /* IPV6_MULTICAST_ALL */, 0);
 	peer("tomany 0 %d %d 13", which, PORT + 1);
-	mark(f, lone);
+	peer_mark(f, lone);
 	say_heard("unwilling bystander", lone);
 	/* by source */
 	MUST(source_req(f, member, MCAST_BLOCK_SOURCE, group_of(f), f->peer,
 			i));
 	peer("tomany 0 %d %d 14", which, PORT);
-	mark(f, member);
+	peer_mark(f, member);
 	say_heard("member that blocks the peer", member);
 	MUST(req(f, member, MCAST_LEAVE_GROUP, group_of(f), i));
 	MUST(source_req(f, member, MCAST_JOIN_SOURCE_GROUP, group_of(f), f->us,
 			i));
 	peer("tomany 0 %d %d 15", which, PORT);
-	mark(f, member);
+	peer_mark(f, member);
 	say_heard("member for us alone", member);
 	MUST(source_req(f, member, MCAST_JOIN_SOURCE_GROUP, group_of(f),
 			f->peer, i));
 	peer("tomany 0 %d %d 16", which, PORT);
-	mark(f, member);
+	peer_mark(f, member);
 	say_heard("and for the peer", member);
 	MUST(req(f, member, MCAST_LEAVE_GROUP, group_of(f), i));
 	peer("tomany 0 %d %d 17", which, PORT);
-	mark(f, member);
+	peer_mark(f, member);
 	say_heard("left", member);
 	close(member);
 	close(lone);
