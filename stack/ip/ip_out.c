@@ -409,17 +409,19 @@ static void complete4(struct ip *ip, struct pkt *p, const struct ip_tx *tx)
 {
 	static const uint8_t zero[4];
 	uint8_t *h = pkt_head(p);
+	uint32_t len = (h[0] & 0xfu) * 4;
 	uint16_t csum;
 
-	if (pkt_head_len(p) < IP4_HLEN)
+	if (len < IP4_HLEN || len > pkt_head_len(p))
 		return;
+	p->l4_off = (uint16_t)len;
 	if (memcmp(h + 12, zero, 4) == 0)
 		memcpy(h + 12, tx->src.b + 12, 4);
 	put_be16(h + 2, (uint16_t)p->len);
 	if (get_be16(h + 4) == 0)
 		put_be16(h + 4, (uint16_t)next_id(ip, tx, 1));
 	put_be16(h + 10, 0);
-	csum = csum_fold(csum_add(0, h, pkt_head_len(p)));
+	csum = csum_fold(csum_add(0, h, len));
 	memcpy(h + 10, &csum, sizeof(csum));
 }
 
@@ -434,9 +436,9 @@ int ip_out_own(struct ip *ip, struct pkt *p, const struct ip_tx *tx, nsec now)
 		return err;
 	if (p->len > (r->link == LINK_LO ? IP_LO_MTU : ip->link->mtu))
 		return too_long(ip, p, is4);
+	p->l4_off = is4 ? IP4_HLEN : IP6_HLEN;
 	if (is4)
 		complete4(ip, p, &own);
-	p->l4_off = (uint16_t)pkt_head_len(p);
 	p->link = r->link;
 	if (is_heard(ip, &own, r->link))
 		echo(ip, p, now);

@@ -159,7 +159,7 @@ uint32_t world_out(uint8_t *p)
 	pkt_copy_out(pkt, p);
 	len = pkt->len;
 	if (p[0] >> 4 == 4) {
-		cr_assert_eq(csum_fold(csum_add(0, p, IP4_HLEN)), 0);
+		cr_assert_eq(csum_fold(csum_add(0, p, (p[0] & 0xfu) * 4)), 0);
 		cr_assert_eq(get_be16(p + 2), len);
 	} else {
 		cr_assert_eq(get_be16(p + 4) + IP6_HLEN, len);
