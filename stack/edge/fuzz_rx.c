@@ -7,8 +7,9 @@
  * operands. Steps put in raw frames, or segments that are right for an open
  * connection but for what the input changes, move the clock, and make socket
  * calls. The stack has a TCP listener, an established connection, UDP sockets
- * of both families, one connected. Each object is its own malloc(), so the
- * sanitizers see every overrun, and what is not freed at the end.
+ * of both families, one connected, two in groups, a raw and a ping socket. Each
+ * object is its own malloc(), so the sanitizers see every overrun, and what is
+ * not freed at the end.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -164,8 +165,23 @@ static void step_raw(struct world *w, struct input *in)
 	give(w, f, meta & 0x40);
 }
 
+static const uint8_t group4[4] = {239, 1, 1, 1};
+static const uint8_t group6[16] = {0xff, 0x15, [15] = 1};
+
+/* What is behind the headers of an IGMP message is checked, too. */
+static void fix_igmp(uint8_t *p, size_t len)
+{
+	uint16_t sum;
+
+	if (len < 4)
+		return;
+	p[2] = p[3] = 0;
+	sum = csum_fold(csum_add(0, p, len));
+	memcpy(p + 2, &sum, 2);
+}
+
 /* A raw IP packet whose checksums are made right, so that the layers above are
- * reached too. */
+ * reached too: to us, or to a group that we are in. */
 static void step_fixed(struct world *w, struct input *in)
 {
 	uint8_t meta = take8(in);
@@ -181,7 +197,9 @@ static void step_fixed(struct world *w, struct input *in)
 		buf[0] = (uint8_t)(0x40 | hlen / 4);
 		put_be16(buf + 2, (uint16_t)len);
 		memcpy(buf + 12, w->peer.b + 12, 4);
-		memcpy(buf + 16, w->us.b + 12, 4);
+		memcpy(buf + 16, meta & 2 ? group4 : w->us.b + 12, 4);
+		if (buf[9] == IPPROTO_IGMP && hlen <= len)
+			fix_igmp(buf + hlen, len - hlen);
 		buf[10] = buf[11] = 0;
 		if (hlen <= len) {
 			uint16_t sum = csum_fold(csum_add(0, buf, hlen));
@@ -192,6 +210,11 @@ static void step_fixed(struct world *w, struct input *in)
 		buf[0] = 0x60;
 		put_be16(buf + 4, (uint16_t)(len - 40));
 		memcpy(buf + 24, (uint8_t[16]){0xfd, [15] = 2}, 16);
+		if (meta & 2)
+			memcpy(buf + 24, group6, 16);
+		if (meta & 4) /* a router of the link */
+			memcpy(buf + 8, (uint8_t[16]){0xfe, 0x80, [15] = 1},
+			       16);
 	}
 	f = frame_of(w, buf, len, FRAME_SMALL);
 	if (f)
@@ -313,20 +336,22 @@ static void step_recv(struct world *w, sockid s, struct input *in)
 
 static void step_option(struct world *w, sockid s, struct input *in)
 {
-	static const int levels[] = {SOL_SOCKET, IPPROTO_IP, IPPROTO_IPV6,
-				     IPPROTO_TCP, IPPROTO_UDP};
+	static const int levels[] = {SOL_SOCKET,     IPPROTO_IP,  IPPROTO_IPV6,
+				     IPPROTO_TCP,    IPPROTO_UDP, SOL_RAW,
+				     IPPROTO_ICMPV6, IPPROTO_IP};
 	uint8_t how = take8(in);
-	uint8_t val[64] = {0};
+	uint8_t val[15 * 36] = {0};
 	int name = take8(in);
-	socklen_t len = MIN((socklen_t)(how >> 4) * 4, (socklen_t)left(in));
+	/* groups and their sources are long: 35 to 48 of IP and IPv6 */
+	socklen_t unit = name >= 35 && name <= 48 ? 36 : 4;
+	socklen_t len = MIN((socklen_t)(how >> 4) * unit, (socklen_t)left(in));
 
 	memcpy(val, in->p, len);
 	in->p += len;
 	if (how & 8)
-		sock_setopt(w->st, s, levels[how % 8 % 5], name, val, len,
-			    w->now);
-	len = how >> 4;
-	sock_getopt(w->st, s, levels[how % 8 % 5], name, val, &len, w->now);
+		sock_setopt(w->st, s, levels[how % 8], name, val, len, w->now);
+	len = unit == 4 ? how >> 4 : len;
+	sock_getopt(w->st, s, levels[how % 8], name, val, &len, w->now);
 }
 
 static void step_connect(struct world *w, sockid s, struct input *in)
@@ -354,8 +379,17 @@ static void step_renew(struct world *w, unsigned i, struct input *in)
 	if (how & 1 &&
 	    sock_accept(w->st, w->socks[0], &w->socks[i], w->now) == 0)
 		return;
-	sock_new(w->st, how & 2 ? AF_INET6 : AF_INET,
-		 how & 4 ? SOCK_DGRAM : SOCK_STREAM, 0, &w->socks[i], w->now);
+	if (how & 0x40)
+		sock_new(w->st, how & 2 ? AF_INET6 : AF_INET, SOCK_RAW,
+			 take8(in), &w->socks[i], w->now);
+	else if (how & 0x20)
+		sock_new(w->st, how & 2 ? AF_INET6 : AF_INET, SOCK_DGRAM,
+			 how & 2 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, &w->socks[i],
+			 w->now);
+	else
+		sock_new(w->st, how & 2 ? AF_INET6 : AF_INET,
+			 how & 4 ? SOCK_DGRAM : SOCK_STREAM, 0, &w->socks[i],
+			 w->now);
 	if (how & 8)
 		sock_listen(w->st, w->socks[i], how >> 4, w->now);
 }
@@ -469,6 +503,19 @@ static void establish(struct world *w)
 	sock_accept(w->st, w->socks[0], &w->socks[1], w->now);
 }
 
+static void join_groups(struct world *w)
+{
+	struct ip_mreq m4 = {0};
+	struct ipv6_mreq m6 = {0};
+
+	memcpy(&m4.imr_multiaddr, group4, sizeof(group4));
+	memcpy(&m6.ipv6mr_multiaddr, group6, sizeof(group6));
+	sock_setopt(w->st, w->socks[2], IPPROTO_IP, IP_ADD_MEMBERSHIP, &m4,
+		    sizeof(m4), w->now);
+	sock_setopt(w->st, w->socks[3], IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &m6,
+		    sizeof(m6), w->now);
+}
+
 static bool world_init(struct world *w, uint8_t links)
 {
 	static const uint8_t us[4] = {10, 0, 0, 2}, peer[4] = {10, 0, 0, 1};
@@ -502,6 +549,10 @@ static bool world_init(struct world *w, uint8_t links)
 	sock_connect(w->st, w->socks[4], (struct sockaddr *)&to, sizeof(to),
 		     w->now);
 	sock_new(w->st, AF_INET, SOCK_STREAM, 0, &w->socks[5], w->now);
+	sock_new(w->st, AF_INET, SOCK_RAW, IPPROTO_ICMP, &w->socks[6], w->now);
+	sock_new(w->st, AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6, &w->socks[7],
+		 w->now);
+	join_groups(w);
 	establish(w);
 	return true;
 }
