@@ -106,14 +106,16 @@ static void query4(uint8_t version, uint8_t code, const char *group,
 	igmp("10.77.0.1", p, version < 3 ? 8 : src ? 16 : 12, "224.0.0.1");
 }
 
-static void mld(const char *src, uint8_t ttl, uint8_t *p, uint32_t len)
+static void mld(const char *src, uint8_t ttl, uint8_t alert, uint8_t *p,
+		uint32_t len)
 {
+	uint8_t body[100] = {IPPROTO_ICMPV6, 0, alert, 2, 0, 0, 1, 0};
 	struct build b = {.src = src,
 			  .dst = "ff02::1",
-			  .proto = IPPROTO_ICMPV6,
+			  .proto = IPPROTO_HOPOPTS,
 			  .ttl = ttl,
-			  .body = p,
-			  .len = len};
+			  .body = body,
+			  .len = 8 + len};
 	struct ip_addr s = addr(src), d = addr("ff02::1");
 	uint8_t pkt[200];
 	uint16_t csum;
@@ -122,6 +124,7 @@ static void mld(const char *src, uint8_t ttl, uint8_t *p, uint32_t len)
 	csum = csum_fold(
 		csum_add(csum_pseudo(&s, &d, IPPROTO_ICMPV6, len), p, len));
 	memcpy(p + 2, &csum, 2);
+	memcpy(body + 8, p, len);
 	world_in(pkt, build(&b, pkt));
 }
 
@@ -349,15 +352,16 @@ Test(query, of_mld_in_both_versions)
 	uint32_t len = 0;
 	const uint8_t *p;
 
-	mld("fe80::1", 1, v2, sizeof(v2));
+	mld("fe80::1", 1, 5, v2, sizeof(v2));
 	pass(w.now + SEC);
 	wants_record(GROUP_IS_EXCLUDE, "ff15::1", 0);
 	/* not from this link */
-	mld("fd77::1", 1, v2, sizeof(v2));
-	mld("fe80::1", 64, v2, sizeof(v2));
+	mld("fd77::1", 1, 5, v2, sizeof(v2));
+	mld("fe80::1", 64, 5, v2, sizeof(v2));
+	mld("fe80::1", 1, 1 /* padding */, v2, sizeof(v2));
 	pass(w.now + 20 * SEC);
 	cr_assert(!sent(&len));
-	mld("fe80::1", 1, v1, sizeof(v1));
+	mld("fe80::1", 1, 5, v1, sizeof(v1));
 	pass(w.now + SEC);
 	p = sent(&len);
 	cr_assert(p && p[0] == MLD_V1_REPORT && len == 24);

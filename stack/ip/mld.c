@@ -11,6 +11,7 @@
 #include "wire/igmp.h"
 #include "wire/ip6.h"
 
+#define OPT_ALERT 5
 #define ALERT_LEN 8 /* hop-by-hop header with the option, RFC 2711 2.1 */
 
 static struct ip_addr link_local(const struct ip *ip)
@@ -29,7 +30,7 @@ static void send_message(struct ip *ip, struct pkt *p,
 			 const struct ip_addr *dst, nsec now)
 {
 	static const uint8_t alert[ALERT_LEN] = {
-		IPPROTO_ICMPV6, 0, 5, 2, 0, 0, 1, 0};
+		IPPROTO_ICMPV6, 0, OPT_ALERT, 2, 0, 0, 1, 0};
 	struct ip_tx tx = {
 		.src = link_local(ip),
 		.dst = *dst,
@@ -96,13 +97,31 @@ void mld_send_old(struct ip *ip, const struct ip_addr *group, uint8_t type,
 	send_message(ip, p, type == MLD_V1_DONE ? &routers : group, now);
 }
 
-/* RFC 3810 5.1.14: a router on this link, one hop away. */
+/* Is there a router alert that means MLD (RFC 2711 2.1)? The header is known to
+ * be well-formed. */
+static bool has_alert(const struct ip_rx *rx)
+{
+	const uint8_t *p = rx->f->data + IP6_HLEN;
+	uint32_t len, at = 2;
+
+	if (rx->f->data[6] != IPPROTO_HOPOPTS)
+		return false;
+	len = 8 + p[1] * 8u;
+	while (at + 4 <= len) {
+		if (p[at] == OPT_ALERT)
+			return p[at + 1] == 2 && get_be16(p + at + 2) == 0;
+		at += p[at] == 0 ? 1 : 2u + p[at + 1];
+	}
+	return false;
+}
+
+/* RFC 3810 6.2: a router on this link, one hop away. */
 static void query_in(struct ip *ip, const struct ip_rx *rx, nsec now)
 {
 	struct group_query q;
 	enum drop d = DROP_IGMP_MALFORMED;
 
-	if (ip_addr_is_linklocal(&rx->src) && rx->ttl == 1)
+	if (ip_addr_is_linklocal(&rx->src) && rx->ttl == 1 && has_alert(rx))
 		d = mld_query_parse(&q, rx->l4, rx->l4_len);
 	if (d)
 		drop(ip->core, d);
