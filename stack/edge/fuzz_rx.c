@@ -142,14 +142,10 @@ static void step_raw(struct world *w, struct input *in)
 	uint8_t meta = take8(in);
 	uint16_t gso_size = meta & 1 ? take16(in) : 0;
 	size_t len = take_len(in, 65536);
+	bool is_large = meta & 0x80 || len > FRAME_SMALL;
 	struct frame *f = frame_of(w, in->p, len,
-				   meta & 0x80 ? FRAME_LARGE : FRAME_SMALL);
+				   is_large ? FRAME_LARGE : FRAME_SMALL);
 
-	if (len > FRAME_SMALL && !(meta & 0x80)) {
-		if (f)
-			stack_rx_free(w->st, &f, 1);
-		return;
-	}
 	in->p += len;
 	if (!f)
 		return;
