@@ -143,8 +143,8 @@ static void step_raw(struct world *w, struct input *in)
 	uint16_t gso_size = meta & 1 ? take16(in) : 0;
 	size_t len = take_len(in, 65536);
 	bool is_large = meta & 0x80 || len > FRAME_SMALL;
-	struct frame *f = frame_of(w, in->p, len,
-				   is_large ? FRAME_LARGE : FRAME_SMALL);
+	struct frame *f =
+		frame_of(w, in->p, len, is_large ? FRAME_LARGE : FRAME_SMALL);
 
 	in->p += len;
 	if (!f)
