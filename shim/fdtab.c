@@ -807,6 +807,13 @@ static bool is_maker(const struct file *f)
 	return f->fork_epoch >= tab.born_epoch && f->listener != NO_LISTENER;
 }
 
+static bool is_taken(sockid s)
+{
+	struct sock_facts facts;
+
+	return sock_facts(host.st, s, &facts) == 0 && facts.shared;
+}
+
 /* Whose address may be wanted again at once waits until it is free. */
 static bool wants_reply(sockid s)
 {
@@ -837,12 +844,12 @@ static void file_release(struct file *f, struct released *out)
 		host_unlock();
 		return;
 	}
-	shared = may_be_shared(f);
 	out->n.listener = is_maker(f) ? f->listener : NO_LISTENER;
 	out->n.cookie = f->cookie;
 	out->n.is_nonblock = file_has(f, FILE_NONBLOCK);
-	out->reusable = !shared;
 	host_lock(OP_CLOSE, f->s);
+	shared = may_be_shared(f) || is_taken(f->s);
+	out->reusable = !shared;
 	if (!shared || !host.has_keeper) {
 		sock_close(host.st, f->s, host_now());
 	} else {
@@ -938,6 +945,8 @@ static int adopt_foreign(int fd, uint64_t cookie)
 	s = sock_by_tag(host.st, cookie);
 	if (s)
 		r = sock_facts(host.st, s, &facts);
+	/* pidfd_getfd() has told its maker nothing */
+	sock_set_shared(host.st, s);
 	host_unlock();
 	f = r == 0 ? file_new(FILE_FREE) : NULL;
 	if (!f)
@@ -962,6 +971,8 @@ int fd_adopt(int fd)
 	uint64_t c;
 	int r;
 
+	if (!fdtab_num && (!fd_is_handed_down(fd) || host_up() < 0))
+		return 0;
 	if (!fdtab_num || fd_is_internal(fd))
 		return 0;
 	if (fd_sock(fd) && fd_sock(fd)->cookie == cookie_of(fd))

@@ -118,6 +118,8 @@ int stack_next_news(struct stack *st);
  */
 bool stack_forget_party(struct stack *st, uint16_t party, uint32_t *pos,
 			unsigned budget, nsec now);
+/* Other processes may have it: its maker doesn't close it alone. */
+void sock_set_shared(struct stack *st, sockid s);
 /* A name for a socket that outlives processes; 0: none. */
 int sock_set_tag(struct stack *st, sockid s, uint64_t tag);
 sockid sock_by_tag(const struct stack *st, uint64_t tag); /* 0: nobody has it */
@@ -211,6 +213,7 @@ struct sock_facts {
 	nsec linger;		 /* < 0: off */
 	uint32_t rcvlowat;
 	bool listening;
+	bool shared;   /* sock_set_shared() */
 	uint8_t state; /* TCP_ESTABLISHED ... of netinet/tcp.h; 0 for UDP */
 };
 int sock_facts(struct stack *st, sockid s, struct sock_facts *out);

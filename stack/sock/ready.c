@@ -100,6 +100,14 @@ int stack_next_news(struct stack *st)
 	return (int)(list_entry(l, struct ep_party, link) - st->tp.parties);
 }
 
+void sock_set_shared(struct stack *st, sockid s)
+{
+	struct ep *e = sock_find(st, s);
+
+	if (e)
+		e->is_shared = true;
+}
+
 int sock_set_tag(struct stack *st, sockid s, uint64_t tag)
 {
 	struct ep *e = sock_find(st, s);

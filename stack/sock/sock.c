@@ -707,6 +707,7 @@ int sock_facts(struct stack *st, sockid s, struct sock_facts *out)
 		.linger = ep_opt(e, EP_O_LINGER) ? e->linger : -1,
 		.rcvlowat = e->rcvlowat,
 		.listening = e->listen != NULL,
+		.shared = e->is_shared,
 		.state = e->kind == EP_TCP ? tcp_state(e) : 0,
 	};
 	return 0;

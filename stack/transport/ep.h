@@ -135,6 +135,7 @@ struct ep {
 
 	/* whose it is, across processes */
 	uint16_t party; /* who made it */
+	bool is_shared; /* sock_set_shared() */
 	uint64_t tag;	/* the crank's name for it; 0: none */
 	struct hnode tag_node;
 
