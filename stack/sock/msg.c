@@ -277,7 +277,7 @@ int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 		m->flags = 0;
 		m->real_len = 0;
 	}
-	if (m && m->ctl && dgram_is(e))
+	if (m && m->ctl && (dgram_is(e) || flags & MSG_ERRQUEUE))
 		m->ctl->len = 0;
 	if (flags & MSG_ERRQUEUE) {
 		res = note_begin(e, want, m, sp, now);

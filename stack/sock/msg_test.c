@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
 #include <linux/udp.h>
 
 #include "sock/sock_world.h"
@@ -222,4 +223,137 @@ Test(msg, control_data_rule_one_datagram)
 	cr_assert(send_ctl(0, a, "10.0.0.2", 53, 1) == -EINVAL);
 	give(IPPROTO_IPV6, IPV6_HOPLIMIT, &ttl, 2);
 	cr_assert(send_ctl(0, a, "10.0.0.2", 53, 1) == 1);
+}
+
+/* --- UDP_SEGMENT --- */
+
+Test(msg, one_send_is_many_datagrams)
+{
+	set_int(0, a, IPPROTO_UDP, UDP_SEGMENT, 1000);
+	cr_assert(send_to(0, a, big, 2500, 0, "10.0.0.2", 53) == 2500);
+	settle();
+	cr_assert(recv_from(1, b, back, sizeof(back), 0, NULL) == 1000);
+	cr_assert(recv_from(1, b, back, sizeof(back), 0, NULL) == 1000);
+	cr_assert(memcmp(back, big + 1000, 1000) == 0);
+	cr_assert(recv_from(1, b, back, sizeof(back), 0, NULL) == 500);
+	/* 128 of them, each within the path's MTU */
+	set_int(0, a, IPPROTO_UDP, UDP_SEGMENT, 10);
+	cr_assert(send_to(0, a, big, 1280, 0, "10.0.0.2", 53) == 1280);
+	cr_assert(send_to(0, a, big, 1281, 0, "10.0.0.2", 53) == -EINVAL);
+	set_int(0, a, IPPROTO_UDP, UDP_SEGMENT, 1473);
+	cr_assert(send_to(0, a, big, 2000, 0, "10.0.0.2", 53) == -EMSGSIZE);
+	cr_assert(send_to(0, a, big, 1400, 0, "10.0.0.2", 53) == 1400);
+}
+
+/* --- SO_PEEK_OFF --- */
+
+Test(msg, peeking_goes_on_where_it_ended)
+{
+	send_to(0, a, "abcdef", 6, 0, "10.0.0.2", 53);
+	send_to(0, a, "ghi", 3, 0, "10.0.0.2", 53);
+	settle();
+	set_int(1, b, SOL_SOCKET, SO_PEEK_OFF, 0);
+	cr_assert(recv_from(1, b, back, 4, MSG_PEEK, NULL) == 4);
+	cr_assert(recv_from(1, b, back, 4, MSG_PEEK, NULL) == 2);
+	cr_assert(memcmp(back, "ef", 2) == 0);
+	cr_assert(recv_from(1, b, back, 4, MSG_PEEK, NULL) == 3);
+	cr_assert(recv_from(1, b, back, 4, MSG_PEEK, NULL) == -EAGAIN);
+	cr_assert(get_int(1, b, SOL_SOCKET, SO_PEEK_OFF) == 9);
+	cr_assert(recv_from(1, b, back, 9, 0, NULL) == 6);
+	cr_assert(get_int(1, b, SOL_SOCKET, SO_PEEK_OFF) == 3);
+}
+
+/* --- what a stream is told of what it sent --- */
+
+#define STAMPS                                                     \
+	(SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY | \
+	 SOF_TIMESTAMPING_OPT_ID | SOF_TIMESTAMPING_TX_SCHED |     \
+	 SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_ACK)
+
+static sockid connected(void)
+{
+	sockid l = open_sock(1, AF_INET, SOCK_STREAM);
+	sockid c = open_sock(0, AF_INET, SOCK_STREAM);
+
+	cr_assert(bind_to(1, l, "10.0.0.2", 80) == 0);
+	cr_assert(sock_listen(host(1), l, 5, now()) == 0);
+	cr_assert(connect_to(0, c, "10.0.0.2", 80) == -EINPROGRESS);
+	settle();
+	cr_assert(connect_to(0, c, "10.0.0.2", 80) == 0);
+	return c;
+}
+
+static void expect_stamp(sockid s, uint32_t type, uint32_t id)
+{
+	struct sock_extended_err ee;
+
+	cr_assert(recv_ctl(0, s, MSG_ERRQUEUE) == 0);
+	ee = note(IPPROTO_IP, IP_RECVERR, LEN4);
+	cr_assert(ee.ee_errno == ENOMSG && ee.ee_info == type &&
+		  ee.ee_data == id, "got %u %u", ee.ee_info, ee.ee_data);
+	cr_assert(told(SOL_SOCKET, SO_TIMESTAMPING_OLD, 48));
+}
+
+Test(msg, a_stream_hears_when_its_last_byte_left_and_arrived)
+{
+	sockid c = connected();
+
+	set_int(0, c, SOL_SOCKET, SO_TIMESTAMPING_OLD, (int)STAMPS);
+	cr_assert(send_to(0, c, big, 3000, 0, NULL, 0) == 3000);
+	settle();
+	expect_stamp(c, SCM_TSTAMP_SCHED, 2999);
+	expect_stamp(c, SCM_TSTAMP_SND, 2999);
+	expect_stamp(c, SCM_TSTAMP_ACK, 2999);
+	cr_assert(recv_ctl(0, c, MSG_ERRQUEUE) == -EAGAIN);
+	/* what nobody asked about leaves nothing */
+	set_int(0, c, SOL_SOCKET, SO_TIMESTAMPING_OLD, 0);
+	send_to(0, c, big, 10, 0, NULL, 0);
+	settle();
+	cr_assert(recv_ctl(0, c, MSG_ERRQUEUE) == -EAGAIN);
+}
+
+Test(msg, marks_go_with_their_connection)
+{
+	sockid c = connected();
+
+	set_int(0, c, SOL_SOCKET, SO_TIMESTAMPING_OLD, (int)STAMPS);
+	for (int i = 0; i < 50; i++)
+		send_to(0, c, big, 2000, 0, NULL, 0);
+	stack_abort_all(host(0), now());
+}
+
+Test(msg, zerocopy_notes_are_ranges)
+{
+	struct sock_extended_err ee;
+	sockid c = connected();
+
+	cr_assert(send_to(0, c, big, 10, MSG_ZEROCOPY, NULL, 0) == 10);
+	cr_assert(recv_ctl(0, c, MSG_ERRQUEUE) == -EAGAIN);
+	set_int(0, c, SOL_SOCKET, SO_ZEROCOPY, 1);
+	for (int i = 0; i < 3; i++)
+		send_to(0, c, big, 10, MSG_ZEROCOPY, NULL, 0);
+	cr_assert(poll_of(0, c) & EPOLLERR);
+	cr_assert(recv_ctl(0, c, MSG_ERRQUEUE) == 0);
+	ee = note(IPPROTO_IP, IP_RECVERR, LEN4);
+	cr_assert(ee.ee_origin == SO_EE_ORIGIN_ZEROCOPY &&
+		  ee.ee_code == SO_EE_CODE_ZEROCOPY_COPIED);
+	cr_assert(ee.ee_info == 0 && ee.ee_data == 2);
+	cr_assert(!(poll_of(0, c) & EPOLLERR));
+}
+
+/* A poll hears of a note, a call that waits does not. */
+Test(msg, a_note_alone_is_marked)
+{
+	sockid c = connected();
+
+	set_int(0, c, SOL_SOCKET, SO_ZEROCOPY, 1);
+	send_to(0, c, big, 10, MSG_ZEROCOPY, NULL, 0);
+	cr_assert(poll_of(0, c) & SOCK_POLL_NOTE);
+	set_int(0, a, IPPROTO_IP, IP_RECVERR, 1);
+	send_to(0, a, "x", 1, 0, "10.0.0.2", 99);
+	settle();
+	cr_assert(poll_of(0, a) & EPOLLERR);
+	cr_assert(!(poll_of(0, a) & SOCK_POLL_NOTE));
+	cr_assert(get_int(0, a, SOL_SOCKET, SO_ERROR) == ECONNREFUSED);
+	cr_assert(poll_of(0, a) & SOCK_POLL_NOTE);
 }
