@@ -59,8 +59,8 @@ static bool takes_any6(const struct ip_addr *a)
 	return ip_addr_is_any(a) && !ip_addr_is4(a);
 }
 
-static bool takes(const struct ip_addr *bound, bool v6only,
-		  const struct ip_addr *a)
+bool port_takes(const struct ip_addr *bound, bool v6only,
+		const struct ip_addr *a)
 {
 	if (ip_addr_eq(bound, a))
 		return true;
@@ -69,7 +69,7 @@ static bool takes(const struct ip_addr *bound, bool v6only,
 
 bool port_addr_matches(const struct ep *e, const struct ip_addr *laddr)
 {
-	return takes(&e->laddr, ep_opt(e, EP_O_V6ONLY), laddr);
+	return port_takes(&e->laddr, ep_opt(e, EP_O_V6ONLY), laddr);
 }
 
 /* Could one packet reach both? @addr is what @e is about to be bound to. */
@@ -84,7 +84,7 @@ static bool overlaps(const struct ep *e, const struct ip_addr *addr,
 	if (!ip_addr_is_any(addr))
 		return port_addr_matches(o, addr);
 	if (!ip_addr_is_any(&o->laddr))
-		return takes(addr, only, &o->laddr);
+		return port_takes(addr, only, &o->laddr);
 	if (takes_any4(addr, only) && takes_any4(&o->laddr, o_only))
 		return true;
 	return takes_any6(addr) && takes_any6(&o->laddr);

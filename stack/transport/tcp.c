@@ -162,8 +162,9 @@ unsigned tcp_reuse_bits(const struct ep *e)
 }
 
 /* Without memory for the page the port is simply not guarded. */
-void tcp_port_count(struct tcp *t, uint16_t port, unsigned bits, int d)
+void tcp_port_count(struct tcp *t, const struct tcp_node *n, int d)
 {
+	uint16_t port = n->key.lport;
 	struct tcp_port_page **pg = &t->ports[port / 1024];
 	struct tcp_port *p;
 
@@ -174,10 +175,15 @@ void tcp_port_count(struct tcp *t, uint16_t port, unsigned bits, int d)
 	p = &(*pg)->v[port % 1024];
 	if (d < 0 && !p->all)
 		return;
+	if (!p->all) {
+		p->laddr = n->key.laddr;
+		p->is_mixed = false;
+	}
+	p->is_mixed |= !ip_addr_eq(&p->laddr, &n->key.laddr);
 	p->all += (uint32_t)d;
-	if (!(bits & TCP_TW_REUSEADDR))
+	if (!(n->bits & TCP_TW_REUSEADDR))
 		p->no_addr += (uint32_t)d;
-	if (!(bits & TCP_TW_REUSEPORT))
+	if (!(n->bits & TCP_TW_REUSEPORT))
 		p->no_port += (uint32_t)d;
 	(*pg)->used += (uint32_t)d;
 	if ((*pg)->used == 0) {
@@ -186,9 +192,30 @@ void tcp_port_count(struct tcp *t, uint16_t port, unsigned bits, int d)
 	}
 }
 
+/* Does @n hold @port against @e, which wants @addr there? */
+static bool holds(const struct tcp_node *n, const struct ep *e,
+		  const struct ip_addr *addr, uint16_t port)
+{
+	unsigned both = n->bits & tcp_reuse_bits(e);
+
+	if (n->key.lport != port ||
+	    both & (TCP_TW_REUSEADDR | TCP_TW_REUSEPORT))
+		return false;
+	if (n->kind == TCP_NODE_CONN &&
+	    !container_of(n, struct tcp_conn, node)->holds_port)
+		return false;
+	return n->kind != TCP_NODE_SYN &&
+	       port_takes(addr, ep_opt(e, EP_O_V6ONLY), &n->key.laddr);
+}
+
+/* Addresses are compared, as inet_bhash2_conflict() of Linux does. On a port
+ * whose holders have several, all that there are are looked through: who binds
+ * a busy port without SO_REUSEADDR waits. */
 bool tcp_port_taken(struct tcp *t, const struct ep *e,
 		    const struct ip_addr *addr, uint16_t port)
 {
+	struct hnode *h = NULL;
+	uint32_t bucket = 0;
 	const struct tcp_port_page *pg = t->ports[port / 1024];
 	const struct tcp_port *p = pg ? &pg->v[port % 1024] : NULL;
 
@@ -196,7 +223,14 @@ bool tcp_port_taken(struct tcp *t, const struct ep *e,
 		return false;
 	if (ep_opt(e, EP_O_REUSEADDR) && !p->no_addr)
 		return false;
-	return !(ep_opt(e, EP_O_REUSEPORT) && !p->no_port);
+	if (ep_opt(e, EP_O_REUSEPORT) && !p->no_port)
+		return false;
+	if (!p->is_mixed)
+		return port_takes(addr, ep_opt(e, EP_O_V6ONLY), &p->laddr);
+	while ((h = htab_walk(&t->tuples, &bucket, h)))
+		if (holds(container_of(h, struct tcp_node, h), e, addr, port))
+			return true;
+	return false;
 }
 
 bool tcp_tuple_taken(struct tcp *t, const struct ep *e, uint16_t lport,
@@ -334,7 +368,7 @@ static void leave_table(struct tcp_conn *c)
 		tcp_tuple_remove(c->t, &c->node);
 	c->in_table = false;
 	if (c->holds_port)
-		tcp_port_count(c->t, c->node.key.lport, c->node.bits, -1);
+		tcp_port_count(c->t, &c->node, -1);
 	c->holds_port = false;
 }
 

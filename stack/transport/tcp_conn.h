@@ -160,6 +160,8 @@ _Static_assert(sizeof(struct tcp_tw) <= 96, "design: TIME-WAIT record");
 struct tcp_port {
 	uint32_t all;
 	uint32_t no_addr, no_port; /* without SO_REUSEADDR, SO_REUSEPORT */
+	bool is_mixed;		   /* they have had several local addresses */
+	struct ip_addr laddr;	   /* or this one */
 };
 struct tcp_port_page {
 	uint32_t used;
@@ -511,8 +513,8 @@ void tcp_ready(struct tcp_conn *c, bool edge_in, bool edge_out);
 int tcp_tuple_insert(struct tcp *t, struct tcp_node *n);
 void tcp_tuple_remove(struct tcp *t, struct tcp_node *n);
 struct tcp_node *tcp_tuple_find(struct tcp *t, const struct tcp_key *k);
-/* @d +1 or -1: one more or less on @port, with these TCP_TW_REUSE* bits. */
-void tcp_port_count(struct tcp *t, uint16_t port, unsigned bits, int d);
+/* @d +1 or -1: @n, with its TCP_TW_REUSE* bits, holds its port or no longer. */
+void tcp_port_count(struct tcp *t, const struct tcp_node *n, int d);
 unsigned tcp_reuse_bits(const struct ep *e);
 uint32_t tcp_iss(struct tcp *t, const struct tcp_key *k, nsec now);
 uint32_t tcp_ts_off(struct tcp *t, const struct tcp_key *k);

@@ -368,7 +368,7 @@ static void child_fill(struct tcp_conn *c, struct tcp_syn *q, nsec now)
 	ASSERT(tcp_tuple_insert(t, &c->node) == 0);
 	c->in_table = true;
 	c->node.bits = (uint8_t)tcp_reuse_bits(c->ep);
-	tcp_port_count(t, c->node.key.lport, c->node.bits, 1);
+	tcp_port_count(t, &c->node, 1);
 	c->holds_port = true;
 	tcp_set_state(c, TCPS_SYN_RCVD);
 	if (!retries) /* Karn */

@@ -25,7 +25,7 @@ static void rearm(struct tcp *t, struct tcp_tw *w, nsec now)
 void tcp_tw_free(struct tcp *t, struct tcp_tw *w)
 {
 	tcp_tuple_remove(t, &w->n);
-	tcp_port_count(t, w->n.key.lport, w->n.bits, -1);
+	tcp_port_count(t, &w->n, -1);
 	list_remove(&w->link);
 	t->num_tw--;
 	arena_free(t->core->arena, w);
@@ -63,7 +63,7 @@ void tcp_tw_enter(struct tcp_conn *c, nsec now)
 	tcp_tuple_remove(t, &c->node);
 	c->in_table = false;
 	ASSERT(tcp_tuple_insert(t, &w->n) == 0);
-	tcp_port_count(t, w->n.key.lport, w->n.bits, 1);
+	tcp_port_count(t, &w->n, 1);
 	t->num_tw++;
 	rearm(t, w, now);
 }

@@ -75,6 +75,8 @@ static inline bool port_dev_matches(const struct ep *e, uint32_t dif)
 	return !e->dev_if || !dif || e->dev_if == dif;
 }
 /* Would a datagram or SYN to @laddr reach @e by its local address alone? */
+bool port_takes(const struct ip_addr *bound, bool v6only,
+		const struct ip_addr *laddr);
 bool port_addr_matches(const struct ep *e, const struct ip_addr *laddr);
 
 /* What is known of a received packet beside its bytes. */
