@@ -15,6 +15,7 @@
 #include "cmsg.h"
 #include "host_priv.h"
 #include "real.h"
+#include "sigio.h"
 #include "sys.h"
 
 int __close(int fd);
@@ -196,6 +197,10 @@ static int do_fcntl(int fd, struct file *f, int cmd, void *arg)
 		else
 			atomic_fetch_and(&f->flags, ~FILE_NONBLOCK);
 	}
+	if (((cmd == F_SETFL && ((intptr_t)arg & O_ASYNC || f->sigio)) ||
+	     cmd == F_SETOWN || cmd == F_SETOWN_EX || cmd == F_SETSIG) &&
+	    f->kind == FILE_SOCK && is_us())
+		sigio_changed(fd, f);
 	return r;
 }
 
@@ -209,6 +214,9 @@ static int do_fcntl(int fd, struct file *f, int cmd, void *arg)
 		va_start(ap, cmd);                                       \
 		arg = va_arg(ap, void *);                                \
 		va_end(ap);                                              \
+		/* a group's number is no error; libc knows that */      \
+		if (f && cmd == F_GETOWN)                                \
+			return real.name(fd, cmd, arg);                  \
 		if (f)                                                   \
 			return (int)shim_ret(do_fcntl(fd, f, cmd, arg)); \
 		if (fd_is_internal(fd))                                  \
@@ -284,7 +292,10 @@ static int do_ioctl(int fd, struct file *f, unsigned long req, void *arg)
 		break;
 	}
 	/* CLOEXEC, owner, terminal (ENOTTY): the kernel's, on the near end */
-	return (int)sys(ioctl, fd, req, arg);
+	r = (int)sys(ioctl, fd, req, arg);
+	if (r == 0 && (req == FIOASYNC || req == FIOSETOWN || req == SIOCSPGRP))
+		sigio_changed(fd, f);
+	return r;
 }
 
 EXPORT int ioctl(int fd, unsigned long req, ...)

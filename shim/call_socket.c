@@ -15,6 +15,7 @@
 #include "block.h"
 #include "knobs.h"
 #include "real.h"
+#include "sigio.h"
 #include "sys.h"
 #include "user.h"
 
@@ -325,6 +326,7 @@ static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
 		st = host_lock(OP_CONNECT, f->s);
 		r = sock_connect(st, f->s, (const struct sockaddr *)ss, len,
 				 host_now());
+		sigio_look(f);
 		host_unlock();
 	} while (may_try_again(r, &num_tries));
 	if (nonblock || (r != -EINPROGRESS && r != -EALREADY))
@@ -530,6 +532,7 @@ EXPORT int shutdown(int fd, int how)
 		return real.shutdown(fd, how);
 	st = host_lock(OP_SHUTDOWN, f->s);
 	r = sock_shutdown(st, f->s, how, host_now());
+	sigio_look(f);
 	host_unlock();
 	return (int)shim_ret(r);
 }

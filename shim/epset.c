@@ -420,7 +420,7 @@ static int item_add(struct epset *s, struct file *f, int fd,
 	list_init(&it->ready_link);
 	it->events = ev->events | EPOLLERR | EPOLLHUP;
 	it->data = ev->data;
-	bits = watch_add(&it->watch, f, ~0u, NULL, item_on_ready);
+	bits = watch_add(&it->watch, f, WATCH_ALL, NULL, item_on_ready);
 	if (bits & WATCH_GONE) {
 		list_push_front(&free_items, &it->link);
 		return -EBADF;

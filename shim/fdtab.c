@@ -36,6 +36,7 @@
 #include "host_priv.h"
 #include "join.h"
 #include "sleeper.h"
+#include "sigio.h"
 #include "sys.h"
 
 #define FD_MAX (1u << 20)
@@ -337,6 +338,7 @@ void fdtab_forked(bool has_keeper)
 	if (!has_keeper)
 		fdtab_num = 0;
 	epoll_forked(has_keeper);
+	sigio_forked();
 	for (unsigned fd = 0; fd <= most; fd++)
 		if (atomic_load(&tab.internal[fd]) && (int)fd != host.log_fd &&
 		    (int)fd != tab.low_dup) {
@@ -435,6 +437,7 @@ struct file *file_new(enum file_kind kind)
 	atomic_store(&f->refs, 1);
 	f->num_opts = 0;
 	f->priv = NULL;
+	f->sigio = NULL;
 	f->fork_epoch = tab.fork_epoch;
 	atomic_store(&f->kind, kind);
 	return f;
@@ -849,7 +852,7 @@ static void file_release(struct file *f, struct released *out)
 	out->n.is_nonblock = file_has(f, FILE_NONBLOCK);
 	host_lock(OP_CLOSE, f->s);
 	shared = may_be_shared(f) || is_taken(f->s);
-	out->reusable = !shared;
+	out->reusable = !shared && !file_has(f, FILE_OWNED);
 	if (!shared || !host.has_keeper) {
 		sock_close(host.st, f->s, host_now());
 	} else {
@@ -1070,6 +1073,7 @@ int file_hand_over(struct file *f)
 	for (unsigned fd = 0; fd <= most; fd++)
 		if (atomic_load(&fdtab_v[fd]) == f)
 			replace((int)fd, f, k);
+	sigio_handed_over(f);
 	host_lock(OP_CLOSE, f->s);
 	sock_close(host.st, f->s, host_now());
 	host_unlock();

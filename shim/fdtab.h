@@ -32,6 +32,7 @@ enum file_kind {
 #define FILE_LISTENING 2u /* listen() succeeded */
 #define FILE_WATCHED 4u	  /* sock_watch() is in force; stack lock */
 #define FILE_SHARED 8u	  /* a copy may exist that we can't see (fork) */
+#define FILE_OWNED 16u	  /* F_SETOWN or O_ASYNC was set on the near end */
 
 /* A socket option that was set, to be set again on a kernel socket. */
 #define FILE_MAX_OPTS 16
@@ -51,6 +52,7 @@ struct file {
 	_Atomic sockid s;	/* FILE_SOCK */
 	void *priv;		/* FILE_EPOLL: the set, of call_epoll.c */
 	struct list watches;	/* struct watch ->node; stack lock */
+	struct sigio *sigio;	/* of sigio.c */
 	struct file *next;	/* on the free list */
 	int proto;		/* as given to socket() */
 	uint32_t listener;	/* near end: whom it is connected to */

@@ -405,6 +405,8 @@ void host_unlock(void)
 		host_grow();
 	if (__builtin_expect(host.is_logging || host.sh->is_capturing, 0))
 		host_drain_logs();
+	if (__builtin_expect(host.has_signals, 0))
+		host.send_signals();
 	signal_release();
 }
 

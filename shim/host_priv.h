@@ -44,6 +44,8 @@ struct host {
 	void (*kick)(void);	/* tells the sentinel that something is due */
 	void (*dispatch)(void); /* what is new for this process */
 	void (*at_gate)(enum host_op op);
+	_Atomic bool has_signals; /* then this is called after the unlock */
+	void (*send_signals)(void);
 };
 extern struct host host;
 

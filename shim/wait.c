@@ -193,7 +193,10 @@ void watch_news(struct file *f, const struct ready *r)
 		bool is_exclusive = h->is_exclusive, woke;
 
 		next = l->next;
-		if (!heard(h, r->bits) || (is_exclusive && woke_one))
+		if (is_exclusive && woke_one)
+			continue;
+		/* who wants all hears also of what is no more */
+		if (!heard(h, r->bits) && h->want != WATCH_ALL)
 			continue;
 		woke = watch_tell(h, &told, heard(h, r->bits));
 		woke_one |= is_exclusive && woke;

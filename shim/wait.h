@@ -39,6 +39,7 @@
 
 /* In watch.want: of a call that waits, which the error queue does not end. */
 #define WATCH_CALL 0x08000000u
+#define WATCH_ALL (~WATCH_CALL) /* whatever there is, and what is no more */
 
 struct kit;
 
