@@ -893,6 +893,11 @@ bool dgram_enqueue(struct ep *e, const struct ip_rx *rx, struct frame *f,
 	return true;
 }
 
+/* What may be copied under the lock without a thought. Linux's skb of so little
+ * counts 768 bytes against SO_RCVBUF, a frame of copy-break three times that.
+ */
+#define SMALL_LEN 256
+
 /* A datagram in a frame much larger than itself moves to one of its size, or
  * a few would fill the receive buffer. NULL: stays where it is. */
 static struct frame *shrink(struct core *c, const struct ip_rx *rx,
@@ -900,7 +905,8 @@ static struct frame *shrink(struct core *c, const struct ip_rx *rx,
 {
 	struct frame *f;
 
-	if (rx->f->b.size <= 2 * len + FRAME_SMALL)
+	if (rx->f->b.size <= 2 * len + FRAME_SMALL &&
+	    (len > SMALL_LEN || rx->f->b.size <= FRAME_SMALL / 2))
 		return NULL;
 	f = frame_new(c->arena, MAX(len, 1u));
 	if (!f)
