@@ -81,6 +81,40 @@ static bool has_ours(struct pollfd *v, nfds_t n)
 	return false;
 }
 
+/* Memory for larger sets is kept for the next call: a mapping, its page faults
+ * and its end cost more than a poll of a hundred sockets. Taken and put back by
+ * one atomic exchange, so a signal handler may poll as well. */
+#define SPARE_LEN 65536
+static _Atomic(void *) spares[4];
+
+static long map_get(struct split *s)
+{
+	if (s->map_len > SPARE_LEN)
+		return sys(mmap, NULL, s->map_len, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	s->map_len = SPARE_LEN;
+	for (unsigned i = 0; i < ARRAY_SIZE(spares); i++) {
+		void *p = atomic_exchange(&spares[i], NULL);
+
+		if (p)
+			return (long)p;
+	}
+	return sys(mmap, NULL, s->map_len, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void map_put(struct split *s)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(spares); i++) {
+		void *none = NULL;
+
+		if (s->map_len == SPARE_LEN &&
+		    atomic_compare_exchange_strong(&spares[i], &none, s->map))
+			return;
+	}
+	sys(munmap, s->map, s->map_len);
+}
+
 /* Room for @s->n numbers of either kind. */
 static int split_room(struct split *s)
 {
@@ -98,8 +132,7 @@ static int split_room(struct split *s)
 	    s->n > lim.rlim_cur)
 		return -EINVAL;
 	s->map_len = s->n * each;
-	r = sys(mmap, NULL, s->map_len, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	r = map_get(s);
 	if (r < 0 && r >= -4095)
 		return -ENOMEM;
 	s->map = (void *)r;
@@ -112,7 +145,7 @@ static int split_room(struct split *s)
 static void split_free(struct split *s)
 {
 	if (s->map)
-		sys(munmap, s->map, s->map_len);
+		map_put(s);
 }
 
 static int split_init(struct split *s, struct pollfd *v, nfds_t n)
@@ -300,9 +333,13 @@ static int let_in(const sigset_t *mask)
 	return sys_ppoll(NULL, 0, &zero, mask);
 }
 
+#define DRIVE_AGAIN (5 * USEC) /* less than a peer takes to answer */
+
 /* @deadline 0: don't wait. */
 static int poll_split(struct split *s, nsec deadline, const sigset_t *mask)
 {
+	static __thread nsec drove_at
+		__attribute__((tls_model("initial-exec")));
 	int num;
 
 	if (s->has_set)
@@ -312,7 +349,11 @@ static int poll_split(struct split *s, nsec deadline, const sigset_t *mask)
 		return num;
 	if (!num && deadline)
 		return sleep_until(s, deadline, mask);
-	/* what the device holds counts too */
+	/* what the device holds counts too; who has got something is told of
+	 * more a moment later, or each poll would read the device */
+	if (num && sys_now() - drove_at < DRIVE_AGAIN)
+		return num;
+	drove_at = sys_now();
 	if (host_drive_once() || !num)
 		num = collect(s);
 	return num || !mask ? num : let_in(mask);
