@@ -142,8 +142,21 @@ static void ways(const struct t_fam *f)
 	CALL(sendto(fd, buf, 1, 0, &p.sa, p.len));
 	peer("recvfrom 0");
 	if (f->n == 6) {
+		struct in6_pktinfo info = {.ipi6_ifindex = 1};
+
+		CALL(setsockopt(fd, level, IPV6_PKTINFO, &info, sizeof(info)));
 		CALL(to_dev(fd, "lo"));
 		CALL(sendto(fd, buf, 1, 0, &p.sa, p.len));
+		CALL(to_dev(fd, ""));
+		CALL(setsockopt(fd, level, IPV6_PKTINFO, &info, sizeof(info)));
+		CALL(setsockopt(fd, level, IPV6_PKTINFO, &info, 19));
+		CALL(sendto(fd, buf, 1, 0, &p.sa, p.len));
+		info.ipi6_ifindex = if_nametoindex(t_dev());
+		CALL(setsockopt(fd, level, IPV6_PKTINFO, &info, sizeof(info)));
+		CALL(sendto(fd, buf, 1, 0, &p.sa, p.len));
+		peer("recvfrom 0");
+		len = sizeof(info);
+		CALL(getsockopt(fd, level, IPV6_PKTINFO, &info, &len));
 	}
 	close(fd);
 	peer("close 0");

@@ -10,7 +10,7 @@
 #include "sys.h"
 #include "user.h"
 
-#define MAX_OPT 1024 /* most that one option value takes */
+#define MAX_OPT 8448 /* most that one takes: group_filter, 64 sources */
 
 static void remember(struct file *f, int level, int name, const void *val,
 		     socklen_t len)

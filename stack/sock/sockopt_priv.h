@@ -152,6 +152,7 @@ bool opt_tcp_is_idle(const struct ep *e);
 
 /* Of several levels: sockopt_mcast.c, sockopt_raw.c. */
 opt_set_raw_fn opt_set_unicast_if, opt_set_unicast_if6, opt_set_mc_if;
+opt_set_raw_fn opt_set_pktinfo6;
 opt_get_raw_fn opt_get_unicast_if, opt_get_unicast_if6, opt_get_mc_if;
 opt_set_raw_fn opt_set_join, opt_set_leave, opt_set_join6, opt_set_leave6;
 opt_set_raw_fn opt_set_group_join, opt_set_group_leave;

@@ -142,6 +142,8 @@ static uint32_t choose_oif(const struct ep *e, const struct ip_addr *dst)
 
 	if (e->dev_if)
 		return e->dev_if;
+	if (!is4 && e->sticky_if6)
+		return e->sticky_if6;
 	if (ip_addr_is_multicast(dst))
 		return is4 ? e->mc_if : e->mc_if6;
 	return is4 ? e->uc_if : e->uc_if6;

@@ -156,6 +156,7 @@ struct ep {
 	uint32_t mtu6;		   /* IPV6_MTU */
 	uint32_t mc_if, mc_if6;	   /* IP_MULTICAST_IF: index */
 	uint32_t uc_if, uc_if6;	   /* IP_UNICAST_IF */
+	uint32_t sticky_if6;	   /* IPV6_PKTINFO of setsockopt(2) */
 	uint8_t mc_addr[4];	   /* the same by address, network order */
 	uint16_t port_lo, port_hi; /* IP_LOCAL_PORT_RANGE, 0: sysctl */
 	uint64_t cookie;
