@@ -110,6 +110,18 @@ static void connections(const struct t_fam *f)
 	close(dev);
 	peer("close 0");
 	/* only the loopback's is left: refused */
+	fd = (int)MUST(socket(f->af, SOCK_STREAM, 0));
+	MUST(to_dev(fd, t_dev()));
+	a = t_addr(f->peer, (int)peer_quiet("listen 1 %d", f->n));
+	CALL(connect(fd, &a.sa, a.len));
+	close(fd);
+	if (f->n == 6) {
+		fd = (int)MUST(socket(f->af, SOCK_STREAM, 0));
+		MUST(to_dev(fd, "lo"));
+		CALL(connect(fd, &a.sa, a.len));
+		close(fd);
+	}
+	peer("close 1");
 	peer("connect 0 %d %d", f->n, 5510 + f->n);
 	close(lo);
 }

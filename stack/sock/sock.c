@@ -406,7 +406,9 @@ static int choose_local(struct stack *st, struct ep *e, const struct ip_addr *a)
 
 	if (scope == IP_SCOPE_BCAST || scope == IP_SCOPE_MCAST)
 		return -ENETUNREACH;
-	r = ip_route_lookup(&st->ip, a);
+	if (e->dev_if > IP_IF_DEV && ip_addr_is4(a))
+		return -ENODEV;
+	r = ip_route_via(&st->ip, a, e->dev_if);
 	if (!r) {
 		stat_inc(&st->core, ip_addr_is4(a) ? STAT_IpOutNoRoutes
 						   : STAT_Ip6OutNoRoutes);
@@ -416,7 +418,7 @@ static int choose_local(struct stack *st, struct ep *e, const struct ip_addr *a)
 	    !ip_addr_is_any(&r->gw))
 		return -ENETUNREACH;
 	if (ip_addr_is_any(&e->laddr))
-		return ip_source(&st->ip, a, &e->laddr);
+		return ip_source_via(&st->ip, a, e->dev_if, &e->laddr);
 	return ip_addr_is4(&e->laddr) == ip_addr_is4(a) ? 0 : -EINVAL;
 }
 

@@ -494,10 +494,10 @@ static int take_source(struct ep *e, nsec now)
 	if (e->is_bound && e->is_auto)
 		port_release(e);
 	if (!keep) {
-		err = ip_source(e->tp->ip, &e->raddr, &e->laddr);
+		err = ip_source_via(e->tp->ip, &e->raddr, e->dev_if, &e->laddr);
 		if (err)
 			return err;
-	} else if (!ip_route_lookup(e->tp->ip, &e->raddr)) {
+	} else if (!ip_route_via(e->tp->ip, &e->raddr, e->dev_if)) {
 		return -ENETUNREACH;
 	}
 	if (!e->is_bound)

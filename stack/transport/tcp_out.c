@@ -169,6 +169,7 @@ static void tx_of(const struct tcp_conn *c, struct ip_tx *tx)
 	int hops = is4 ? e->ttl : e->hops6;
 
 	*tx = (struct ip_tx){
+		.oif = e->dev_if,
 		.src = c->node.key.laddr,
 		.dst = c->node.key.raddr,
 		.proto = IPPROTO_TCP,
