@@ -7,9 +7,12 @@
  */
 #include <linux/close_range.h>
 #include <linux/sockios.h>
+#include <pty.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
+#include <unistd.h>
+#include <utmp.h>
 
 #include "call_priv.h"
 #include "cmsg.h"
@@ -330,6 +333,42 @@ EXPORT int sockatmark(int fd)
 		return real.sockatmark(fd);
 	r = shim_ret(ioctl_value(f, SIOCATMARK, &val));
 	return r < 0 ? (int)r : val;
+}
+
+/* --- numbers that libc itself replaces --- */
+
+static void recheck_std(void)
+{
+	int saved = errno;
+
+	for (int fd = 0; fd < 3; fd++)
+		fd_recheck(fd);
+	errno = saved;
+}
+
+EXPORT int daemon(int nochdir, int noclose)
+{
+	int r = real.daemon(nochdir, noclose);
+
+	recheck_std();
+	return r;
+}
+
+EXPORT int login_tty(int fd)
+{
+	int r = real.login_tty(fd);
+
+	recheck_std();
+	return r;
+}
+
+EXPORT pid_t forkpty(int *fd, char *name, const struct termios *t,
+		     const struct winsize *w)
+{
+	pid_t pid = real.forkpty(fd, name, t, w);
+
+	recheck_std();
+	return pid;
 }
 
 /* --- numbers from elsewhere --- */

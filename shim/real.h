@@ -47,6 +47,8 @@
 
 typedef void (*real_handler)(int); /* of signal() */
 
+struct termios; /* of forkpty() */
+
 struct real {
 #define CALL(ret, name, params, args, raw, meaning) ret(*name) params;
 #define CALL_LIBC(ret, name, params, args, fail, meaning) ret(*name) params;
