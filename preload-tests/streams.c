@@ -231,6 +231,15 @@ static void reopened(const struct t_fam *f)
 	CALL(send(fileno(a), "x", 1, 0));
 	say("%s", fgets(buf, sizeof(buf), a));
 	CALL(fclose(a));
+	/* and one that is closed */
+	a = fopen("streams.tmp", "r");
+	fd = fileno(a);
+	MUST(dup2(sv[0], fd));
+	CALL(fclose(a));
+	CALL(send(fd, "x", 1, 0));
+	say("the number is free: %d", open("/dev/null", O_RDONLY) == fd);
+	CALL(send(fd, "x", 1, 0));
+	CALL(close(fd));
 	unlink("streams.tmp");
 	t_close_pair(sv);
 }

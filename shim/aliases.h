@@ -26,6 +26,7 @@ ssize_t __pread64(int fd, void *buf, size_t len, off64_t off);
 ssize_t __pwrite64(int fd, const void *buf, size_t len, off64_t off);
 ssize_t __pread_chk(int fd, void *buf, size_t len, off64_t off, size_t room);
 ssize_t __pread64_chk(int fd, void *buf, size_t len, off64_t off, size_t room);
+int _IO_fclose(FILE *fp);
 FILE *_IO_fdopen(int fd, const char *mode);
 int __dprintf_chk(int fd, int flag, const char *fmt, ...);
 int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap);

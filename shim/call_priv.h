@@ -120,7 +120,7 @@ bool ifaddr_ioctl(struct file *f, unsigned long req, void *arg, int *ret);
 
 /* fdtab.c: forgets @fd if it is no more what it was (closed or replaced by libc
  * without a call that we see). */
-void fd_recheck(int fd);
+void fd_recheck(int fd); /* errno stays */
 /* @fd came from somewhere: is it a copy of a socket of ours? 0 or -errno. */
 int fd_adopt(int fd);
 

@@ -203,6 +203,22 @@ void stdio_take(int fd)
 	errno = err;
 }
 
+/* --- fclose ---
+ * A file's stream whose number has become a socket's. Ours end in close(). */
+
+EXPORT int fclose(FILE *fp)
+{
+	int fd = fp ? fp->_fileno : -1, r = real.fclose(fp);
+
+	fd_recheck(fd);
+	return r;
+}
+
+EXPORT int _IO_fclose(FILE *fp)
+{
+	return fclose(fp);
+}
+
 /* --- freopen ---
  * libc's would leave our stream half its own kind and half a file's, and fall
  * over that. Ours keeps its functions and gets the number of the new file. */
