@@ -294,6 +294,48 @@ static void own_header(void)
 	peer("close 0");
 }
 
+/* The same over IPv6, where nothing is filled in. */
+static void own_header6(void)
+{
+	int port = (int)peer_quiet("udp 0 6"), fd = raw(AF_INET6, IPPROTO_RAW);
+	struct t_addr a = t_addr(PEER6, 0), us = t_addr(US6, 0);
+	unsigned char sum[40 + 18] = {0};
+	size_t n = 40 + 18;
+	unsigned s;
+
+	memset(buf, 0, sizeof(buf));
+	buf[0] = 0x60;
+	buf[5] = 18;
+	buf[6] = IPPROTO_UDP;
+	buf[7] = 9;
+	memcpy(buf + 8, &us.in6.sin6_addr, 16);
+	memcpy(buf + 24, &a.in6.sin6_addr, 16);
+	buf[40] = 16;
+	buf[42] = (unsigned char)(port >> 8);
+	buf[43] = (unsigned char)port;
+	buf[45] = 18;
+	for (size_t i = 0; i < 10; i++)
+		buf[48 + i] = (unsigned char)(i % 251);
+	memcpy(sum, buf + 8, 32); /* the pseudo header */
+	sum[35] = 18;
+	sum[39] = IPPROTO_UDP;
+	memcpy(sum + 40, buf + 40, 18);
+	s = sum16(sum, sizeof(sum));
+	buf[46] = (unsigned char)(s >> 8);
+	buf[47] = (unsigned char)s;
+	CALL(sendto(fd, buf, n, 0, &a.sa, a.len));
+	peer("recvfrom 0");
+	CALL(sendto(fd, buf, 39, 0, &a.sa, a.len));
+	CALL(sendto(fd, buf, 1501, 0, &a.sa, a.len));
+	/* of a protocol by its port, without a header of ours */
+	set(fd, SOL_IPV6, 36 /* IPV6_HDRINCL */, 0);
+	a.in6.sin6_port = htons(IPPROTO_UDP);
+	CALL(sendto(fd, buf + 40, n - 40, 0, &a.sa, a.len));
+	peer("recvfrom 0");
+	close(fd);
+	peer("close 0");
+}
+
 /* A protocol that only a raw socket knows, from ourselves to ourselves. */
 static void own_protocol(const struct t_fam *f)
 {
@@ -370,6 +412,32 @@ static void pinging6(void)
 }
 
 /* Port unreachable, about what a raw socket sent. */
+static void unreachable6(void)
+{
+	int fd = raw(AF_INET6, IPPROTO_UDP), v = 1;
+	struct t_addr a = t_addr(PEER6, 0);
+
+	memset(buf, 0, 12);
+	buf[0] = 16;
+	buf[3] = 9;
+	buf[5] = 12;
+	set(fd, SOL_IPV6, IPV6_CHECKSUM, 6);
+	CALL(connect(fd, &a.sa, a.len));
+	CALL(send(fd, buf, 12, 0));
+	t_settle_say("refused", fd, POLLERR);
+	CALL(recv(fd, buf, 1, 0));
+	CALL(setsockopt(fd, SOL_IPV6, IPV6_RECVERR, &v, sizeof(v)));
+	memset(buf, 0, 12);
+	buf[0] = 16;
+	buf[3] = 9;
+	buf[5] = 12;
+	CALL(send(fd, buf, 12, 0));
+	t_settle(fd, POLLERR);
+	CALL(recv(fd, buf, 100, MSG_ERRQUEUE));
+	say("quoted: to port %u", (unsigned)buf[2] << 8 | buf[3]);
+	close(fd);
+}
+
 static void unreachable(void)
 {
 	int fd = raw(AF_INET, IPPROTO_UDP), v = 1;
@@ -428,9 +496,11 @@ int main(void)
 	pinging6();
 	sending_errors();
 	own_header();
+	own_header6();
 	for (int i = 0; i < 2; i++)
 		own_protocol(&t_fams[i]);
 	unreachable();
+	unreachable6();
 	for (int i = 0; i < 2; i++)
 		looking_on(&t_fams[i]);
 	return 0;
