@@ -293,7 +293,7 @@ static ssize_t do_recv(struct file *f, const struct iovec *v, size_t n,
 /* --- sending --- */
 
 static int send_loan(struct file *f, struct cursor *from, size_t want,
-		     int flags, const struct sock_msg *m)
+		     int flags, const struct sock_msg *m, bool *is_syn)
 {
 	const struct cursor begin = *from;
 	struct span sp;
@@ -306,6 +306,7 @@ static int send_loan(struct file *f, struct cursor *from, size_t want,
 	host_unlock();
 	if (res < 0 || (sp.num_v == 0 && !sp.pin))
 		return res;
+	*is_syn = sp.is_syn;
 	for (unsigned i = 0; i < sp.num_v && len < want; i++)
 		len += cursor_copy(from, sp.v[i].iov_base,
 				   MIN(sp.v[i].iov_len, want - len), false);
@@ -329,12 +330,12 @@ static int send_loan(struct file *f, struct cursor *from, size_t want,
 }
 
 static int send_once(struct file *f, struct cursor *from, size_t want,
-		     int flags, const struct sock_msg *m)
+		     int flags, const struct sock_msg *m, bool *is_syn)
 {
 	int res;
 
 	signal_hold();
-	res = send_loan(f, from, want, flags, m);
+	res = send_loan(f, from, want, flags, m, is_syn);
 	signal_release();
 	return res;
 }
@@ -356,23 +357,47 @@ static ssize_t send_result(struct file *f, ssize_t done, int res, int flags)
 	return res;
 }
 
+/* The SYN took data along (MSG_FASTOPEN): a call that waits does so until the
+ * handshake is over, and is told if it fails. 1: it is. */
+static int wait_for_open(struct file *f, struct block *b)
+{
+	struct cursor none = {NULL, 0, 0};
+	bool is_syn;
+	int res = block_again(b, EPOLLOUT);
+
+	if (res > 0)
+		res = send_once(f, &none, 0, 0, NULL, &is_syn);
+	return res < 0 ? res : 1;
+}
+
 static ssize_t send_stream(struct file *f, struct cursor *from, size_t want,
 			   int flags, const struct sock_msg *m)
 {
+	bool is_syn = false;
 	struct block b;
 	size_t done = 0;
 	int res;
 
 	block_begin(&b, f, true, flags);
+	if (!b.nonblock)
+		flags |= SOCK_WAITS;
 	do {
 		/* PSH and Nagle see that more of the same call follows */
 		res = send_once(f, from, want - done,
-				done ? flags | SOCK_GOES_ON : flags, m);
+				done ? flags | SOCK_GOES_ON : flags, m,
+				&is_syn);
 		if (res > 0)
 			done += (size_t)res;
-		else if (res == -EAGAIN) {
+		if (res > 0 && is_syn && !b.nonblock) {
+			res = wait_for_open(f, &b);
+			if (res < 0)
+				done = 0;
+		} else if (res == -EAGAIN ||
+			   ((res == -EINPROGRESS || res == -EALREADY) &&
+			    !b.nonblock)) {
 			b.has_part = done > 0;
 			res = block_again(&b, EPOLLOUT);
+			flags &= ~MSG_FASTOPEN;
 		}
 	} while (res > 0 && done < want);
 	if (done && done < want) {
@@ -402,21 +427,25 @@ static ssize_t do_send(struct file *f, const struct iovec *v, size_t n,
 {
 	ssize_t want = vec_len(v, n);
 	struct cursor from = {v, n, 0};
+	bool is_syn;
 	struct block b;
 	int res;
 
 	if (want < 0)
 		return want;
-	if (f->type == SOCK_STREAM && want > 0)
+	if (f->type == SOCK_STREAM && want > 0 && !(flags & MSG_FASTOPEN))
 		return send_stream(f, &from, (size_t)want, flags, m);
-	if (f->type != SOCK_STREAM && m && m->name_len &&
-	    addr_is_kernels(f, &m->name, m->name_len, true) && is_unnamed(f)) {
+	if ((f->type != SOCK_STREAM || flags & MSG_FASTOPEN) && m &&
+	    m->name_len && addr_is_kernels(f, &m->name, m->name_len, true) &&
+	    is_unnamed(f)) {
 		res = file_hand_over(f);
 		return res < 0 ? res : -EXDEV;
 	}
+	if (f->type == SOCK_STREAM && want > 0)
+		return send_stream(f, &from, (size_t)want, flags, m);
 	block_begin(&b, f, true, flags);
 	do
-		res = send_once(f, &from, (size_t)want, flags, m);
+		res = send_once(f, &from, (size_t)want, flags, m, &is_syn);
 	while (res == -EAGAIN && (res = block_again(&b, EPOLLOUT)) == 1);
 	block_end(&b);
 	return send_result(f, 0, res, flags);

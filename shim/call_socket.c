@@ -440,7 +440,7 @@ static int accept_once(struct file *f, int flags, struct sockaddr_storage *ss,
 	st = host_lock(OP_ACCEPT, f->s);
 	r = sock_accept(st, f->s, &child, host_now());
 	if (!r)
-		sock_name(st, child, true, ss, len);
+		sock_accepted(st, child, ss, len);
 	host_unlock();
 	if (r < 0) {
 		near_put(&near, f->type);

@@ -136,6 +136,9 @@ int sock_connect(struct stack *st, sockid s, const struct sockaddr *sa,
 int sock_listen(struct stack *st, sockid s, int backlog, nsec now);
 int sock_accept(struct stack *st, sockid s, sockid *out,
 		nsec now); /* -EAGAIN */
+/* The peer of who has just been accepted, also if it is gone already. */
+void sock_accepted(struct stack *st, sockid s, struct sockaddr_storage *sa,
+		   socklen_t *len);
 int sock_shutdown(struct stack *st, sockid s, int how, nsec now);
 int sock_name(struct stack *st, sockid s, bool peer,
 	      struct sockaddr_storage *sa, socklen_t *len);

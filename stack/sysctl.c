@@ -18,6 +18,7 @@
 
 #define MAX_GROUP 3
 #define MAX_NAME 80
+#define FASTOPEN_KEY "net.ipv4.tcp_fastopen_key"
 #define PING_RANGE "net.ipv4.ping_group_range"
 
 const struct sysctl_values sysctl_defaults = {
@@ -141,6 +142,32 @@ static int set_word(struct sysctl_values *v, const char *name,
 	return 0;
 }
 
+/* "xxxxxxxx-xxxxxxxx-xxxxxxxx-xxxxxxxx", as Linux writes it */
+static int set_fastopen_key(struct sysctl_values *v, const char *value)
+{
+	int64_t part[4];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(part); i++) {
+		char *end;
+
+		errno = 0;
+		part[i] = strtoll(value, &end, 16);
+		if (end == value || errno || part[i] < 0 ||
+		    part[i] > UINT32_MAX)
+			return -EINVAL;
+		if (i < 3 && *end != '-')
+			return -EINVAL;
+		value = end + 1;
+		if (i == 3 && *end && !is_space(*end) && *end != ',')
+			return -EINVAL;
+	}
+	v->tcp_fastopen_key0 = part[0];
+	v->tcp_fastopen_key1 = part[1];
+	v->tcp_fastopen_key2 = part[2];
+	v->tcp_fastopen_key3 = part[3];
+	return 0;
+}
+
 int sysctl_set(struct sysctl_values *v, const char *name, const char *value)
 {
 	const struct group *g = find_group(name);
@@ -149,6 +176,8 @@ int sysctl_set(struct sysctl_values *v, const char *name, const char *value)
 	int64_t n;
 	int err;
 
+	if (strcmp(name, FASTOPEN_KEY) == 0)
+		return set_fastopen_key(v, value);
 	if (g)
 		return set_group(v, g, value);
 	if (!r)

@@ -312,7 +312,8 @@ static void read_sysctl(const char *dotted)
 	fclose(f);
 }
 
-/* The script's own settings are in its namespace by the first socket(). */
+/* The script's own settings are in its namespace; it changes them between its
+ * connections. */
 static void read_sysctls(void)
 {
 	static const char *const names[] = {
@@ -320,7 +321,7 @@ static void read_sysctls(void)
 #include "sysctl.def"
 #undef SYSCTL
 		"net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
-		"net.ipv4.ip_local_port_range"};
+		"net.ipv4.ip_local_port_range", "net.ipv4.tcp_fastopen_key"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		read_sysctl(names[i]);
@@ -356,7 +357,6 @@ static int come_up(void)
 	if (!pd.st)
 		return -ENOMEM;
 	pd.unix_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	read_sysctls();
 	pd.is_up = true;
 	return 0;
 }
@@ -387,10 +387,12 @@ static int on_socket(void *u, int domain, int type, int protocol)
 	enter();
 	if (!pd.is_up)
 		r = come_up();
-	if (!r)
+	if (!r) {
+		read_sysctls();
 		r = sock_new(pd.st, domain,
 			     type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol,
 			     &s, pd.now);
+	}
 	if (!r)
 		r = fd_give(s);
 	if (r >= 0)
@@ -420,7 +422,8 @@ static int on_accept(void *u, int fd, struct sockaddr *sa, socklen_t *len)
 	enter();
 	WAIT_FOR(r, pd.fds[fd].nonblock,
 		 sock_accept(pd.st, fd_sock(fd), &child, pd.now));
-	if (!r && sa && !sock_name(pd.st, child, true, &ss, &ss_len)) {
+	if (!r && sa) {
+		sock_accepted(pd.st, child, &ss, &ss_len);
 		memcpy(sa, &ss, MIN(*len, ss_len));
 		*len = ss_len;
 	}
@@ -443,11 +446,20 @@ static int connect_done(sockid s)
 	return sock_facts(pd.st, s, &f);
 }
 
+static int connected(sockid s)
+{
+	int r = connect_done(s);
+
+	return r ? r : 1;
+}
+
 static int on_connect(void *u, int fd, const struct sockaddr *sa, socklen_t len)
 {
 	int r;
 
 	enter();
+	if (pd.is_up)
+		read_sysctls();
 	r = sock_connect(pd.st, fd_sock(fd), sa, len, pd.now);
 	if (r == -EINPROGRESS && !pd.fds[fd].nonblock)
 		WAIT_FOR(r, false, connect_done(fd_sock(fd)));
@@ -503,7 +515,7 @@ static ssize_t do_recv(int fd, const struct iovec *v, int n, int flags,
 	sockid s = fd_sock(fd);
 	size_t want = 0, done = 0;
 	bool nonblock = pd.fds[fd].nonblock || flags & MSG_DONTWAIT;
-	int r;
+	int r, left = 0;
 
 	for (int i = 0; i < n; i++)
 		want += v[i].iov_len;
@@ -513,12 +525,17 @@ static ssize_t do_recv(int fd, const struct iovec *v, int n, int flags,
 			 recv_once(s, v, n, done, want - done, flags, m));
 		if (r > 0)
 			done += (size_t)r;
+		/* an error behind the data is the next call's */
+		if (r > 0 && !(flags & MSG_WAITALL) &&
+		    (sock_ioctl(pd.st, s, FIONREAD, &left) || !left))
+			break;
 	} while (r > 0 && done < want && !(flags & (MSG_PEEK | MSG_OOB)));
 	return leave(done ? (int)done : r);
 }
 
 static int send_once(sockid s, const struct iovec *v, int n, size_t skip,
-		     size_t want, int flags, const struct sock_msg *m)
+		     size_t want, int flags, const struct sock_msg *m,
+		     bool *is_syn)
 {
 	struct span sp;
 	size_t done = 0;
@@ -526,6 +543,7 @@ static int send_once(sockid s, const struct iovec *v, int n, size_t skip,
 
 	if (r < 0)
 		return r;
+	*is_syn |= sp.is_syn;
 	for (unsigned i = 0; i < sp.num_v; i++)
 		done += iov_copy(v, n, skip + done, sp.v[i].iov_base,
 				 sp.v[i].iov_len, true);
@@ -540,16 +558,30 @@ static ssize_t do_send(int fd, const struct iovec *v, int n, int flags,
 	sockid s = fd_sock(fd);
 	size_t want = 0, done = 0;
 	bool nonblock = pd.fds[fd].nonblock || flags & MSG_DONTWAIT;
+	bool is_syn = false;
 	int r;
 
 	for (int i = 0; i < n; i++)
 		want += v[i].iov_len;
 	enter();
+	if (pd.is_up)
+		read_sysctls();
+	if (!nonblock)
+		flags |= SOCK_WAITS;
 	do {
 		WAIT_FOR(r, nonblock,
-			 send_once(s, v, n, done, want - done, flags, m));
-		if (r > 0)
+			 send_once(s, v, n, done, want - done, flags, m,
+				   &is_syn));
+		if ((r == -EINPROGRESS || r == -EALREADY) && !nonblock)
+			WAIT_FOR(r, false, connected(s));
+		else if (r > 0)
 			done += (size_t)r;
+		if (r > 0 && is_syn && !nonblock) {
+			is_syn = false;
+			WAIT_FOR(r, false, connected(s));
+			if (r < 0)
+				return leave(r);
+		}
 	} while (r > 0 && done < want);
 	return leave(done ? (int)done : r);
 }
@@ -708,6 +740,8 @@ static int on_setsockopt(void *u, int fd, int level, int name, const void *val,
 			 socklen_t len)
 {
 	enter();
+	if (pd.is_up)
+		read_sysctls();
 	return leave(
 		sock_setopt(pd.st, fd_sock(fd), level, name, val, len, pd.now));
 }

@@ -65,12 +65,46 @@ static int tcp_send_nothing(struct ep *e, int flags, struct span *sp, nsec now)
 	return res == -EAGAIN ? 0 : MIN(res, 0);
 }
 
-static int stream_begin(struct ep *e, size_t want, int flags,
+/* tcp_sendmsg_fastopen() of Linux: connects, in a way that the data may go
+ * along. 0: send now; -EINPROGRESS: when connected. */
+static int fastopen_begin(struct stack *st, struct ep *e, size_t want,
+			  const struct sock_msg *m, nsec now)
+{
+	sa_family_t family = AF_UNSPEC;
+	uint8_t was = e->topt.fastopen_connect;
+	int res;
+
+	if (m && m->name_len >= sizeof(family))
+		memcpy(&family, &m->name, sizeof(family));
+	if (!(st->sysctl.tcp_fastopen & 1) || /* TFO_CLIENT_ENABLE */
+	    (m && m->name_len && family == AF_UNSPEC))
+		return -EOPNOTSUPP;
+	if (e->tcp && tcp_state(e) == TCP_SYN_SENT && !tcp_is_waiting(e))
+		return -EALREADY;
+	if (e->tcp && tcp_state(e) != TCP_CLOSE)
+		return 0;
+	if (!m || !m->name_len)
+		return -EDESTADDRREQ;
+	e->topt.fastopen_connect = 1;
+	res = sock_connect(st, ep_id(e), (const struct sockaddr *)&m->name,
+			   m->name_len, now);
+	e->topt.fastopen_connect = was;
+	if (!res && !want && e->tcp && tcp_open_now(e, now))
+		return -EINPROGRESS;
+	return res;
+}
+
+static int stream_begin(struct stack *st, struct ep *e, size_t want, int flags,
 			const struct sock_msg *m, struct span *sp, nsec now)
 {
 	struct dgram_to to = to_default(e);
 	int res;
 
+	if (flags & MSG_FASTOPEN && !(flags & SOCK_GOES_ON)) {
+		res = fastopen_begin(st, e, want, m, now);
+		if (res)
+			return res;
+	}
 	if (m && m->ctl && m->ctl->len) {
 		res = tcp_send_nothing(e, flags, sp, now);
 		if (res)
@@ -101,7 +135,7 @@ int sock_send_begin(struct stack *st, sockid s, size_t want, int flags,
 	if (dgram_is(e))
 		res = dgram_begin(e, want, flags, m, sp, now);
 	else
-		res = stream_begin(e, want, flags, m, sp, now);
+		res = stream_begin(st, e, want, flags, m, sp, now);
 	if (res >= 0 && is_lent(sp))
 		ep_get(e);
 	return res;

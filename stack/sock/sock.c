@@ -604,6 +604,15 @@ int sock_name(struct stack *st, sockid s, bool peer,
 	return 0;
 }
 
+void sock_accepted(struct stack *st, sockid s, struct sockaddr_storage *sa,
+		   socklen_t *len)
+{
+	struct ep *e = sock_find(st, s);
+
+	ASSERT(e);
+	sock_put_addr(e, &e->raddr, e->rport, sa, len);
+}
+
 /* --- names of datagrams --- */
 
 /* The port of a raw socket's peer is a protocol: rawv6_sendmsg() of Linux. */

@@ -129,7 +129,35 @@ static int set_fastopen_connect(struct opt_call *c, int v)
 {
 	if (v >= 0 && v <= 1 && tcp_state(c->e) != OPT_STATE_CLOSE)
 		return -EINVAL;
-	return opt_set_unsupported_flag(c, v);
+	if (v < 0 || v > 1)
+		return -EINVAL;
+	if (!(c->st->sysctl.tcp_fastopen & 1)) /* TFO_CLIENT_ENABLE */
+		return -EOPNOTSUPP;
+	c->e->topt.fastopen_connect = (uint8_t)v;
+	return 0;
+}
+
+static int get_fastopen_connect(struct opt_call *c, int *v)
+{
+	*v = c->e->topt.fastopen_connect;
+	return 0;
+}
+
+#define FO_KEY_LEN 16
+
+static int set_fastopen_key(struct opt_call *c, const void *val, socklen_t len)
+{
+	if (len != FO_KEY_LEN && len != 2 * FO_KEY_LEN)
+		return -EINVAL;
+	memcpy(c->e->topt.fo_key, val, len);
+	c->e->topt.num_fo_keys = (uint8_t)(len / FO_KEY_LEN);
+	return 0;
+}
+
+static int get_fastopen_key(struct opt_call *c, void *val, socklen_t *len)
+{
+	return opt_give(val, len, c->e->topt.fo_key,
+			c->e->topt.num_fo_keys * FO_KEY_LEN);
 }
 
 /* Without TCP_REPAIR_QUEUE there is no queue whose number this could be. */

@@ -208,6 +208,8 @@ struct ep {
 		uint32_t rto_min_us, rto_max_ms, delack_max_us;
 		int32_t fastopen_qlen;
 		uint8_t fastopen_connect, fastopen_no_cookie;
+		uint8_t num_fo_keys; /* TCP_FASTOPEN_KEY; the second is older */
+		uint8_t fo_key[32];
 		uint8_t thin_linear, save_syn, inq, tx_delay;
 	} topt;
 };

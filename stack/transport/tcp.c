@@ -40,6 +40,7 @@ struct tcp *tcp_new(struct transport *tp)
 	for (unsigned i = 0; i < TCP_NUM_SYNQ; i++)
 		list_init(&t->synq[i]);
 	timer_init(&t->timer, TIMER_TCP_TABLE);
+	rng_key(&t->core->rng, &t->fo_key);
 	return t;
 }
 
@@ -107,6 +108,7 @@ void tcp_free(struct tcp *t)
 	list_for_each_safe (p, tmp, &t->conns)
 		tcp_conn_free(list_entry(p, struct tcp_conn, link));
 	tcp_tw_fini(t);
+	tcp_fo_fini(t);
 	tcp_lends_free(t);
 	timer_remove(&t->core->timers, &t->timer);
 	htab_fini(&t->tuples);
@@ -550,6 +552,10 @@ int tcp_connect(struct ep *e, nsec now)
 	tcp_set_state(c, TCPS_SYN_SENT);
 	e->is_connected = true;
 	stat_inc(c->t->core, STAT_TcpActiveOpens);
+	if (e->topt.fastopen_connect &&
+	    tcp_sysctl(c)->tcp_fastopen & TFO_CLIENT_ENABLE &&
+	    tcp_fo_prepare(c))
+		return 0;
 	err = tcp_send_syn(c, now);
 	if (err && err != -ENOBUFS) {
 		tcp_set_state(c, TCPS_CLOSED);
@@ -791,7 +797,10 @@ static uint32_t poll_conn(const struct ep *e, struct tcp_conn *c)
 {
 	uint32_t bits = 0, target = MAX(e->rcvlowat, 1u);
 
-	if (c->state == TCPS_SYN_SENT || c->state == TCPS_SYN_RCVD)
+	if (c->fo_deferred) /* a write opens it */
+		return EPOLLOUT | EPOLLWRNORM;
+	if (TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD)) &&
+	    !tcp_is_early(c))
 		return 0;
 	if (c->urg_state && c->urg_seq == c->copied_seq &&
 	    !ep_opt(e, EP_O_OOBINLINE))

@@ -22,6 +22,7 @@ struct tcp_info_all; /* tcp_info.h */
 struct span {
 	struct iovec v[SPAN_MAX_V];
 	unsigned num_v;
+	bool is_syn;  /* the commit opens the connection (RFC 7413) */
 	uint64_t pin; /* the transport's own */
 	nsec at;      /* receiving from a stream: when its last byte came */
 	/* sending to a stream: */
@@ -46,6 +47,10 @@ int tcp_listen(struct ep *e, int backlog, nsec now);
 /* A child off the accept queue, its reference handed over: NULL with @err
  * -EAGAIN or -EINVAL (not listening). */
 struct ep *tcp_accept(struct ep *e, int *err, nsec now);
+/* A connection that waits for data to go with its SYN (RFC 7413) waits no more.
+ * False: it did not. */
+bool tcp_open_now(struct ep *e, nsec now);
+bool tcp_is_waiting(const struct ep *e);
 /* @how: SHUT_RD, SHUT_WR, SHUT_RDWR. 0 or -ENOTCONN. */
 int tcp_shutdown(struct ep *e, int how, nsec now);
 
@@ -58,6 +63,9 @@ void tcp_disconnect(struct ep *e, nsec now);
 /* A flag beside MSG_*: bytes of the same call have gone already, so the caller
  * tells of them and not of an error, which stays for the next call. */
 #define SOCK_GOES_ON 0x10000000
+/* And another: the caller sleeps if it must, so more data comes as soon as
+ * there is a connection. */
+#define SOCK_WAITS 0x08000000
 
 /* Room for up to @want bytes in @sp; @flags: MSG_OOB, MSG_MORE. How many bytes
  * (> 0), -EAGAIN when the buffer is full, -EPIPE, -ENOTCONN, or the pending

@@ -87,7 +87,7 @@ static void sample_rtt(struct tcp_conn *c, const struct tcp_seg *s,
 	nsec rtt = TCP_RTT_NONE;
 
 	/* a child: its SYN-ACK was timed by the SYN record */
-	if (c->state == TCPS_SYN_RCVD && c->is_passive)
+	if (c->state == TCPS_SYN_RCVD && c->is_passive && !c->is_tfo)
 		return;
 	/* Karn: what was sent again gives no sample, but its timestamp does */
 	if (a->oldest_at && !a->resent)

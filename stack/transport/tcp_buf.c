@@ -197,6 +197,8 @@ static int may_send(struct ep *e, int flags)
 		return -err;
 	if (!c || e->shut & EP_SHUT_WR)
 		return -EPIPE;
+	if (c->fo_deferred || tcp_is_early(c))
+		return 0;
 	if (c->state == TCPS_SYN_SENT || c->state == TCPS_SYN_RCVD)
 		return -EAGAIN;
 	return TCPS_IN(c, TCPS_BIT(ESTABLISHED) | TCPS_BIT(CLOSE_WAIT))
@@ -247,8 +249,10 @@ int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
 
 	*sp = (struct span){0};
 	if (err) {
-		if (err == -EAGAIN)
+		if (err == -EAGAIN) {
 			c->nospace = true;
+			c->write_waits |= flags & SOCK_WAITS;
+		}
 		return err;
 	}
 	lowat = e->topt.notsent_lowat;
@@ -261,6 +265,11 @@ int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
 	}
 	/* the last segment may overshoot, as Linux's last skb does */
 	want = MIN(want, MAX(room, c->mss_cache));
+	if (c->fo_deferred) {
+		c->write_waits = flags & SOCK_WAITS && want > tcp_fo_space(c);
+		want = MIN(want, tcp_fo_space(c));
+		sp->is_syn = true;
+	}
 	if (!want)
 		return 0;
 	l = lend_new(c, false);
@@ -388,7 +397,9 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 	}
 	if (done && sp->is_last)
 		tcp_mark_add(c, sp->stamp);
-	if (done)
+	if (done && c->fo_deferred)
+		tcp_send_syn(c, now);
+	else if (done)
 		tcp_out(c, now);
 	c->more_coming = false; /* of this call: the next ACK asks Nagle only */
 	tcp_timer_sync(c);

@@ -168,6 +168,8 @@ struct tcp_port_page {
 	struct tcp_port v[1024];
 };
 
+struct tcp_fo_cache;
+
 #define TCP_NUM_SYNQ 8 /* by SYN-ACKs sent; the last keeps its interval */
 
 struct tcp {
@@ -184,7 +186,9 @@ struct tcp {
 	uint32_t num_tw;
 	struct tcp_port_page *ports[64]; /* by local port; NULL: nobody there */
 	struct timer timer;		 /* TIMER_TCP_TABLE */
-	nsec challenge_at; /* RFC 5961 7: this second's allowance */
+	struct tcp_fo_cache *fo_cache;
+	struct sip_key fo_key; /* of cookies, when none is given */
+	nsec challenge_at;     /* RFC 5961 7: this second's allowance */
 	uint32_t challenge_left;
 };
 
@@ -333,7 +337,13 @@ struct tcp_conn {
 
 	/* options agreed in the SYNs */
 	bool ts_ok, sack_ok, wscale_ok;
-	bool ecn_ok; /* RFC 3168 */
+	bool ecn_ok;		 /* RFC 3168 */
+	struct tcp_fo_cookie fo; /* what our SYN says */
+	bool fo_deferred;	 /* SYN-SENT, but the SYN waits for data */
+	bool fo_asked;		 /* our SYN had the option */
+	bool fo_data;		 /* our SYN had data that may be acknowledged */
+	bool fo_acked; /* the data of a SYN was taken, theirs or ours */
+	bool is_tfo;   /* made by a SYN, not by the ACK of our SYN-ACK */
 	uint8_t snd_wscale, rcv_wscale;
 	uint16_t mss_clamp; /* peer's MSS option */
 	uint16_t advmss;    /* ours */
@@ -406,9 +416,10 @@ struct tcp_conn {
 	uint16_t rto_recoveries;
 	nsec rto_at, rto_time; /* of this row of timeouts; of all */
 	uint8_t probes_out, keep_probes;
-	nsec retrans_at; /* first resend of what is not acked; 0: none */
-	nsec probes_at;	 /* first unanswered probe */
-	nsec syn_at;	 /* our first SYN or SYN-ACK */
+	nsec retrans_at;  /* first resend of what is not acked; 0: none */
+	nsec probes_at;	  /* first unanswered probe */
+	bool write_waits; /* a writer sleeps until it is ESTABLISHED */
+	nsec syn_at;	  /* our first SYN or SYN-ACK */
 
 	/* receive sequence */
 	uint32_t irs, rcv_nxt, rcv_wup, rcv_wnd, copied_seq;
@@ -589,6 +600,8 @@ void tcp_reno_acked(struct tcp_conn *c, uint32_t segs); /* without SACK */
 /* A loss that the probe repaired: the window falls, once. */
 void tcp_reduce_once(struct tcp_conn *c);
 void tcp_simple_retransmit(struct tcp_conn *c, nsec now);
+/* All in flight goes again, which says nothing of congestion. */
+void tcp_resend_all(struct tcp_conn *c, nsec now);
 /* @dups segments came twice, the last ending at @end: were resends needless? */
 void tcp_undo_dsack(struct tcp_conn *c, uint32_t end, uint32_t dups);
 
@@ -625,6 +638,28 @@ void tcp_syn_timer(struct tcp *t, nsec now);
 nsec tcp_syn_next_at(const struct tcp *t, nsec now);
 struct tcp_listen *tcp_syn_listener(struct tcp *t, const struct tcp_syn *q);
 
+/* Made by its SYN, and not yet confirmed: may send and receive. */
+static inline bool tcp_is_early(const struct tcp_conn *c)
+{
+	return c->is_tfo && c->state == TCPS_SYN_RCVD;
+}
+
+/* --- tcp_fastopen.c --- */
+#define TFO_CLIENT_ENABLE 1 /* bits of net.ipv4.tcp_fastopen */
+#define TFO_SERVER_ENABLE 2
+#define TFO_CLIENT_NO_COOKIE 4
+#define TFO_SERVER_COOKIE_NOT_REQD 0x200
+#define TFO_SERVER_WO_SOCKOPT1 0x400
+/* Before the SYN: true if it waits for data, else it asks for a cookie. */
+bool tcp_fo_prepare(struct tcp_conn *c);
+uint32_t tcp_fo_space(const struct tcp_conn *c);
+bool tcp_fo_synack(struct tcp_conn *c, const struct tcp_seg *s);
+/* A SYN at a listener: true if it may open a connection at once; @answer goes
+ * into the SYN-ACK. */
+bool tcp_fo_try(struct tcp_listen *l, const struct tcp_seg *s,
+		struct tcp_fo_cookie *answer);
+void tcp_fo_fini(struct tcp *t);
+
 /* --- tcp_tw.c --- */
 /* The connection goes on as a record; the caller then ends it. */
 void tcp_tw_enter(struct tcp_conn *c, nsec now);
@@ -645,7 +680,7 @@ void tcp_out(struct tcp_conn *c, nsec now);
 void tcp_out_push(struct tcp_conn *c, nsec now);
 int tcp_send_ack(struct tcp_conn *c, nsec now);
 void tcp_send_rst(struct tcp_conn *c, nsec now);
-int tcp_send_syn(struct tcp_conn *c, nsec now);
+int tcp_send_syn(struct tcp_conn *c, nsec now);	 /* with what is queued */
 void tcp_send_fin(struct tcp_conn *c, nsec now); /* queues it, and sends */
 /* Window probe or keepalive: an old sequence number, no data. */
 int tcp_send_probe(struct tcp_conn *c, nsec now);

@@ -56,8 +56,10 @@ uint8_t tcp_ecn_out(struct tcp_conn *c, uint8_t flags, bool is_new_data,
 {
 	uint8_t add = 0;
 
+	if (flags & TCP_SYN && flags & TCP_ACK)
+		return c->ecn_ok ? TCP_ECE : 0;
 	if (flags & TCP_SYN)
-		return c->ecn_try && !(flags & TCP_ACK) ? TCP_ECE | TCP_CWR : 0;
+		return c->ecn_try ? TCP_ECE | TCP_CWR : 0;
 	if (!c->ecn_ok || flags & TCP_RST)
 		return 0;
 	if (is_new_data) {

@@ -519,6 +519,7 @@ static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *s)
 		c->ts_recent = r->ts_val;
 		c->ts_recent_at = s->now;
 	}
+	c->mss_clamp = c->ep->topt.maxseg ? c->ep->topt.maxseg : 65535;
 	c->mss_clamp = MIN(c->mss_clamp, r->has_mss ? r->mss : TCP_DEF_MSS);
 	tcp_mss_sync(c, c->pmtu);
 	c->irs = s->seq;
@@ -532,14 +533,16 @@ static bool syn_sent_ack(struct tcp_conn *c, struct tcp_seg *s)
 {
 	if (!(s->r.flags & TCP_ACK))
 		return true;
-	if (s->r.ack == c->iss || s->r.ack != c->snd_nxt) {
+	if (!seq_gt(s->r.ack, c->iss) || seq_gt(s->r.ack, c->snd_nxt) ||
+	    c->fo_deferred) {
 		tcp_answer_rst(c->t, s);
 		drop(c->t->core, DROP_TCP_BAD_ACK);
 		return false;
 	}
 	/* Linux: an echo that we can't have sent (RFC 7323 3.2) */
 	if (s->r.has_ts && s->r.ts_ecr &&
-	    (int32_t)(s->r.ts_ecr - tcp_ts_now(c->ts_off, c->syn_at)) < 0) {
+	    (seq_lt(s->r.ts_ecr, tcp_ts_now(c->ts_off, c->syn_at)) ||
+	     seq_gt(s->r.ts_ecr, tcp_ts_now(c->ts_off, s->now)))) {
 		stat_inc(c->t->core, STAT_TcpExtPAWSEstab);
 		tcp_answer_rst(c->t, s);
 		drop(c->t->core, DROP_TCP_PAWS);
@@ -550,7 +553,7 @@ static bool syn_sent_ack(struct tcp_conn *c, struct tcp_seg *s)
 
 static void syn_sent_in(struct tcp_conn *c, struct tcp_seg *s)
 {
-	bool acked = s->r.flags & TCP_ACK;
+	bool acked = s->r.flags & TCP_ACK, again;
 
 	if (!syn_sent_ack(c, s))
 		return;
@@ -575,11 +578,21 @@ static void syn_sent_in(struct tcp_conn *c, struct tcp_seg *s)
 	if (!tcp_ack(c, s))
 		return;
 	s->seq++;
+	again = tcp_fo_synack(c, s);
 	tcp_conn_established(c, s->now);
 	if (s->end != s->seq)
 		step_text(c, s);
-	if (!s->gone)
+	if (s->gone)
+		return;
+	if (again) { /* the ACK goes along */
+		tcp_resend_all(c, s->now);
+	} else if (c->write_waits) { /* so it will soon */
+		c->owe |= TCP_OWE_ACK;
+		c->ato = TCP_DELACK_MIN;
+		tcp_timer_delack(c, s->now);
+	} else {
 		tcp_send_ack(c, s->now);
+	}
 }
 
 /* --- the whole --- */
@@ -733,8 +746,14 @@ static void conn_mtu(struct tcp_conn *c, uint32_t mtu, nsec now)
 	if ((is4 && c->ep->pmtudisc == IP_PMTUDISC_DONT) || mtu >= c->pmtu)
 		return;
 	tcp_mss_sync(c, mtu);
-	if (TCPS_IN(c, TCPS_CAN_SEND))
+	if (TCPS_IN(c, TCPS_CAN_SEND)) {
 		tcp_simple_retransmit(c, now);
+	} else if (c->state == TCPS_SYN_SENT && c->fo_data) {
+		/* the SYN with its data was too large: without, at once */
+		c->advmss = (uint16_t)MIN(c->advmss,
+					  tcp_mss_of_mtu(&c->node.key, mtu));
+		tcp_resend_head(c, now);
+	}
 }
 
 /* RFC 5461, as tcp_v4_err() of Linux: hard while connecting, else only what a

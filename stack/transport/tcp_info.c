@@ -31,7 +31,8 @@ static void fill_state(const struct tcp_conn *c, struct tcp_info *i)
 				    (c->sack_ok ? TCPI_OPT_SACK : 0) |
 				    (c->wscale_ok ? TCPI_OPT_WSCALE : 0) |
 				    (c->ecn_ok ? TCPI_OPT_ECN : 0) |
-				    (c->ecn_seen ? TCPI_OPT_ECN_SEEN : 0));
+				    (c->ecn_seen ? TCPI_OPT_ECN_SEEN : 0) |
+				    (c->fo_acked ? TCPI_OPT_SYN_DATA : 0));
 	i->tcpi_snd_wscale = c->snd_wscale & 15;
 	i->tcpi_rcv_wscale = c->rcv_wscale & 15;
 	i->tcpi_delivery_rate_app_limited = c->rate.app_limited;

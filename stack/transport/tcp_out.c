@@ -214,6 +214,7 @@ static void add_options(const struct tcp_conn *c, struct tcp_repr *r,
 		r->has_wscale = first ? tcp_sysctl(c)->tcp_window_scaling != 0
 				      : c->wscale_ok;
 		r->wscale = c->rcv_wscale;
+		r->fo = c->fo;
 		return;
 	}
 	/* a frame cut for a larger MSS has no room for blocks */
@@ -224,7 +225,7 @@ static void add_options(const struct tcp_conn *c, struct tcp_repr *r,
 
 static void add_payload(struct pkt *p, const struct out *o)
 {
-	uint32_t seq = o->seq, left = o->len;
+	uint32_t seq = o->seq + !!(o->flags & TCP_SYN), left = o->len;
 	struct list *at = o->sl ? &o->sl->node : NULL;
 
 	while (left) {
@@ -467,23 +468,59 @@ static struct out out_of_rec(const struct tcp_conn *c, const struct tcp_rec *r)
 	return o;
 }
 
-int tcp_send_syn(struct tcp_conn *c, nsec now)
+static struct tcp_rec *new_rec(struct tcp_conn *c, uint32_t seq, uint8_t flags,
+			       nsec now)
 {
 	struct tcp_rec *r = tcp_rec_new(c, now);
+
+	if (!r)
+		return NULL;
+	r->seq = seq;
+	r->flags = flags;
+	r->num_segs = 1;
+	r->mss = c->mss_cache;
+	return r;
+}
+
+/* What is queued goes along (RFC 7413): as a record of its own, since the SYN
+ * is sent again without it. */
+int tcp_send_syn(struct tcp_conn *c, nsec now)
+{
+	uint32_t len = c->write_seq - c->iss - 1;
+	struct tcp_rec *r = new_rec(c, c->iss, TCP_SYN, now), *data = NULL;
 	struct out o;
 	int err;
 
 	if (!r)
 		return -ENOMEM;
+	if (len) {
+		data = new_rec(c, c->iss + 1, TCP_PSH, now);
+		if (!data) {
+			arena_free(tcp_arena(c), r);
+			return -ENOMEM;
+		}
+		data->len = len;
+		data->sl = c->snd_sl;
+		data->mss = (uint16_t)MAX(len, r->mss);
+	}
 	c->ecn_try = tcp_sysctl(c)->tcp_ecn == 1;
-	r->seq = c->iss;
-	r->flags = TCP_SYN;
-	r->num_segs = 1;
-	r->mss = c->mss_cache;
+	c->fo_deferred = false;
+	c->fo_asked = c->fo.is_there;
 	enqueue(c, r, now);
-	c->syn_at = now;
 	o = out_of_rec(c, r);
+	if (data) {
+		o.len = len;
+		o.mss = data->mss;
+		o.sl = data->sl;
+		while (c->snd_sl)
+			c->snd_sl = tcp_slice_next(c, c->snd_sl);
+		enqueue(c, data, now);
+		c->bytes_sent += len;
+	}
+	c->syn_at = now;
 	err = transmit(c, &o, now);
+	c->fo_data = data && !err;
+	c->fo.is_there = false;		  /* a SYN sent again is a plain one */
 	return err == -ENOBUFS ? 0 : err; /* the timer sends it again */
 }
 
@@ -893,7 +930,7 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 	uint32_t before = c->snd_nxt;
 	int r = SENT;
 
-	if (!TCPS_IN(c, TCPS_CAN_SEND))
+	if (!TCPS_IN(c, TCPS_CAN_SEND) && !tcp_is_early(c))
 		return;
 	restart_if_idle(c, now);
 	c->is_cwnd_limited = c->is_rwnd_limited = false;

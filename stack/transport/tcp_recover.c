@@ -522,6 +522,23 @@ void tcp_enter_loss(struct tcp_conn *c, nsec now)
 	c->frto = tcp_sysctl(c)->tcp_frto && (fresh || c->retransmits);
 }
 
+/* Something is lost for another reason: Linux's
+ * tcp_non_congestion_loss_retransmit(). */
+static void not_congestion(struct tcp_conn *c, nsec now)
+{
+	if (!c->sack_ok)
+		reno_limit(c);
+	c->hint_rtx = list_first(&c->recs, struct tcp_rec, node);
+	if (c->ca != CA_LOSS) {
+		c->high_seq = c->snd_nxt;
+		c->cc.ssthresh = current_ssthresh(c);
+		c->undo.armed = false;
+		c->undo.prior_ssthresh = 0;
+		c->ca = CA_LOSS;
+	}
+	tcp_out(c, now);
+}
+
 /* The path takes less than was sent: what is too large counts as lost, which
  * is no sign of congestion. */
 void tcp_simple_retransmit(struct tcp_conn *c, nsec now)
@@ -537,17 +554,16 @@ void tcp_simple_retransmit(struct tcp_conn *c, nsec now)
 		tcp_rec_clear_rtx(c, r);
 		tcp_rec_set_lost(c, r, rec_all(r));
 	}
-	if (c->lost_out == before)
-		return;
-	if (!c->sack_ok)
-		reno_limit(c);
-	c->hint_rtx = list_first(&c->recs, struct tcp_rec, node);
-	if (c->ca != CA_LOSS) {
-		c->high_seq = c->snd_nxt;
-		c->cc.ssthresh = current_ssthresh(c);
-		c->undo.armed = false;
-		c->undo.prior_ssthresh = 0;
-		c->ca = CA_LOSS;
-	}
-	tcp_out(c, now);
+	if (c->lost_out != before)
+		not_congestion(c, now);
+}
+
+void tcp_resend_all(struct tcp_conn *c, nsec now)
+{
+	struct list *p;
+
+	list_for_each (p, &c->recs)
+		tcp_rec_set_lost(c, list_entry(p, struct tcp_rec, node),
+				 rec_all(list_entry(p, struct tcp_rec, node)));
+	not_congestion(c, now);
 }

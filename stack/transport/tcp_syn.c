@@ -93,6 +93,7 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	c->snd_up = c->snd_sml = c->snd_una;
 	c->ca = CA_OPEN;
 	tcp_rack_init(c);
+	c->delivered += c->is_passive && !c->is_tfo; /* the SYN-ACK */
 	c->pacing_rate = ~0ull;
 	tcp_pacing_update(c);
 	c->retransmits = c->total_rto = 0;
@@ -156,7 +157,8 @@ static void wait_for_ack(struct tcp *t, struct tcp_syn *q, nsec now)
 	list_push(&t->synq[i], &q->link);
 }
 
-static void send_synack(struct tcp *t, struct tcp_syn *q, nsec now)
+static void send_synack(struct tcp *t, struct tcp_syn *q,
+			const struct tcp_fo_cookie *fo, nsec now)
 {
 	struct tcp_listen *l = tcp_syn_listener(t, q);
 	const struct ep *e = l->ep;
@@ -182,6 +184,8 @@ static void send_synack(struct tcp *t, struct tcp_syn *q, nsec now)
 
 	if (q->n.bits & TCP_SYN_ECN)
 		r.flags |= TCP_ECE;
+	if (fo)
+		r.fo = *fo;
 	r.window =
 		(uint16_t)tcp_initial_window(e, MAX(mss, 1u), &scale, &clamp);
 	tcp_send_bare(t, k, &r, is4 ? e->tos : e->tclass,
@@ -231,55 +235,6 @@ static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 		q->n.bits |= TCP_SYN_WSCALE;
 		q->n.scales =
 			(uint8_t)(MIN(r->wscale, TCP_MAX_WSCALE) << 4 | scale);
-	}
-}
-
-static void take_syn(struct tcp_listen *l, struct tcp_seg *s)
-{
-	struct tcp *t = l->ep->tp->tcp;
-	struct tcp_syn *q;
-
-	if (is_full(l)) {
-		stat_inc(t->core, STAT_TcpExtListenOverflows);
-		stat_inc(t->core, STAT_TcpExtListenDrops);
-		drop(t->core, DROP_TCP_ACCEPT_QUEUE);
-		return;
-	}
-	if (l->num_syn >= syn_limit(l)) {
-		stat_inc(t->core, STAT_TcpExtTCPReqQFullDrop);
-		stat_inc(t->core, STAT_TcpExtListenDrops);
-		drop(t->core, DROP_TCP_SYN_QUEUE);
-		return;
-	}
-	q = arena_zalloc(t->core->arena, sizeof(*q));
-	if (!q) {
-		stat_inc(t->core, STAT_TcpExtListenDrops);
-		drop(t->core, DROP_NO_MEM);
-		return;
-	}
-	fill_record(t, l, q, s);
-	list_init(&q->link);
-	ASSERT(tcp_tuple_insert(t, &q->n) == 0);
-	l->num_syn++;
-	wait_for_ack(t, q, s->now);
-	tcp_table_rearm(t, s->now);
-	send_synack(t, q, s->now);
-}
-
-/* RFC 9293 3.10.7.2 */
-void tcp_listen_in(struct tcp_listen *l, struct tcp_seg *s)
-{
-	struct tcp *t = l->ep->tp->tcp;
-
-	if (s->r.flags & TCP_RST) {
-		drop(t->core, DROP_TCP_BAD_FLAGS);
-	} else if (s->r.flags & TCP_ACK) {
-		drop(t->core, DROP_TCP_BAD_ACK);
-		tcp_answer_rst(t, s);
-	} else if ((s->r.flags & (TCP_SYN | TCP_FIN)) == TCP_SYN) {
-		take_syn(l, s);
-	} else {
-		drop(t->core, DROP_TCP_BAD_FLAGS);
 	}
 }
 
@@ -334,13 +289,10 @@ static struct ep *child_ep(struct tcp_listen *l, const struct tcp_key *k,
 	return e;
 }
 
-/* What the record knows; the record's place in the table is the child's. */
-static void child_fill(struct tcp_conn *c, struct tcp_syn *q, nsec now)
+/* What the record knows. */
+static void child_options(struct tcp_conn *c, const struct tcp_syn *q, nsec now)
 {
-	struct tcp *t = c->t;
 	uint8_t bits = q->n.bits, scales = q->n.scales;
-	uint8_t retries = q->n.retries;
-	nsec sent_at;
 
 	c->is_passive = true;
 	c->iss = c->snd_una = q->iss;
@@ -360,17 +312,33 @@ static void child_fill(struct tcp_conn *c, struct tcp_syn *q, nsec now)
 	c->ts_recent_at = now;
 	c->mss_clamp = MIN(c->mss_clamp, q->mss);
 	tcp_mss_sync(c, c->pmtu);
-	c->total_retrans = retries;
-	sent_at = ((now >> 14) + (int32_t)(q->due - tcp_stamp(now))) * 16384 -
-		  synack_wait(retries);
-	c->syn_at = MIN(sent_at, now);
-	tcp_syn_forget(t, q);
+}
+
+static void child_enter(struct tcp_conn *c)
+{
+	struct tcp *t = c->t;
+
 	ASSERT(tcp_tuple_insert(t, &c->node) == 0);
 	c->in_table = true;
 	c->node.bits = (uint8_t)tcp_reuse_bits(c->ep);
 	tcp_port_count(t, &c->node, 1);
 	c->holds_port = true;
 	tcp_set_state(c, TCPS_SYN_RCVD);
+}
+
+/* The record's place in the table is the child's. */
+static void child_fill(struct tcp_conn *c, struct tcp_syn *q, nsec now)
+{
+	uint8_t retries = q->n.retries;
+	nsec sent_at;
+
+	child_options(c, q, now);
+	c->total_retrans = retries;
+	sent_at = ((now >> 14) + (int32_t)(q->due - tcp_stamp(now))) * 16384 -
+		  synack_wait(retries);
+	c->syn_at = MIN(sent_at, now);
+	tcp_syn_forget(c->t, q);
+	child_enter(c);
 	if (!retries) /* Karn */
 		tcp_rtt_sample(c, now - c->syn_at, now);
 }
@@ -402,6 +370,100 @@ static void make_child(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 	}
 	stat_inc(t->core, STAT_TcpPassiveOpens);
 	ep_ready(l->ep, tcp_poll(l->ep), true, false);
+}
+
+/* RFC 7413 4.2: the connection is there before its handshake is over. */
+static bool open_early(struct tcp_listen *l, struct tcp_seg *s,
+		       const struct tcp_fo_cookie *answer)
+{
+	struct tcp *t = l->ep->tp->tcp;
+	struct tcp_syn q = {0};
+	struct tcp_seg data = *s;
+	struct tcp_conn *c;
+	struct ep *e;
+
+	fill_record(t, l, &q, s);
+	e = child_ep(l, &q.n.key, s->now);
+	c = e ? tcp_conn_new(e, s->now) : NULL;
+	if (!c) {
+		if (e)
+			ep_put(e);
+		return false;
+	}
+	child_options(c, &q, s->now);
+	c->snd_nxt = c->iss;
+	c->is_tfo = true;
+	c->snd_wnd = c->max_window = s->r.window;
+	c->snd_wl1 = s->seq;
+	child_enter(c);
+	c->parent = l;
+	list_push(&l->acceptq, &c->accept_link);
+	l->num_accept++;
+	data.seq++;
+	if (data.len && tcp_rcv_queue(c, &data)) {
+		c->fo_acked = true;
+		c->data_segs_in += s->segs;
+	}
+	c->segs_in++;
+	c->fo = *answer;
+	stat_inc(t->core, STAT_TcpPassiveOpens);
+	tcp_send_syn(c, s->now);
+	tcp_timer_sync(c);
+	tcp_check(c);
+	ep_ready(l->ep, tcp_poll(l->ep), true, false);
+	return true;
+}
+
+static void take_syn(struct tcp_listen *l, struct tcp_seg *s)
+{
+	struct tcp *t = l->ep->tp->tcp;
+	struct tcp_fo_cookie fo;
+	struct tcp_syn *q;
+
+	if (is_full(l)) {
+		stat_inc(t->core, STAT_TcpExtListenOverflows);
+		stat_inc(t->core, STAT_TcpExtListenDrops);
+		drop(t->core, DROP_TCP_ACCEPT_QUEUE);
+		return;
+	}
+	if (l->num_syn >= syn_limit(l)) {
+		stat_inc(t->core, STAT_TcpExtTCPReqQFullDrop);
+		stat_inc(t->core, STAT_TcpExtListenDrops);
+		drop(t->core, DROP_TCP_SYN_QUEUE);
+		return;
+	}
+	if (tcp_fo_try(l, s, &fo) && open_early(l, s, &fo))
+		return;
+	q = arena_zalloc(t->core->arena, sizeof(*q));
+	if (!q) {
+		stat_inc(t->core, STAT_TcpExtListenDrops);
+		drop(t->core, DROP_NO_MEM);
+		return;
+	}
+	fill_record(t, l, q, s);
+	list_init(&q->link);
+	ASSERT(tcp_tuple_insert(t, &q->n) == 0);
+	l->num_syn++;
+	wait_for_ack(t, q, s->now);
+	tcp_table_rearm(t, s->now);
+	send_synack(t, q, &fo, s->now);
+}
+
+/* RFC 9293 3.10.7.2 */
+void tcp_listen_in(struct tcp_listen *l, struct tcp_seg *s)
+{
+	struct tcp *t = l->ep->tp->tcp;
+
+	if (s->r.flags & TCP_RST) {
+		drop(t->core, DROP_TCP_BAD_FLAGS);
+	} else if (s->r.flags & TCP_ACK) {
+		drop(t->core, DROP_TCP_BAD_ACK);
+		tcp_answer_rst(t, s);
+	} else if ((s->r.flags & (TCP_SYN | TCP_FIN)) == TCP_SYN) {
+		take_syn(l, s);
+	} else {
+		drop(t->core, DROP_TCP_BAD_FLAGS);
+	}
 }
 
 /* TCP_DEFER_ACCEPT is in seconds; here as SYN-ACKs sent, as Linux keeps it. */
@@ -453,7 +515,7 @@ void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 	if (s->seq == q->irs &&
 	    (f & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN) {
 		if (!paws)
-			send_synack(t, q, s->now);
+			send_synack(t, q, NULL, s->now);
 		return;
 	}
 	if (paws || !seq_in(s->seq, q->irs + 1, MAX_SYN_WINDOW + 1)) {
@@ -461,7 +523,7 @@ void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 		if (paws)
 			stat_inc(t->core, STAT_TcpExtPAWSEstab);
 		if (!(f & TCP_RST))
-			send_synack(t, q, s->now);
+			send_synack(t, q, NULL, s->now);
 		return;
 	}
 	if (f & (TCP_RST | TCP_SYN)) {
@@ -509,7 +571,7 @@ static void resend(struct tcp *t, struct tcp_syn *q, nsec now)
 	if (!(q->n.bits & TCP_SYN_ACKED) || !defer ||
 	    q->n.retries + 1u >= defer) {
 		stat_inc(t->core, STAT_TcpRetransSegs);
-		send_synack(t, q, now);
+		send_synack(t, q, NULL, now);
 	}
 	q->n.retries++;
 	wait_for_ack(t, q, now);

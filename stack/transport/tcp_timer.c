@@ -109,6 +109,7 @@ static bool syn_timed_out(const struct tcp_conn *c, nsec now)
 {
 	const struct sysctl_values *v = tcp_sysctl(c);
 	unsigned max = c->ep->topt.syncnt ? c->ep->topt.syncnt
+		       : c->is_tfo	  ? (unsigned)v->tcp_synack_retries
 					  : (unsigned)v->tcp_syn_retries;
 	nsec limit = user_timeout(c);
 

@@ -12,6 +12,8 @@ enum { /* option kinds */
        OPT_SACK_OK = 4, /* RFC 2018 2 */
        OPT_SACK = 5,	/* RFC 2018 3 */
        OPT_TS = 8,	/* RFC 7323 3 */
+       OPT_FO = 34,	/* RFC 7413 4.1.1 */
+       OPT_EXP = 254,	/* RFC 6994; Fast Open before it had a number */
 };
 
 enum { /* their lengths */
@@ -21,7 +23,12 @@ enum { /* their lengths */
        LEN_SACK_BASE = 2,
        LEN_SACK_BLOCK = 8,
        LEN_TS = 10,
+       LEN_FO_BASE = 2,
+       LEN_EXP_BASE = 4,
 };
+
+#define EXP_FO 0xf989 /* RFC 7413 4.1.1 */
+#define FO_MIN 4
 
 static void parse_sack(struct tcp_repr *r, const uint8_t *p, unsigned len)
 {
@@ -36,6 +43,17 @@ static void parse_sack(struct tcp_repr *r, const uint8_t *p, unsigned len)
 		r->sack[i].start = get_be32(b);
 		r->sack[i].end = get_be32(b + 4);
 	}
+}
+
+static void parse_fo(struct tcp_repr *r, const uint8_t *p, unsigned len,
+		     bool exp)
+{
+	if (len && (len < FO_MIN || len > TCP_FO_MAX || len & 1))
+		return;
+	r->fo.is_there = true;
+	r->fo.exp = exp;
+	r->fo.len = (uint8_t)len;
+	memcpy(r->fo.v, p, len);
 }
 
 /* An option of a wrong length is passed over, as Linux does. */
@@ -69,6 +87,14 @@ static void parse_option(struct tcp_repr *r, const uint8_t *p, unsigned len)
 			r->ts_val = get_be32(p + 2);
 			r->ts_ecr = get_be32(p + 6);
 		}
+		break;
+	case OPT_FO:
+		if (is_syn)
+			parse_fo(r, p + LEN_FO_BASE, len - LEN_FO_BASE, false);
+		break;
+	case OPT_EXP:
+		if (is_syn && len >= LEN_EXP_BASE && get_be16(p + 2) == EXP_FO)
+			parse_fo(r, p + LEN_EXP_BASE, len - LEN_EXP_BASE, true);
 		break;
 	}
 }
@@ -121,6 +147,17 @@ enum drop tcp_parse(struct tcp_repr *r, const struct ip_addr *src,
 	return DROP_NONE;
 }
 
+/* With its padding; 0 where it does not fit behind @before bytes. */
+static unsigned fo_len(const struct tcp_repr *r, unsigned before)
+{
+	unsigned n = r->fo.exp ? LEN_EXP_BASE : LEN_FO_BASE;
+
+	if (!r->fo.is_there)
+		return 0;
+	n = (n + r->fo.len + 3u) & ~3u;
+	return before + n <= TCP_HLEN + TCP_MAX_OPTS ? n : 0;
+}
+
 /* Bytes before the SACK blocks. Every option is padded in front to 4, the
  * layout that Linux uses and that middleboxes know. */
 static unsigned fixed_len(const struct tcp_repr *r)
@@ -133,7 +170,7 @@ static unsigned fixed_len(const struct tcp_repr *r)
 	else if (r->sack_ok)
 		n += 2 + LEN_SACK_OK;
 	n += r->has_wscale ? 1 + LEN_WSCALE : 0;
-	return n;
+	return n + fo_len(r, n);
 }
 
 static unsigned num_sack_fit(const struct tcp_repr *r)
@@ -171,8 +208,29 @@ static uint8_t *emit_sack(const struct tcp_repr *r, uint8_t *p)
 	return p;
 }
 
+static uint8_t *emit_fo(const struct tcp_repr *r, uint8_t *p, unsigned room)
+{
+	uint8_t *end = p + room;
+
+	if (!room)
+		return p;
+	*p++ = r->fo.exp ? OPT_EXP : OPT_FO;
+	*p++ = (uint8_t)((r->fo.exp ? LEN_EXP_BASE : LEN_FO_BASE) + r->fo.len);
+	if (r->fo.exp) {
+		put_be16(p, EXP_FO);
+		p += 2;
+	}
+	memcpy(p, r->fo.v, r->fo.len);
+	p += r->fo.len;
+	while (p < end)
+		*p++ = OPT_NOP;
+	return p;
+}
+
 static uint8_t *emit_options(const struct tcp_repr *r, uint8_t *p)
 {
+	uint8_t *begin = p;
+
 	if (r->has_mss) {
 		*p++ = OPT_MSS;
 		*p++ = LEN_MSS;
@@ -198,6 +256,7 @@ static uint8_t *emit_options(const struct tcp_repr *r, uint8_t *p)
 		*p++ = LEN_WSCALE;
 		*p++ = r->wscale;
 	}
+	p = emit_fo(r, p, fo_len(r, (unsigned)(p - begin) + TCP_HLEN));
 	return emit_sack(r, p);
 }
 

@@ -30,6 +30,15 @@ struct tcp_sack_block {
 	uint32_t start, end;
 };
 
+/* RFC 7413 4.1.1: nothing of it, a request (no bytes), or a cookie */
+#define TCP_FO_MAX 16
+struct tcp_fo_cookie {
+	bool is_there;
+	bool exp;    /* in the experimental format (RFC 6994, magic 0xf989) */
+	uint8_t len; /* 0, or 4 to 16 and even */
+	uint8_t v[TCP_FO_MAX];
+};
+
 struct tcp_repr {
 	uint16_t src_port, dst_port;
 	uint32_t seq, ack;
@@ -47,6 +56,7 @@ struct tcp_repr {
 	uint16_t mss;
 	uint32_t ts_val, ts_ecr;
 	struct tcp_sack_block sack[TCP_MAX_SACK];
+	struct tcp_fo_cookie fo; /* SYNs only */
 };
 
 /* Checks lengths and, when @state is CSUM_NONE, the checksum. Options that are
