@@ -212,8 +212,8 @@ dns_up() {
 
 OPT=() # for ssh, scp and sftp
 
-# sshd wants a directory in /run; the namespace's own /run takes it.
-sshd_up() {
+# Keys, a configuration and $OPT, for an sshd on either side
+sshd_conf() {
 	ssh-keygen -q -t ed25519 -N '' -f "$W/host_key"
 	ssh-keygen -q -t ed25519 -N '' -f "$W/id"
 	cp "$W/id.pub" "$W/authorized"
@@ -231,11 +231,18 @@ sshd_up() {
 	printf '[%s]:22 %s\n%s %s\n%s %s\n' "$V4" "$(cat "$W/host_key.pub")" \
 		"$V4" "$(cat "$W/host_key.pub")" "$V6" \
 		"$(cat "$W/host_key.pub")" >"$W/known"
-	peer_bg sh -c 'mount -t tmpfs none /run && mkdir /run/sshd &&
-		exec /usr/sbin/sshd -D -e -f "$1"' - "$W/sshd_config" 2>"$W/sshd.log"
-	peer_ready tcp 22
 	OPT=(-F /dev/null -i "$W/id" -o UserKnownHostsFile="$W/known"
 		-o BatchMode=yes -o StrictHostKeyChecking=yes)
+}
+
+# sshd wants a directory in /run; the namespace's own /run takes it.
+SSHD='mount -t tmpfs none /run && mkdir /run/sshd &&
+	exec /usr/sbin/sshd -D -e -f "$1"'
+
+sshd_up() {
+	sshd_conf
+	peer_bg sh -c "$SSHD" - "$W/sshd_config" 2>"$W/sshd.log"
+	peer_ready tcp 22
 }
 
 # A repository $W/srv/repo with 101 files, of which $W/big is one
@@ -258,4 +265,35 @@ repository() {
 	git -C "$W/work" commit -qm first
 	git clone -q --bare "$W/work" "$W/srv/repo"
 	git -C "$W/srv/repo" config http.receivepack true
+}
+
+# ADDRESS : files in $W/ftp and a configuration
+vsftpd_conf() {
+	mkdir -p "$W/ftp/up" "$W/empty" "$W/ftp/dir"
+	make big "$SIZE"
+	mv "$W/big" "$W/ftp/big"
+	for i in 1 2 3 4 5; do
+		make "f$i" $((i * 9973))
+		mv "$W/f$i" "$W/ftp/dir/"
+	done
+	chmod 777 "$W/ftp/up"
+	chmod 555 "$W/ftp"
+	cat >"$W/vsftpd.conf" <<-EOF
+		listen=YES
+		listen_address=$1
+		background=NO
+		anonymous_enable=YES
+		local_enable=NO
+		write_enable=YES
+		anon_upload_enable=YES
+		anon_mkdir_write_enable=YES
+		anon_other_write_enable=YES
+		anon_umask=022
+		anon_root=$W/ftp
+		no_anon_password=YES
+		secure_chroot_dir=$W/empty
+		connect_from_port_20=YES
+		seccomp_sandbox=NO
+		ftp_username=daemon
+	EOF
 }

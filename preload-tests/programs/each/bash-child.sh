@@ -2,7 +2,6 @@
 # shellcheck shell=bash disable=SC2034
 TITLE="bash, a socket as a child's standard input" PACKAGES="bash nginx-light socat"
 DOES="cat reads from a connection that the shell made; another writes to it"
-NOT="the child is another program, which gets the socket by exec"
 
 client() {
 	www_up 3

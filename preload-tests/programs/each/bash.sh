@@ -11,6 +11,6 @@ client() {
 	peer_bg socat UDP4-LISTEN:5005,fork EXEC:'head -c 6'
 	peer_ready udp 5005
 	show "udp" under bash -c 'exec 3<>"/dev/udp/$1/5005"
-		echo hello >&3; read -r -t 5 l <&3; echo "$l"' - "$V4"
+		echo hello >&3; read -r -t 0.5 l <&3; echo "$l"' - "$V4"
 	fails "refused" under bash -c 'exec 3<>"/dev/tcp/$1/9"' - "$V4"
 }

@@ -2,7 +2,6 @@
 # shellcheck shell=bash disable=SC2034
 TITLE="git push to git://" PACKAGES="git"
 DOES="a push with git's own protocol, where git gives the socket to git pack-objects"
-NOT="the pack is written by another program, which gets the socket by exec"
 
 client() {
 	repository
