@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034
 TITLE="vsftpd" PACKAGES="vsftpd lftp curl"
+NOT="it forks by a system call of its own (clone with namespaces), and limits its address space to 200 MB"
 DOES="server, processes for each session: passive and active, get, put, mirror with three connections"
 
 server() {
