@@ -32,4 +32,23 @@ int __dprintf_chk(int fd, int flag, const char *fmt, ...);
 int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap);
 int __vasprintf_chk(char **out, int flag, const char *fmt, va_list ap);
 
+struct __res_state;
+int __res_nquerydomain(struct __res_state *rs, const char *name,
+		       const char *domain, int class, int type,
+		       unsigned char *answer, int room);
+int __res_nquery(struct __res_state *rs, const char *name, int class, int type,
+		 unsigned char *answer, int room);
+int __res_nsearch(struct __res_state *rs, const char *name, int class, int type,
+		  unsigned char *answer, int room);
+int __res_nsend(struct __res_state *rs, const unsigned char *msg, int len,
+		unsigned char *answer, int room);
+int __res_query(const char *name, int class, int type, unsigned char *answer,
+		int room);
+int __res_querydomain(const char *name, const char *domain, int class, int type,
+		      unsigned char *answer, int room);
+int __res_search(const char *name, int class, int type, unsigned char *answer,
+		 int room);
+int __res_send(const unsigned char *msg, int len, unsigned char *answer,
+	       int room);
+
 #endif

@@ -235,9 +235,19 @@ static const char *parse_BYPASS(const char *s)
 
 static const char *parse_DNS(const char *s)
 {
-	return strcmp(s, "libc") ? "should be libc; asking servers through the "
-				   "stack is not available yet"
-				 : NULL;
+	char item[64];
+
+	if (strcmp(s, "libc") == 0)
+		return NULL;
+	while (next_item(&s, item, sizeof(item))) {
+		if (knobs.num_dns == KNOB_MAX_DNS)
+			return "has too many servers";
+		if (ip_addr_parse(item, &knobs.dns[knobs.num_dns]) < 0)
+			return "should be libc, or addresses of name servers, "
+			       "comma between";
+		knobs.num_dns++;
+	}
+	return knobs.num_dns ? NULL : "should be libc, or name servers";
 }
 
 static const char *parse_IMPAIR(const char *s)

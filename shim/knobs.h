@@ -11,6 +11,7 @@
 
 #define KNOB_PATH 256
 #define KNOB_MAX_PREFIXES 16
+#define KNOB_MAX_DNS 8
 
 enum knob_loopback { LOOPBACK_AUTO, LOOPBACK_KERNEL, LOOPBACK_STACK };
 
@@ -27,6 +28,8 @@ struct knobs {
 	unsigned num_gateways;
 	struct prefix bypass[KNOB_MAX_PREFIXES];
 	unsigned num_bypass;
+	struct ip_addr dns[KNOB_MAX_DNS];
+	unsigned num_dns; /* 0: names are libc's */
 	enum knob_loopback loopback;
 	struct impair_cfg impair_in, impair_out;
 	struct sysctl_values sysctl;

@@ -26,6 +26,7 @@
 
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -45,6 +46,7 @@
 
 #define EXPORT __attribute__((visibility("default"), used))
 
+struct __res_state;		   /* of resolv.h */
 typedef void (*real_handler)(int); /* of signal() */
 
 struct termios; /* of forkpty() */
