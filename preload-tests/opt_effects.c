@@ -347,6 +347,7 @@ static void far_away(const struct t_fam *f)
 	else
 		m_set(fd, IPPROTO_IPV6, 73 /* IPV6_MINHOPCOUNT */, 200);
 	peer_quiet("send 0 10");
+	m_arrived(f);
 	MUST(ioctl(fd, FIONREAD, &v));
 	say("come %d", v);
 	if (f->n == 4)

@@ -5,6 +5,7 @@
  * What was set is remembered, so that it can be set again when the socket is
  * handed over to the kernel.
  */
+#include "base/bpf.h"
 #include "call_priv.h"
 #include "real.h"
 #include "sys.h"
@@ -48,6 +49,50 @@ static bool has_level(const struct file *f, int level)
 	       (level == IPPROTO_UDP && f->type == SOCK_DGRAM);
 }
 
+/* SO_ATTACH_FILTER points to its program, SO_GET_FILTER counts instructions:
+ * the core has neither. */
+static int set_filter(struct file *f, const void *val, socklen_t len)
+{
+	struct sock_filter v[BPF_MAX_LEN];
+	struct sock_fprog p;
+	struct stack *st;
+	int r;
+
+	if (len != sizeof(p))
+		return -EINVAL;
+	if (user_in(&p, val, sizeof(p)))
+		return -EFAULT;
+	if (!p.filter || !p.len || p.len > BPF_MAX_LEN)
+		return -EINVAL;
+	if (user_in(v, p.filter, p.len * sizeof(v[0])))
+		return -EFAULT;
+	st = host_lock(OP_OPTION, f->s);
+	r = sock_setopt(st, f->s, SOL_SOCKET, SO_ATTACH_FILTER, v,
+			(socklen_t)(p.len * sizeof(v[0])), host_now());
+	host_unlock();
+	return r;
+}
+
+static int get_filter(struct file *f, void *val, socklen_t *len)
+{
+	struct sock_filter v[BPF_MAX_LEN];
+	socklen_t n = sizeof(v), num;
+	struct stack *st = host_lock(OP_OPTION, f->s);
+	int r = sock_getopt(st, f->s, SOL_SOCKET, SO_GET_FILTER, v, &n,
+			    host_now());
+
+	host_unlock();
+	if (r < 0)
+		return r;
+	num = n / (socklen_t)sizeof(v[0]);
+	if (*len && *len < num)
+		return -EINVAL;
+	if (*len && user_out(val, v, n))
+		return -EFAULT;
+	*len = num;
+	return 0;
+}
+
 static int do_set(struct file *f, int level, int name, const void *val,
 		  socklen_t len)
 {
@@ -55,6 +100,8 @@ static int do_set(struct file *f, int level, int name, const void *val,
 	struct stack *st;
 	int r;
 
+	if (level == SOL_SOCKET && name == SO_ATTACH_FILTER)
+		return set_filter(f, val, len);
 	if ((int)len < 0)
 		return -EINVAL;
 	len = MIN(len, sizeof(copy));
@@ -92,6 +139,8 @@ static int do_get(struct file *f, int level, int name, void *val,
 		return -EFAULT;
 	if ((int)*len < 0 && level != IPPROTO_IPV6) /* unsigned there */
 		return -EINVAL;
+	if (level == SOL_SOCKET && name == SO_GET_FILTER)
+		return get_filter(f, val, len);
 	n = MIN(*len, sizeof(copy));
 	if (val) /* some options read their argument */
 		user_in(copy, val, n);

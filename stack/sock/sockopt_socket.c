@@ -3,6 +3,7 @@
  * sockopt_socket.c - options of SOL_SOCKET
  */
 #include "sock/sockopt_priv.h"
+#include "transport/filter.h"
 
 #include <linux/net_tstamp.h>
 
@@ -305,14 +306,32 @@ static int get_lock_filter(struct opt_call *c, int *v)
 
 static int set_detach(struct opt_call *c, int v)
 {
-	return ep_opt(c->e, EP_O_LOCK_FILTER) ? -EPERM : -ENOENT;
+	if (ep_opt(c->e, EP_O_LOCK_FILTER))
+		return -EPERM;
+	if (!c->e->filter)
+		return -ENOENT;
+	filter_detach(c->e);
+	return 0;
 }
 
-/* Its length counts instructions; there is no filter. */
+/* Here both are the instructions alone; struct sock_fprog and a length that
+ * counts them are the shim's. */
+static int set_filter(struct opt_call *c, const void *val, socklen_t len)
+{
+	if (!len || len % sizeof(struct sock_filter))
+		return -EINVAL;
+	if (ep_opt(c->e, EP_O_LOCK_FILTER))
+		return -EPERM;
+	return filter_attach(c->e, val, len / sizeof(struct sock_filter));
+}
+
 static int get_filter(struct opt_call *c, void *val, socklen_t *len)
 {
-	*len = 0;
-	return 0;
+	const struct ep_filter *f = c->e->filter;
+
+	if (!f)
+		return opt_get_nothing(c, val, len);
+	return opt_give(val, len, f->v, f->num * sizeof(f->v[0]));
 }
 
 static int set_poll_budget(struct opt_call *c, int v)

@@ -9,6 +9,7 @@
 #include "base/util.h"
 #include "sysctl.h"
 #include "transport/errq.h"
+#include "transport/filter.h"
 #include "transport/tcp.h"
 #include "transport/udp.h"
 
@@ -142,6 +143,7 @@ static void ep_free(struct ep *e)
 	if (dgram_is(e))
 		dgram_ep_fini(e);
 	errq_fini(e);
+	filter_detach(e);
 	port_release(e);
 	ep_sub_del_all(e);
 	ep_set_tag(e, 0);

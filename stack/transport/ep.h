@@ -122,7 +122,8 @@ struct ep {
 	/* errors */
 	int err;      /* SO_ERROR: positive errno, cleared when it is read */
 	int err_soft; /* reported only if the connection then fails */
-	struct list errq; /* struct errq_note: MSG_ERRQUEUE */
+	struct list errq;	  /* struct errq_note: MSG_ERRQUEUE */
+	struct ep_filter *filter; /* SO_ATTACH_FILTER; NULL: none */
 
 	/* readiness: EPOLL* bits; a counter per direction, since edge
 	 * triggering needs "again" and not only "still" */

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/csum.h"
+#include "transport/filter.h"
 #include "transport/raw.h"
 #include "wire/icmp.h"
 
@@ -52,6 +53,7 @@ static struct ep *find(struct transport *tp, bool is4, uint16_t id,
 enum ip_verdict ping_in(struct transport *tp, const struct ip_rx *rx, nsec now)
 {
 	struct ep *e;
+	uint32_t len;
 
 	if (rx->l4_len < ICMP_HLEN)
 		return IP_NO_PORT;
@@ -59,7 +61,9 @@ enum ip_verdict ping_in(struct transport *tp, const struct ip_rx *rx, nsec now)
 		 ip_dif(rx));
 	if (!e)
 		return IP_NO_PORT;
-	dgram_deliver(e, rx, rx->l4, rx->l4_len, 0);
+	len = filter_run(e, rx, rx->l4, rx->l4_len);
+	if (len)
+		dgram_deliver(e, rx, rx->l4, len, 0);
 	return IP_TAKEN;
 }
 

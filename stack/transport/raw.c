@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "base/csum.h"
+#include "transport/filter.h"
 #include "transport/group.h"
 #include "wire/icmp.h"
 #include "wire/ip4.h"
@@ -91,6 +92,8 @@ static bool has_bad_csum(const struct ep *e, const struct ip_rx *rx)
 static void deliver(struct ep *e, const struct ip_rx *rx)
 {
 	bool is4 = e->family == AF_INET;
+	const uint8_t *data;
+	uint32_t len;
 
 	if (is_filtered(e, rx))
 		return;
@@ -102,8 +105,10 @@ static void deliver(struct ep *e, const struct ip_rx *rx)
 		drop(e->tp->core, DROP_RAW_CSUM);
 		return;
 	}
-	dgram_deliver(e, rx, is4 ? rx->f->data : rx->l4,
-		      is4 ? rx->f->len : rx->l4_len, 0);
+	data = is4 ? rx->f->data : rx->l4;
+	len = filter_run(e, rx, data, is4 ? rx->f->len : rx->l4_len);
+	if (len)
+		dgram_deliver(e, rx, data, len, 0);
 }
 
 bool raw_in(struct transport *tp, const struct ip_rx *rx)

@@ -16,6 +16,7 @@
 
 #include "base/util.h"
 #include "transport/errq.h"
+#include "transport/filter.h"
 #include "transport/tcp_conn.h"
 
 #define PAWS_MAX_AGE (24 * 24 * 3600 * SEC) /* RFC 7323 5.5 */
@@ -690,6 +691,11 @@ void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now)
 		return;
 	k = tcp_seg_key(&s);
 	n = tcp_tuple_find(t, &k);
+	if (n && n->kind == TCP_NODE_CONN) {
+		e = container_of(n, struct tcp_conn, node)->ep;
+		if (!filter_run(e, rx, rx->l4, rx->l4_len))
+			return;
+	}
 	if (n && n->kind != TCP_NODE_TW) {
 		node_in(t, n, &s);
 		return;
@@ -700,7 +706,8 @@ void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now)
 		t->tp, EP_TCP, &k.laddr, k.lport, &k.raddr, k.rport, ip_dif(rx),
 		(uint32_t)sip_hash(&t->core->hash_key, &k, TCP_KEY_LEN));
 	if (e && e->listen) {
-		tcp_listen_in(e->listen, &s);
+		if (filter_run(e, rx, rx->l4, rx->l4_len))
+			tcp_listen_in(e->listen, &s);
 		return;
 	}
 	drop(t->core, DROP_TCP_NO_SOCK);

@@ -12,6 +12,7 @@
 
 #include "base/util.h"
 #include "transport/tcp_conn.h"
+#include "transport/filter.h"
 
 #define MAX_SYN_WINDOW 65535u /* RFC 7323 2.2: a SYN's window is not scaled */
 #define SYNACK_MAX_WAIT (120 * SEC)
@@ -243,6 +244,9 @@ static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 static void copy_options(struct ep *e, const struct ep *from)
 {
 	e->opts = from->opts;
+	e->tsflags = from->tsflags;
+	e->peek_off = from->peek_off;
+	filter_inherit(e, from);
 	e->rcvbuf = from->rcvbuf;
 	e->sndbuf = from->sndbuf;
 	e->rcvlowat = from->rcvlowat;

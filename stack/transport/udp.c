@@ -12,6 +12,7 @@
 
 #include "base/csum.h"
 #include "sysctl.h"
+#include "transport/filter.h"
 #include "transport/group.h"
 #include "wire/icmp.h"
 #include "wire/udp.h"
@@ -67,8 +68,17 @@ static void deliver(struct ep *e, const struct ip_rx *rx,
 	const uint8_t *data = rx->l4 + UDP_HLEN;
 	uint32_t len = r->len - UDP_HLEN;
 	uint32_t seg = rx->f->gso == GSO_UDP ? rx->f->gso_size : 0;
-	uint32_t num, charge;
+	uint32_t num, charge, want;
 
+	/* of many in one frame the first speaks for all */
+	want = filter_run(e, rx, rx->l4,
+			  seg ? MIN(seg, len) + UDP_HLEN : r->len);
+	if (!want) {
+		stat_inc(e->tp->core, STAT_UdpInErrors);
+		return;
+	}
+	if (want < r->len && !seg)
+		len = MAX(want, (uint32_t)UDP_HLEN) - UDP_HLEN;
 	if (!seg || seg >= len || ep_opt(e, EP_O_GRO)) {
 		if (dgram_deliver(e, rx, data, len, r->src_port) && seg < len)
 			list_last(&e->rxq, struct dgram, node)->from.gso_size =
