@@ -290,7 +290,8 @@ static void expect_stamp(sockid s, uint32_t type, uint32_t id)
 	cr_assert(recv_ctl(0, s, MSG_ERRQUEUE) == 0);
 	ee = note(IPPROTO_IP, IP_RECVERR, LEN4);
 	cr_assert(ee.ee_errno == ENOMSG && ee.ee_info == type &&
-		  ee.ee_data == id, "got %u %u", ee.ee_info, ee.ee_data);
+			  ee.ee_data == id,
+		  "got %u %u", ee.ee_info, ee.ee_data);
 	cr_assert(told(SOL_SOCKET, SO_TIMESTAMPING_OLD, 48));
 }
 

@@ -135,8 +135,8 @@ int opt_get_unicast_if6(struct opt_call *c, void *val, socklen_t *len)
 	return opt_give(val, len, v, sizeof(v));
 }
 
-/* RFC 3542 6.6: by way of which interface, if nothing else says. Linux keeps the
- * address, too, and makes no use of it. */
+/* RFC 3542 6.6: by way of which interface, if nothing else says. Linux keeps
+ * the address, too, and makes no use of it. */
 int opt_set_pktinfo6(struct opt_call *c, const void *val, socklen_t len)
 {
 	struct in6_pktinfo p;

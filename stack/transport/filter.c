@@ -39,12 +39,12 @@ void filter_inherit(struct ep *e, const struct ep *from)
 		e->filter->refs++;
 }
 
-uint32_t filter_run(struct ep *e, const struct ip_rx *rx, const uint8_t *data,
-		    uint32_t len)
+bool filter_pass(struct ep *e, const struct ip_rx *rx, const uint8_t *data,
+		 uint32_t *len)
 {
 	struct bpf_pkt p = {
 		.data = data,
-		.len = len,
+		.len = *len,
 		.net = rx->f->data <= data ? rx->f->data : NULL,
 		.proto = ip_addr_is4(&rx->dst) ? ETHERTYPE_IP : ETHERTYPE_IPV6,
 		.ifindex = rx->link == LINK_LO ? 1 : 2,
@@ -52,11 +52,13 @@ uint32_t filter_run(struct ep *e, const struct ip_rx *rx, const uint8_t *data,
 	uint32_t want;
 
 	if (!e->filter)
-		return len;
+		return true;
 	want = bpf_run(e->filter->v, &p);
 	if (!want) {
 		e->rx_drops++;
 		drop(e->tp->core, DROP_SOCK_FILTER);
+		return false;
 	}
-	return MIN(want, len);
+	*len = MIN(want, *len);
+	return true;
 }

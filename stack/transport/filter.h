@@ -17,9 +17,9 @@ struct ep_filter { /* shared by the children of a listener */
 int filter_attach(struct ep *e, const struct sock_filter *v, uint32_t num);
 void filter_detach(struct ep *e);
 void filter_inherit(struct ep *e, const struct ep *from);
-/* How many of the @len bytes at @data, which lie in @rx's frame, @e wants: 0 is
- * none of it, and counted. */
-uint32_t filter_run(struct ep *e, const struct ip_rx *rx, const uint8_t *data,
-		    uint32_t len);
+/* Does @e want the *@len bytes at @data, which lie in @rx's frame? *@len
+ * becomes how many of them; what is unwanted is counted. */
+bool filter_pass(struct ep *e, const struct ip_rx *rx, const uint8_t *data,
+		 uint32_t *len);
 
 #endif

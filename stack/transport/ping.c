@@ -53,7 +53,7 @@ static struct ep *find(struct transport *tp, bool is4, uint16_t id,
 enum ip_verdict ping_in(struct transport *tp, const struct ip_rx *rx, nsec now)
 {
 	struct ep *e;
-	uint32_t len;
+	uint32_t len = rx->l4_len;
 
 	if (rx->l4_len < ICMP_HLEN)
 		return IP_NO_PORT;
@@ -61,8 +61,7 @@ enum ip_verdict ping_in(struct transport *tp, const struct ip_rx *rx, nsec now)
 		 ip_dif(rx));
 	if (!e)
 		return IP_NO_PORT;
-	len = filter_run(e, rx, rx->l4, rx->l4_len);
-	if (len)
+	if (filter_pass(e, rx, rx->l4, &len))
 		dgram_deliver(e, rx, rx->l4, len, 0);
 	return IP_TAKEN;
 }

@@ -106,8 +106,8 @@ static void deliver(struct ep *e, const struct ip_rx *rx)
 		return;
 	}
 	data = is4 ? rx->f->data : rx->l4;
-	len = filter_run(e, rx, data, is4 ? rx->f->len : rx->l4_len);
-	if (len)
+	len = is4 ? rx->f->len : rx->l4_len;
+	if (filter_pass(e, rx, data, &len))
 		dgram_deliver(e, rx, data, len, 0);
 }
 

@@ -681,6 +681,7 @@ void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now)
 	struct tcp_seg s = {.now = now};
 	struct tcp_node *n;
 	struct tcp_key k;
+	uint32_t len = rx->l4_len; /* segments are not cut, only dropped */
 	struct ep *e;
 
 	if (rx->scope != IP_SCOPE_LOCAL) {
@@ -693,7 +694,7 @@ void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now)
 	n = tcp_tuple_find(t, &k);
 	if (n && n->kind == TCP_NODE_CONN) {
 		e = container_of(n, struct tcp_conn, node)->ep;
-		if (!filter_run(e, rx, rx->l4, rx->l4_len))
+		if (!filter_pass(e, rx, rx->l4, &len))
 			return;
 	}
 	if (n && n->kind != TCP_NODE_TW) {
@@ -706,7 +707,7 @@ void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now)
 		t->tp, EP_TCP, &k.laddr, k.lport, &k.raddr, k.rport, ip_dif(rx),
 		(uint32_t)sip_hash(&t->core->hash_key, &k, TCP_KEY_LEN));
 	if (e && e->listen) {
-		if (filter_run(e, rx, rx->l4, rx->l4_len))
+		if (filter_pass(e, rx, rx->l4, &len))
 			tcp_listen_in(e->listen, &s);
 		return;
 	}

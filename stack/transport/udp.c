@@ -71,13 +71,12 @@ static void deliver(struct ep *e, const struct ip_rx *rx,
 	uint32_t num, charge, want;
 
 	/* of many in one frame the first speaks for all */
-	want = filter_run(e, rx, rx->l4,
-			  seg ? MIN(seg, len) + UDP_HLEN : r->len);
-	if (!want) {
+	want = seg ? MIN(seg, len) + UDP_HLEN : r->len;
+	if (!filter_pass(e, rx, rx->l4, &want)) {
 		stat_inc(e->tp->core, STAT_UdpInErrors);
 		return;
 	}
-	if (want < r->len && !seg)
+	if (!seg)
 		len = MAX(want, (uint32_t)UDP_HLEN) - UDP_HLEN;
 	if (!seg || seg >= len || ep_opt(e, EP_O_GRO)) {
 		if (dgram_deliver(e, rx, data, len, r->src_port) && seg < len)
