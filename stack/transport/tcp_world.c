@@ -162,6 +162,7 @@ static void look(const struct seen *n, struct peer_seg *s)
 		.ts_ecr = r.ts_ecr,
 		.num_sack = r.num_sack,
 		.gso_size = n->gso_size,
+		.fo = r.fo,
 		.sport = r.dst_port,
 	};
 	for (unsigned i = 0; i < r.num_sack; i++) {
@@ -216,6 +217,7 @@ static void fill_repr(const struct peer_seg *s, struct tcp_repr *r)
 		.ts_val = s->ts_val,
 		.ts_ecr = s->ts_ecr,
 		.num_sack = s->num_sack,
+		.fo = s->fo,
 	};
 	for (unsigned i = 0; i < s->num_sack; i++) {
 		r->sack[i].start = s->sack[i].start + w.iss;

@@ -34,7 +34,8 @@ struct peer_seg { /* a segment, as the peer sends or sees it */
 	uint8_t num_sack;
 	struct tcp_sack_block sack[TCP_MAX_SACK]; /* relative */
 	uint32_t gso_size; /* segments joined by, or to be cut by, the device */
-	uint16_t sport;	   /* the peer's, 0: PEER_PORT */
+	struct tcp_fo_cookie fo;
+	uint16_t sport; /* the peer's, 0: PEER_PORT */
 };
 
 struct peer {
