@@ -20,6 +20,7 @@
 #include "ip/ip_priv.h"
 #include "ip/mcast.h"
 #include "wire/ip4.h"
+#include "wire/ip4opt.h"
 #include "wire/ip6.h"
 
 #define ICMP4_REDIRECT 5
@@ -291,6 +292,7 @@ static enum drop echo(struct ip *ip, const struct ip_rx *rx,
 	bool is4 = ip_addr_is4(&rx->src);
 	struct icmp_repr r = *req;
 	struct ip_tx tx = {.src = rx->dst, .dst = rx->src, .tos = rx->tos};
+	uint8_t opts[IP4_OPT_MAX];
 
 	if (sys->icmp_echo_ignore_all && is4)
 		return drop(ip->core, DROP_ICMP_IGNORED);
@@ -304,6 +306,12 @@ static enum drop echo(struct ip *ip, const struct ip_rx *rx,
 		return drop(ip->core, DROP_IP_SRC_ADDR);
 	r.type = is4 ? ICMP4_ECHO_REPLY : ICMP6_ECHO_REPLY;
 	r.code = 0;
+	if (is4) { /* RFC 1122 3.2.2.6: records go back with the answer */
+		tx.opts = opts;
+		tx.num_opts = (uint8_t)ip4_opt_echo(
+			rx->f->data + IP4_HLEN,
+			(rx->f->data[0] & 0xfu) * 4 - IP4_HLEN, opts);
+	}
 	emit(ip, &r, rx->f, &tx, now);
 	return DROP_NONE;
 }

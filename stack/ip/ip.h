@@ -113,6 +113,8 @@ struct ip_tx {
 	uint8_t tos; /* or traffic class */
 	bool df;     /* -EMSGSIZE rather than fragment; sets DF on IPv4 */
 	bool dont_fragment_local; /* IP_PMTUDISC_PROBE: ignore learned MTU */
+	const uint8_t *opts;	  /* IPv4 options, whole words, or NULL */
+	uint8_t num_opts;	  /* bytes of them */
 	bool loop;	/* to a group or broadcast: hear it at home, too */
 	bool host_only; /* to a group with TTL 0: at home alone */
 	bool any_src;	/* the unspecified address is the source (RFC 3810) */

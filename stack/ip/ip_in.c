@@ -16,39 +16,42 @@
 #include "ip/mcast.h"
 #include "wire/icmp.h"
 #include "wire/ip4.h"
+#include "wire/ip4opt.h"
 #include "wire/ip6.h"
-
-/* RFC 791 3.1 */
-#define OPT_END 0
-#define OPT_NOP 1
-#define OPT_LSRR 131
-#define OPT_SSRR 137
 
 #define ICMP6_HEADER_INCOMPLETE 3 /* parameter problem, RFC 7112 5 */
 
 /* Source routes are refused, as Linux's accept_source_route of 0 and RFC 7126
- * 4.3 ask; what else there may be is stepped over. @bad: offset of what is
- * malformed, 0 if nothing is. */
-static bool check_options(const struct ip4_repr *r, uint32_t *bad)
+ * 4.3 ask. In those that record, we do, too, as the host that is reached: the
+ * header's checksum is no longer right then, nor is Linux's. @bad: offset of
+ * what is malformed, 0 if nothing is. */
+static bool check_options(struct ip *ip, struct frame *f,
+			  const struct ip4_repr *r, enum ip_scope scope,
+			  bool is_whole_again, uint32_t *bad, nsec now)
 {
 	uint32_t len = r->hdr_len - IP4_HLEN, at = 0;
+	struct ip_addr us = r->dst;
+	uint8_t *o = f->data + IP4_HLEN;
+	int err;
 
 	*bad = 0;
-	while (at < len && r->opts[at] != OPT_END) {
-		uint32_t n = 1;
+	while (at < len && o[at] != IP4_OPT_END) {
+		uint32_t n = ip4_opt_len(o, len, at);
 
-		if (r->opts[at] != OPT_NOP) {
-			n = at + 1 < len ? r->opts[at + 1] : 0;
-			if (n < 2 || n > len - at) {
-				*bad = IP4_HLEN + at;
-				return false;
-			}
-		}
-		if (r->opts[at] == OPT_LSRR || r->opts[at] == OPT_SSRR)
+		if (!n)
+			*bad = IP4_HLEN + at;
+		if (!n || o[at] == IP4_OPT_LSRR || o[at] == IP4_OPT_SSRR)
 			return false;
 		at += n;
 	}
-	return true;
+	/* the first fragment has recorded already */
+	if (is_whole_again ||
+	    (scope != IP_SCOPE_LOCAL && ip_source(ip, &r->src, &us)))
+		return true;
+	err = ip4_opt_record(o, len, &us, IP_OPT_TIME(now));
+	if (err >= 0)
+		*bad = IP4_HLEN + (uint32_t)err;
+	return err < 0;
 }
 
 static bool is_source_ok(const struct ip *ip, const struct ip_addr *src,
@@ -238,7 +241,8 @@ static struct frame *in4(struct ip *ip, struct frame *f, bool was_fragmented,
 	}
 	f->len = r.total_len; /* short frames are padded on some links */
 	f->l4_off = r.hdr_len;
-	if (r.hdr_len > IP4_HLEN && !check_options(&r, &bad)) {
+	if (r.hdr_len > IP4_HLEN &&
+	    !check_options(ip, f, &r, scope, was_fragmented, &bad, now)) {
 		header_error(ip, true, DROP_IP4_OPTION);
 		if (bad)
 			icmp_send_error(ip, f, ICMP4_PARAM_PROBLEM, 0,

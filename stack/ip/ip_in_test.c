@@ -398,3 +398,53 @@ Test(ip_in, icmp_of_the_other_family)
 	cr_assert_eq(out[21], ICMP4_UNREACH_PROTO);
 	cr_assert_eq(w.core.stats.v[STAT_IcmpInMsgs], 0);
 }
+
+/* --- options that record --- */
+
+Test(ip_in, an_echo_brings_back_who_was_there)
+{
+	uint8_t opt_pkt[20 + 12 + 8] = {0x48, [3] = 40, [8] = 64, [9] = 1};
+	uint8_t rr[12] = {7, 11, 8, 10, 77, 0, 1};
+	uint8_t reply[100];
+	uint16_t csum;
+
+	memcpy(opt_pkt + 12, (uint8_t[8]){10, 77, 0, 1, 10, 77, 0, 2}, 8);
+	memcpy(opt_pkt + 20, rr, 12);
+	opt_pkt[32] = 8; /* echo request */
+	csum = csum_fold(csum_add(0, opt_pkt + 32, 8));
+	memcpy(opt_pkt + 34, &csum, 2);
+	csum = csum_fold(csum_add(0, opt_pkt, 32));
+	memcpy(opt_pkt + 10, &csum, 2);
+	world_in(opt_pkt, sizeof(opt_pkt));
+	cr_assert_eq(world_out(reply), sizeof(opt_pkt));
+	cr_assert_eq(reply[0], 0x48);
+	cr_assert_eq(reply[22], 12, "full: two slots are taken");
+	cr_assert_eq(get_be32(reply + 23), 0x0a4d0001, "the sender");
+	cr_assert_eq(get_be32(reply + 27), 0x0a4d0002, "we, on the way in");
+	cr_assert_eq(reply[32], 0);
+}
+
+Test(ip_in, an_option_that_cannot_record_is_a_problem)
+{
+	static const uint8_t bad[][4] = {
+		{7, 3, 2, 0},	  /* pointer into the option's head */
+		{7, 4, 4, 0},	  /* no whole slot */
+		{68, 4, 5, 0xf0}, /* overflow counted out */
+	};
+	uint8_t opt_pkt[24 + 8] = {0x46, [3] = 32, [8] = 64, [9] = 17};
+	uint8_t reply[100];
+
+	memcpy(opt_pkt + 12, (uint8_t[8]){10, 77, 0, 1, 10, 77, 0, 2}, 8);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		uint16_t csum;
+
+		memcpy(opt_pkt + 20, bad[i], 4);
+		put_be16(opt_pkt + 10, 0);
+		csum = csum_fold(csum_add(0, opt_pkt, 24));
+		memcpy(opt_pkt + 10, &csum, 2);
+		world_in(opt_pkt, sizeof(opt_pkt));
+		cr_assert_gt(world_out(reply), 28);
+		cr_assert_eq(reply[20], 12, "parameter problem");
+		cr_assert_eq(reply[24], 20, "at the option");
+	}
+}

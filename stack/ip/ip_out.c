@@ -19,6 +19,7 @@
 #include "ip/mcast.h"
 #include "link/offload.h"
 #include "wire/ip4.h"
+#include "wire/ip4opt.h"
 #include "wire/ip6.h"
 
 /* What the headers of one packet, or of all its fragments, have in common. */
@@ -30,6 +31,8 @@ struct l3 {
 	uint8_t link; /* enum link_id */
 	bool is4, df;
 	bool loop, host_only; /* as in struct ip_tx */
+	uint8_t num_opts;
+	uint8_t opts[IP4_OPT_MAX];
 };
 
 static uint32_t next_id(struct ip *ip, const struct ip_tx *tx, uint32_t num)
@@ -62,22 +65,29 @@ static bool push_ip4(struct pkt *p, const struct l3 *h, uint32_t off, bool more)
 	struct ip4_repr r = {
 		.src = h->tx->src,
 		.dst = h->tx->dst,
-		.total_len = (uint16_t)(p->len + IP4_HLEN),
+		.total_len = (uint16_t)(p->len + IP4_HLEN + h->num_opts),
 		.id = (uint16_t)h->id,
 		.frag_off = (uint16_t)off,
-		.hdr_len = IP4_HLEN,
+		.hdr_len = (uint8_t)(IP4_HLEN + h->num_opts),
 		.tos = h->tx->tos,
 		.ttl = h->ttl,
 		.proto = h->tx->proto,
 		.df = h->df,
 		.mf = more,
 	};
-	uint8_t *at = pkt_push(p, IP4_HLEN);
+	uint8_t later[IP4_OPT_MAX];
+	uint8_t *at = pkt_push(p, r.hdr_len);
 
 	if (!at)
 		return false;
+	r.opts = h->opts;
+	if (off) {
+		memcpy(later, h->opts, h->num_opts);
+		ip4_opt_later(later, h->num_opts);
+		r.opts = later;
+	}
 	ip4_emit(&r, at);
-	p->l4_off = IP4_HLEN;
+	p->l4_off = r.hdr_len;
 	return true;
 }
 
@@ -299,7 +309,7 @@ static int keep_home(struct ip *ip, struct pkt *p, nsec now)
 
 static int emit(struct ip *ip, struct pkt *p, struct l3 *h, nsec now)
 {
-	uint32_t l3_len = h->is4 ? IP4_HLEN : IP6_HLEN;
+	uint32_t l3_len = h->is4 ? IP4_HLEN + h->num_opts : IP6_HLEN;
 	uint32_t len = p->len + l3_len;
 	bool fits, is_gso = p->gso != GSO_NONE;
 	int err;
@@ -385,6 +395,16 @@ static const struct ip_route *find_way(struct ip *ip, struct pkt *p,
 	return NULL;
 }
 
+/* The host that sends is the first to leave its mark. Its clock is no wall
+ * clock, which the high bit says (RFC 791 3.1). */
+static void take_options(struct l3 *h, nsec now)
+{
+	ASSERT(h->tx->num_opts <= IP4_OPT_MAX && !(h->tx->num_opts & 3));
+	h->num_opts = h->tx->num_opts;
+	memcpy(h->opts, h->tx->opts, h->num_opts);
+	ip4_opt_record(h->opts, h->num_opts, &h->tx->src, IP_OPT_TIME(now));
+}
+
 int ip_out(struct ip *ip, struct pkt *p, const struct ip_tx *tx, nsec now)
 {
 	struct ip_tx own = *tx;
@@ -401,6 +421,8 @@ int ip_out(struct ip *ip, struct pkt *p, const struct ip_tx *tx, nsec now)
 	if (tx->host_only)
 		h.ttl = 0;
 	choose_mtu(ip, &h, r, now);
+	if (h.is4 && own.num_opts)
+		take_options(&h, now);
 	return emit(ip, p, &h, now);
 }
 

@@ -16,6 +16,7 @@
 #include <linux/net_tstamp.h>
 #include <linux/udp.h>
 #include "sock/uapi.h"
+#include "wire/ip4opt.h"
 
 #define STAMP_TX_MASK                                                  \
 	(SOF_TIMESTAMPING_TX_HARDWARE | SOF_TIMESTAMPING_TX_SOFTWARE | \
@@ -125,6 +126,14 @@ static void put_info4(const struct ep *e, const struct dgram_from *f,
 		put_int(c, IPPROTO_IP, IP_TTL, f->ttl);
 	if (ep_opt(e, EP_O_RECVTOS))
 		cmsg_put(c, IPPROTO_IP, IP_TOS, &f->tos, 1);
+	if (ep_opt(e, EP_O_RECVOPTS) && f->num_opts)
+		cmsg_put(c, IPPROTO_IP, IP_RECVOPTS, f->opts, f->num_opts);
+	if (ep_opt(e, EP_O_RETOPTS) && f->num_opts) {
+		uint8_t v[IP4_OPT_MAX];
+
+		cmsg_put(c, IPPROTO_IP, IP_RETOPTS, v,
+			 ip4_opt_echo(f->opts, f->num_opts, v));
+	}
 	if (ep_opt(e, EP_O_RECVORIGDSTADDR))
 		put_orig4(e, f, c);
 }

@@ -5,6 +5,7 @@
 #include "sock/sockopt_priv.h"
 
 #include "sock/cmsg.h"
+#include "wire/ip4opt.h"
 
 static int set_recverr(struct opt_call *c, int v)
 {
@@ -125,13 +126,32 @@ static int get_port_range(struct opt_call *c, void *val, socklen_t *len)
 	return opt_give(val, len, &v, sizeof(v));
 }
 
-/* We send no IP options: those that say nothing can be set. */
+/* Those that record are sent with messages; source routes never are. */
+static bool are_known(const uint8_t *p, socklen_t len)
+{
+	static const struct ip_addr none;
+	uint8_t copy[IP4_OPT_MAX];
+
+	memcpy(copy, p, len);
+	for (unsigned at = 0; at < len && p[at] != IP4_OPT_END;) {
+		unsigned n = ip4_opt_len(p, len, at);
+
+		if (!n || (p[at] != IP4_OPT_NOP && p[at] != IP4_OPT_RR &&
+			   p[at] != IP4_OPT_TS && p[at] != IP4_OPT_RA))
+			return false;
+		at += n;
+	}
+	return ip4_opt_record(copy, len, &none, 0) < 0;
+}
+
 static int set_ip_options(struct opt_call *c, const void *val, socklen_t len)
 {
 	struct ep *e = c->e;
 	int err = cmsg_check_ip_options(val, len);
 	const uint8_t *end;
 
+	if (err == -EOPNOTSUPP && dgram_is(e) && are_known(val, len))
+		err = 0;
 	if (err == -EOPNOTSUPP)
 		stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
 	if (err)

@@ -24,6 +24,7 @@
 #include "transport/raw.h"
 #include "transport/udp.h"
 #include "wire/icmp.h"
+#include "wire/ip4.h"
 
 /* The chunk of a corked datagram: its bytes so far, and who holds its end. */
 struct dgram_cork {
@@ -418,7 +419,7 @@ static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
 static int check_size(const struct ep *e, const struct dgram_tx *tx, size_t len)
 {
 	bool is4 = ip_addr_is4(&tx->dst), own = raw_has_header(e);
-	size_t l3 = own ? 0 : is4 ? 20 : 40;
+	size_t l3 = own ? 0 : is4 ? 20u + e->num_ip_options : 40;
 	size_t l4 = e->kind == EP_UDP ? 8 : 0;
 	size_t most = is4 ? 65535 - l3 : 65535; /* RFC 791 3.1, 8200 3 */
 
@@ -577,7 +578,8 @@ static int give_to_ip(struct ep *e, struct chunk *c, uint32_t len,
 	const struct dgram_tx *tx = tx_of(c);
 	bool is4 = ip_addr_is4(&tx->dst);
 	uint32_t one = tx->gso_size ? MIN(len, tx->gso_size) : len;
-	uint32_t total = one + (is4 ? 20 : 40) + (e->kind == EP_UDP ? 8 : 0);
+	uint32_t l3 = is4 ? 20u + e->num_ip_options : 40;
+	uint32_t total = one + l3 + (e->kind == EP_UDP ? 8 : 0);
 	uint32_t mtu;
 	int err = 0;
 	struct ip_tx ip = {
@@ -592,6 +594,8 @@ static int give_to_ip(struct ep *e, struct chunk *c, uint32_t len,
 		.loop = is_looped(e, &tx->dst),
 		.host_only = tx->ttl == 0 && ip_addr_is_multicast(&tx->dst),
 		.oif = tx->oif,
+		.opts = e->ip_options,
+		.num_opts = is4 ? e->num_ip_options : 0,
 	};
 
 	/* IP_PMTUDISC_WANT: DF on what fits, the rest is fragmented */
@@ -853,6 +857,14 @@ struct dgram_from dgram_from_rx(const struct ip_rx *rx)
 	};
 }
 
+/* Bytes of IPv4 options in front of @rx's datagram. */
+static uint8_t num_opts(const struct ip_rx *rx)
+{
+	if (!ip_addr_is4(&rx->dst))
+		return 0;
+	return (uint8_t)((rx->f->data[0] & 0xfu) * 4 - IP4_HLEN);
+}
+
 bool dgram_enqueue(struct ep *e, const struct ip_rx *rx, struct frame *f,
 		   const uint8_t *data, uint32_t len, uint32_t charge,
 		   uint16_t sport)
@@ -886,6 +898,10 @@ bool dgram_enqueue(struct ep *e, const struct ip_rx *rx, struct frame *f,
 	d->from.len = len;
 	d->from.drops = e->rx_drops;
 	d->from.sport = sport;
+	if (f == rx->f && num_opts(rx)) {
+		d->from.num_opts = num_opts(rx);
+		d->from.opts = f->data + IP4_HLEN;
+	}
 	list_push(&e->rxq, &d->node);
 	e->num_rxq++;
 	e->rx_mem += charge;
@@ -907,6 +923,8 @@ static struct frame *shrink(struct core *c, const struct ip_rx *rx,
 {
 	struct frame *f;
 
+	if (num_opts(rx)) /* they are told, too */
+		return NULL;
 	if (rx->f->b.size <= 2 * len + FRAME_SMALL &&
 	    (len > SMALL_LEN || rx->f->b.size <= FRAME_SMALL / 2))
 		return NULL;

@@ -89,6 +89,8 @@ struct dgram_from {
 	uint16_t gso_size; /* UDP_GRO: many of this size; 0: one */
 	uint8_t ttl, tos;
 	uint8_t link; /* enum link_id: where it came from */
+	uint8_t num_opts;
+	const uint8_t *opts; /* IPv4 options, in the datagram's own buffer */
 	nsec at;
 };
 
