@@ -19,6 +19,7 @@
 #include <pthread.h>
 
 #include "epset_priv.h"
+#include "mirror.h"
 #include "real.h"
 #include "sleeper.h"
 #include "sys.h"
@@ -108,10 +109,28 @@ static int sock_ctl(int epfd, int op, struct file *f, int fd,
 	return s ? epset_ctl(s, op, f, fd, &ev) : -EBADF;
 }
 
+/* The near end is in the kernel's set itself. An AF_UNIX socket that is
+ * writable has WRBAND, a TCP socket never. */
+static int mirror_ctl(int epfd, int op, struct file *f, int fd,
+		      const struct epoll_event *user_ev)
+{
+	struct epoll_event ev;
+
+	mirror_sync();
+	if (!user_ev)
+		return kernel_ctl(epfd, op, fd, NULL);
+	ev = *user_ev;
+	if (f && f->type == SOCK_STREAM)
+		ev.events &= ~(uint32_t)EPOLLWRBAND;
+	return kernel_ctl(epfd, op, fd, &ev);
+}
+
 EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 {
 	struct file *f = fd_sock(fd);
 
+	if (mirror_is_on)
+		return mirror_ctl(epfd, op, f, fd, ev);
 	if (!f)
 		return kernel_ctl(epfd, op, fd, ev);
 	return (int)shim_ret(sock_ctl(epfd, op, f, fd, ev));

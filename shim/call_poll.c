@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 
+#include "mirror.h"
 #include "real.h"
 #include "sleeper.h"
 #include "sys.h"
@@ -71,6 +72,10 @@ static bool has_ours(struct pollfd *v, nfds_t n)
 
 	if (__builtin_expect(!fdtab_num, 1) || !v)
 		return false;
+	if (mirror_is_on) {
+		mirror_sync();
+		return false;
+	}
 	for (nfds_t i = 0; i < n; i++) {
 		if (fd_file(v[i].fd))
 			return true;
@@ -447,6 +452,10 @@ static bool select_has_ours(int n, const fd_set *r, const fd_set *w,
 
 	if (__builtin_expect(!fdtab_num, 1))
 		return false;
+	if (mirror_is_on) {
+		mirror_sync();
+		return false;
+	}
 	for (int i = 0; i * WORD_BITS < n; i++) {
 		set_word bits = word_of(r, i) | word_of(w, i) | word_of(x, i);
 

@@ -21,6 +21,7 @@
 #include "call_priv.h"
 #include "epset_priv.h"
 #include "host_priv.h"
+#include "mirror.h"
 #include "sys.h"
 
 #define NUM_BITS EPNUM_MOST
@@ -283,6 +284,10 @@ bool epnum_enter(int epfd, bool blocks)
 {
 	_Atomic uint32_t *num = &sleepers[(unsigned)epfd % NUM_SLEEPERS];
 
+	if (mirror_is_on) {
+		mirror_sync();
+		return true;
+	}
 	if (epnum_file(epfd))
 		return false;
 	if (epnum_is_outer(epfd))
@@ -302,6 +307,8 @@ int epnum_leave(int epfd, struct epoll_event *v, int r, bool blocks)
 	_Atomic uint32_t *num = &sleepers[(unsigned)epfd % NUM_SLEEPERS];
 	int left = r;
 
+	if (mirror_is_on)
+		return r;
 	if (blocks)
 		atomic_fetch_sub(num, 1);
 	if (__builtin_expect(!fd_epoll(epfd), 1))

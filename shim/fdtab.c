@@ -35,6 +35,7 @@
 #include "call_priv.h"
 #include "host_priv.h"
 #include "join.h"
+#include "mirror.h"
 #include "sleeper.h"
 #include "sigio.h"
 #include "sys.h"
@@ -438,6 +439,7 @@ struct file *file_new(enum file_kind kind)
 	f->num_opts = 0;
 	f->priv = NULL;
 	f->sigio = NULL;
+	f->mirror = NULL;
 	f->fork_epoch = tab.fork_epoch;
 	atomic_store(&f->kind, kind);
 	return f;
@@ -670,9 +672,23 @@ static int connect_near(struct near *n, int kind)
 	return 0;
 }
 
+/* One that shows readiness: whom it is connected to is mirror.c's. */
+static int near_mirror(int kind, int flags, struct near *n)
+{
+	n->fd = mirror_near(kind == NEAR_STREAM ? SOCK_STREAM : SOCK_DGRAM,
+			    flags);
+	n->is_nonblock = flags & SOCK_NONBLOCK;
+	n->listener = NO_LISTENER;
+	n->cookie = n->fd < 0 ? 0 : cookie_of(n->fd);
+	return n->fd < 0 ? n->fd : 0;
+}
+
 static int near_make(int kind, int flags, struct near *n)
 {
 	int cancel, r;
+
+	if (mirror_is_on)
+		return near_mirror(kind, flags, n);
 
 	if (!(flags & SOCK_CLOEXEC))
 		fdtab_hands_down();
@@ -733,7 +749,7 @@ void near_put(struct near *n, int type)
 	bool kept = false, room;
 
 	host_lock(OP_NEW, 0);
-	room = tab.num_pool[kind] < POOL_MAX;
+	room = tab.num_pool[kind] < POOL_MAX && !mirror_is_on;
 	host_unlock();
 	if (room)
 		n->fd = make_internal_if_easy(n->fd);
@@ -784,6 +800,8 @@ int near_install(struct near *n, sockid s, int family, int type, int proto)
 	if (r == 0) {
 		sock_set_tag(host.st, s, n->cookie);
 		host_unlock();
+		if (mirror_is_on)
+			mirror_attach(f, n->fd);
 		stdio_take(n->fd);
 		return n->fd;
 	}
@@ -1010,7 +1028,7 @@ static void linger(struct file *f)
 		block_linger(f, facts.linger);
 }
 
-int fd_close(int fd)
+static int close_number(int fd)
 {
 	struct released rel;
 	struct file *f;
@@ -1042,6 +1060,17 @@ int fd_close(int fd)
 	sys(close, fd);
 	released_done(&rel);
 	return 0;
+}
+
+int fd_close(int fd)
+{
+	int r;
+
+	mirror_lock();
+	r = close_number(fd);
+	mirror_unlock();
+	mirror_flush();
+	return r;
 }
 
 /* --- to the kernel --- */

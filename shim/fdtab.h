@@ -53,6 +53,7 @@ struct file {
 	void *priv;		/* FILE_EPOLL: the set, of call_epoll.c */
 	struct list watches;	/* struct watch ->node; stack lock */
 	struct sigio *sigio;	/* of sigio.c */
+	struct mirror *mirror;	/* of mirror.c */
 	struct file *next;	/* on the free list */
 	int proto;		/* as given to socket() */
 	uint32_t listener;	/* near end: whom it is connected to */

@@ -167,6 +167,8 @@ static void leave(struct after *a)
 	if (stack_has_ready(host.st))
 		host.dispatch();
 	seat_tell_news();
+	if (__builtin_expect(host.touched != NULL, 0))
+		host.touched(host.sh->op_sock);
 	take_wakes(a);
 	a->has_tx = stack_tx_pending(host.st);
 	if (a->has_tx != host.sh->has_tx)
@@ -405,8 +407,8 @@ void host_unlock(void)
 		host_grow();
 	if (__builtin_expect(host.is_logging || host.sh->is_capturing, 0))
 		host_drain_logs();
-	if (__builtin_expect(host.has_signals, 0))
-		host.send_signals();
+	if (__builtin_expect(host.has_signals || host.has_news, 0))
+		host.after();
 	signal_release();
 }
 

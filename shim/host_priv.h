@@ -44,8 +44,10 @@ struct host {
 	void (*kick)(void);	/* tells the sentinel that something is due */
 	void (*dispatch)(void); /* what is new for this process */
 	void (*at_gate)(enum host_op op);
-	_Atomic bool has_signals; /* then this is called after the unlock */
-	void (*send_signals)(void);
+	/* then this is called after the unlock; signals, mirrors */
+	_Atomic bool has_signals, has_news;
+	void (*after)(void);
+	void (*touched)(sockid s); /* at the end of a call's lock; or NULL */
 };
 extern struct host host;
 

@@ -26,6 +26,8 @@
 #include "join.h"
 #include "keeper.h"
 #include "knobs.h"
+#include "mirror.h"
+#include "sigio.h"
 #include "sleeper.h"
 #include "sys.h"
 
@@ -496,12 +498,21 @@ static int come_up_alone(char *why, size_t len)
 	return r;
 }
 
+/* What a lock round has left that needs no lock. */
+static void after_unlock(void)
+{
+	mirror_flush();
+	if (host.has_signals)
+		sigio_send();
+}
+
 static int come_up(char *why, size_t len)
 {
 	int r;
 
 	host_init();
 	host.dispatch = wait_dispatch;
+	host.after = after_unlock;
 	log_set_panic(say_panic);
 	r = knobs_load(why, len);
 	if (r == 0)
@@ -516,7 +527,11 @@ static int come_up(char *why, size_t len)
 		r = host_open_log(why, len);
 	if (r < 0)
 		return r;
-	host.has_keeper = knobs.keeper;
+	if (knobs.is_mirror)
+		r = mirror_init();
+	if (r < 0)
+		return r;
+	host.has_keeper = knobs.keeper && !knobs.is_mirror;
 	up.name_len = keeper_addr(&up.name, knobs.dev, (unsigned)sys(geteuid));
 	r = host.has_keeper ? join(why, len) : come_up_alone(why, len);
 	if (r == 0) {

@@ -354,6 +354,14 @@ static const char *parse_KEEPER(const char *s)
 	return parse_switch(s, &knobs.keeper);
 }
 
+static const char *parse_EPOLL(const char *s)
+{
+	knobs.is_mirror = strcmp(s, "mirror") == 0;
+	return knobs.is_mirror || strcmp(s, "fast") == 0
+		       ? NULL
+		       : "should be fast or mirror";
+}
+
 static const char *parse_GRACE(const char *s)
 {
 	uint64_t ms;

@@ -34,6 +34,7 @@ struct knobs {
 	struct impair_cfg impair_in, impair_out;
 	struct sysctl_values sysctl;
 	bool offload, has_seed, to_kernel, keeper;
+	bool is_mirror; /* TCPSHIM_EPOLL */
 	uint64_t seed;
 	nsec grace; /* of the keeper */
 	char pcap[KNOB_PATH], log_file[KNOB_PATH], stats[KNOB_PATH];

@@ -70,8 +70,6 @@ static struct list live = {&live, &live};
 /* Pairs are made, used and closed by one thread at a time. */
 static pthread_mutex_t sending_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void send_all(void);
-
 /* --- what happens to the socket; the stack lock is held --- */
 static uint32_t why(const struct sigio *g, const struct ready *r)
 {
@@ -305,7 +303,7 @@ static void put_back(struct sigio *g)
 }
 
 /* After an unlock, handlers wait. Whoever is at it already looks again. */
-static void send_all(void)
+void sigio_send(void)
 {
 	static _Atomic bool is_busy;
 	struct sigio *g;
@@ -356,7 +354,6 @@ static void attach(struct file *f)
 
 	if (!g)
 		return;
-	host.send_signals = send_all;
 	wait_listen();
 	host_lock(OP_OPTION, f->s);
 	*g = (struct sigio){.pair = {-1, -1}};

@@ -14,6 +14,8 @@ void sigio_changed(int fd, struct file *f);
 void sigio_look(struct file *f);
 /* @f has become a kernel socket under the number that asked. */
 void sigio_handed_over(struct file *f);
+/* After an unlock, handlers wait: what is pending is sent. */
+void sigio_send(void);
 /* In a forked child: the parent's signals are the parent's. */
 void sigio_forked(void);
 
