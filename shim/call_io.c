@@ -584,7 +584,10 @@ static ssize_t do_recvmsg(struct file *f, struct msghdr *h, int flags)
 	r = header_check(h);
 	if (r < 0)
 		return r;
-	cmsg_prepare(&ctl);
+	ctl.len = 0;
+	ctl.wall = 0;
+	if (h->msg_control && h->msg_controllen) /* else nobody sees a stamp */
+		cmsg_prepare(&ctl);
 	r = do_recv(f, h->msg_iov, h->msg_iovlen, flags, &m);
 	if (r < 0)
 		return r;
