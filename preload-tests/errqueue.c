@@ -147,6 +147,39 @@ static void with_info(const struct t_fam *f)
 	close(fd);
 }
 
+static void say_epoll(int ep, const char *when)
+{
+	struct epoll_event ev;
+	int n = (int)MUST(epoll_wait(ep, &ev, 1, 0));
+
+	say("%s: epoll %s", when, n ? t_mask(ev.events) : "none");
+}
+
+/* Every note is an event of its own. */
+static void edges(const struct t_fam *f)
+{
+	struct t_addr a = t_addr(f->peer, m_port = closed_port(f));
+	int fd = udp(f, true), ep = (int)MUST(epoll_create1(0));
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+
+	say("- edges");
+	MUST(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
+	say_epoll(ep, "fresh");
+	for (int i = 0; i < 2; i++) {
+		MUST(sendto(fd, m_bytes(), 3, 0, &a.sa, a.len));
+		m_arrived(f);
+		m_error(fd); /* or the next send would end with it */
+		say_epoll(ep, "refused");
+		say_epoll(ep, "again");
+	}
+	m_recv(fd, MSG_ERRQUEUE);
+	say_epoll(ep, "one read");
+	m_recv(fd, MSG_ERRQUEUE);
+	say_epoll(ep, "both read");
+	close(ep);
+	close(fd);
+}
+
 /* From routers on the way: soft errors, which only IP_RECVERR hears of. */
 static void routers(const struct t_fam *f)
 {
@@ -256,6 +289,7 @@ int main(void)
 		connected(f);
 		option_off(f);
 		with_info(f);
+		edges(f);
 		routers(f);
 		path_mtu(f);
 		local(f);

@@ -118,9 +118,13 @@ static void wait_all(const struct t_fam *f)
 	pthread_t t;
 
 	say("- all of it");
-	pthread_create(&t, NULL, later, NULL);
-	CALL(recv(fd, buf, 30, MSG_WAITALL));
-	pthread_join(t, NULL);
+	for (int peeking = 1; peeking >= 0; peeking--) {
+		if (peeking)
+			pthread_create(&t, NULL, later, NULL);
+		CALL(recv(fd, buf, 30, MSG_WAITALL | (peeking ? MSG_PEEK : 0)));
+		if (peeking)
+			pthread_join(t, NULL);
+	}
 	peer_quiet("send 0 10");
 	peer_quiet("shut 0 1");
 	CALL(recv(fd, buf, 30, MSG_PEEK | MSG_WAITALL));

@@ -35,7 +35,31 @@ static void drop_watch(struct sleeper *sl)
 	watch_del(&sl->watch);
 }
 
-int block_on(struct file *f, uint32_t want, nsec deadline, bool has_timeout)
+uint32_t block_seq(struct file *f)
+{
+	struct watch h = {.file = f};
+	struct ready r;
+
+	host_lock(OP_WAIT, f->s);
+	watch_look(&h, &r);
+	host_unlock();
+	return r.in_seq;
+}
+
+/* Is there anything that was not there at @seq, or will there be none? */
+static bool has_news(struct watch *h, uint32_t seq)
+{
+	struct ready r;
+
+	if (watch_look(h, &r) == WATCH_GONE)
+		return true;
+	if (r.bits & SOCK_POLL_NOTE)
+		r.bits &= ~(uint32_t)EPOLLERR;
+	return r.in_seq != seq || r.bits & (EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+}
+
+int block_on(struct file *f, uint32_t want, const uint32_t *seq, nsec deadline,
+	     bool has_timeout)
 {
 	struct sleeper *sl = sleeper_get(drop_watch);
 	uint32_t eintrs = signal_num_eintr, bits;
@@ -45,6 +69,8 @@ int block_on(struct file *f, uint32_t want, nsec deadline, bool has_timeout)
 		return -ENOMEM;
 	sl->held = f;
 	bits = watch_add(&sl->watch, f, want | WATCH_CALL, &sl->w, NULL);
+	if (seq && !has_news(&sl->watch, *seq))
+		bits = 0;
 	host_unlock();
 	while (!bits) {
 		r = wait_block(&sl->w, NULL, 0, deadline, NULL, NULL, NULL);
@@ -85,7 +111,7 @@ void block_linger(struct file *f, nsec linger)
 	while (!is_flushed(f->s) && sys_now() < deadline) {
 		nsec until = MIN(sys_now() + 5 * MSEC, deadline);
 
-		if (block_on(f, EPOLLHUP, until, true) == -EINTR)
+		if (block_on(f, EPOLLHUP, NULL, until, true) == -EINTR)
 			break;
 	}
 }

@@ -28,6 +28,9 @@ struct block {
 	nsec deadline;
 	bool is_send, nonblock, has_looked, has_deadline, has_timeout, is_held;
 	bool has_part; /* some was moved: a handler ends the call anyway */
+	/* what there is will not do: wait for more than at this count */
+	bool wants_news;
+	uint32_t in_seq;
 };
 
 /* @flags: MSG_DONTWAIT counts as O_NONBLOCK. */
@@ -62,7 +65,8 @@ static inline int block_again(struct block *b, uint32_t want)
 			block_deadline(b->f->s, b->is_send, &b->has_timeout);
 		b->has_deadline = true;
 	}
-	r = block_on(b->f, want, b->deadline, b->has_timeout || b->has_part);
+	r = block_on(b->f, want, b->wants_news ? &b->in_seq : NULL, b->deadline,
+		     b->has_timeout || b->has_part);
 	return r == 0 ? -EAGAIN : r;
 }
 

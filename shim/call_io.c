@@ -171,28 +171,44 @@ static bool is_enough(const struct recv *r, ssize_t done)
 	return (size_t)done >= MIN(r->want, (size_t)r->m->lowat);
 }
 
+static bool has_ended(struct file *f)
+{
+	uint32_t bits = 0;
+	struct stack *st = host_lock(OP_RECV, f->s);
+	bool is_over = sock_poll(st, f->s, &bits) < 0 || ends_call(bits);
+
+	host_unlock();
+	return is_over;
+}
+
 /* All that can be seen, in as many loans as it takes; what is there is asked
- * for anew after a wait for SO_RCVLOWAT. MSG_WAITALL does not wait for more. */
+ * for anew after a wait, for SO_RCVLOWAT or (MSG_WAITALL) for more. */
 static ssize_t peek_stream(struct recv *r, struct block *b)
 {
+	bool all = r->flags & MSG_WAITALL, has_waited = false;
 	const struct cursor start = r->to;
-	bool has_waited = false;
 	ssize_t done;
 	int res;
 
 	for (;;) {
 		done = 0;
 		r->to = start;
+		if (all)
+			b->in_seq = block_seq(r->f);
 		do {
 			r->m->skip = (uint32_t)done;
 			res = recv_once(r, r->want - (size_t)done);
 			if (res > 0)
 				done += res;
 		} while (res > 0 && r->was_full && (size_t)done < r->want);
-		if (done && (has_waited || is_enough(r, done)))
+		if (done && (!all || (size_t)done == r->want) &&
+		    (has_waited || is_enough(r, done)))
+			return done;
+		if (done && all && has_ended(r->f))
 			return done;
 		if (!done && res != -EAGAIN)
 			return res;
+		b->wants_news = done && all;
 		res = block_again(b, EPOLLIN);
 		if (res != 1)
 			return done ? done : res;
@@ -298,12 +314,18 @@ static int send_loan(struct file *f, struct cursor *from, size_t want,
 	const struct cursor begin = *from;
 	struct span sp;
 	size_t len = 0;
+	unsigned num_tries = 0;
+	struct stack *st;
 	bool is_short;
 	int res;
-	struct stack *st = host_lock(OP_SEND, f->s);
 
-	res = sock_send_begin(st, f->s, want, flags, m, &sp, host_now());
-	host_unlock();
+	do { /* a datagram finds no memory where there is more to be had */
+		st = host_lock(OP_SEND, f->s);
+		res = sock_send_begin(st, f->s, want, flags, m, &sp,
+				      host_now());
+		host_unlock();
+	} while (res == -ENOBUFS && num_tries++ < 4 && host_wants_memory() &&
+		 host_more_memory());
 	if (res < 0 || (sp.num_v == 0 && !sp.pin))
 		return res;
 	*is_syn = sp.is_syn;

@@ -49,8 +49,12 @@ void file_drop(struct file *f);
 
 /* block.c */
 /* Sleeps until one of @want holds for @f. 1, 0 at the deadline, -EINTR when a
- * handler ran that doesn't restart calls (or when @has_timeout). */
-int block_on(struct file *f, uint32_t want, nsec deadline, bool has_timeout);
+ * handler ran that doesn't restart calls (or when @has_timeout). @seq: what is
+ * there is known, so only something newer than at that count will do. */
+int block_on(struct file *f, uint32_t want, const uint32_t *seq, nsec deadline,
+	     bool has_timeout);
+/* Count of what has come in, for block_on()'s @seq. No lock held. */
+uint32_t block_seq(struct file *f);
 /* The deadline that SO_RCVTIMEO (or SO_SNDTIMEO) gives a call that begins
  * now. */
 nsec block_deadline(sockid s, bool send, bool *has_timeout);

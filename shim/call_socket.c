@@ -334,7 +334,7 @@ static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
 	deadline = block_deadline(f->s, true, &has_timeout);
 	if (!file_hold(f))
 		return -EBADF;
-	slept = block_on(f, EPOLLOUT, deadline, has_timeout);
+	slept = block_on(f, EPOLLOUT, NULL, deadline, has_timeout);
 	if (slept < 0)
 		r = slept;
 	else if (slept > 0)
