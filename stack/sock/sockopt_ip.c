@@ -127,7 +127,7 @@ static int get_port_range(struct opt_call *c, void *val, socklen_t *len)
 }
 
 /* Those that record are sent with messages; source routes never are. */
-static bool are_known(const uint8_t *p, socklen_t len)
+static int check_records(const uint8_t *p, socklen_t len)
 {
 	static const struct ip_addr none;
 	uint8_t copy[IP4_OPT_MAX];
@@ -138,10 +138,10 @@ static bool are_known(const uint8_t *p, socklen_t len)
 
 		if (!n || (p[at] != IP4_OPT_NOP && p[at] != IP4_OPT_RR &&
 			   p[at] != IP4_OPT_TS && p[at] != IP4_OPT_RA))
-			return false;
+			return -EOPNOTSUPP;
 		at += n;
 	}
-	return ip4_opt_record(copy, len, &none, 0) < 0;
+	return ip4_opt_record(copy, len, &none, 0) < 0 ? 0 : -EINVAL;
 }
 
 static int set_ip_options(struct opt_call *c, const void *val, socklen_t len)
@@ -150,8 +150,8 @@ static int set_ip_options(struct opt_call *c, const void *val, socklen_t len)
 	int err = cmsg_check_ip_options(val, len);
 	const uint8_t *end;
 
-	if (err == -EOPNOTSUPP && dgram_is(e) && are_known(val, len))
-		err = 0;
+	if (err == -EOPNOTSUPP && dgram_is(e))
+		err = check_records(val, len);
 	if (err == -EOPNOTSUPP)
 		stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
 	if (err)
