@@ -262,6 +262,31 @@ static int bind_ours(struct file *f, const struct sockaddr_storage *ss,
 	return r;
 }
 
+static bool has_opt(struct file *f, int name)
+{
+	struct stack *st = host_lock(OP_OPTION, f->s);
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	sock_getopt(st, f->s, SOL_SOCKET, name, &value, &len, host_now());
+	host_unlock();
+	return value;
+}
+
+/* A port of loopback that a socket of the stack answers for: its packets would
+ * never reach the kernel's. */
+static bool is_loopback_taken(struct file *f, const struct sockaddr_storage *ss,
+			      socklen_t len)
+{
+	struct ip_addr a;
+	uint16_t port;
+
+	return knobs.loopback == LOOPBACK_AUTO && addr_of(ss, len, &a, &port) &&
+	       port && ip_addr_is_loopback(&a) && has_listener(f, &a, port) &&
+	       !has_opt(f, SO_REUSEPORT) &&
+	       (f->type == SOCK_STREAM || !has_opt(f, SO_REUSEADDR));
+}
+
 EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	struct file *f = fd_sock(fd);
@@ -274,7 +299,8 @@ EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	if (r < 0)
 		return (int)shim_ret(r);
 	if (addr_is_kernels(f, &ss, len, false) && !is_bound(f)) {
-		r = file_hand_over(f);
+		r = is_loopback_taken(f, &ss, len) ? -EADDRINUSE
+						   : file_hand_over(f);
 		return r < 0 ? (int)shim_ret(r) : real.bind(fd, sa, len);
 	}
 	if (is_port_denied(f, &ss, len))
