@@ -90,6 +90,10 @@ static int copy_host(const struct hostent *h, struct hostent *out, char *buf,
  * question that was asked last (nss_dns and getXXbyYY_r.c of glibc). */
 static int failed(int herr, const struct dns_question *q, int *h_errnop)
 {
+	if (!herr) { /* there were records, and none of use */
+		*h_errnop = NO_RECOVERY;
+		return errno;
+	}
 	*h_errnop = herr;
 	return herr == TRY_AGAIN && q->herr == TRY_AGAIN ? EAGAIN : 0;
 }
@@ -132,9 +136,9 @@ static int name_by_dns(const char *name, int family, struct hostent *out,
 		herr = dns_search(dns_res(), name, C_IN, &q, 1);
 	if (!herr)
 		h = dns_hosts(&q);
-	dns_free(&q, 1);
+	dns_free(&q, 1); /* keeps errno */
 	if (!h)
-		return failed(herr ? herr : NO_RECOVERY, &q, h_errnop);
+		return failed(herr, &q, h_errnop);
 	r = deliver(h, out, buf, len, result, h_errnop);
 	dns_hosts_free(h);
 	return r;
@@ -202,9 +206,9 @@ static int addr_by_dns(const void *addr, socklen_t addr_len, int family,
 	herr = dns_query(dns_res(), name, NULL, C_IN, &q, 1);
 	if (!herr)
 		h = dns_pointer(&q, addr, (int)addr_len, family);
-	dns_free(&q, 1);
+	dns_free(&q, 1); /* keeps errno */
 	if (!h)
-		return failed(herr ? herr : NO_RECOVERY, &q, h_errnop);
+		return failed(herr, &q, h_errnop);
 	r = deliver(h, out, buf, len, result, h_errnop);
 	dns_hosts_free(h);
 	return r;

@@ -57,7 +57,8 @@ int dns_search(struct __res_state *rs, const char *name, int class,
 	       struct dns_question *q, unsigned num);
 void dns_free(struct dns_question *q, unsigned num);
 
-/* What an answer says of hosts; NULL when it says nothing. */
+/* What an answer says of hosts. NULL when it says nothing: errno is EAGAIN, or
+ * EMSGSIZE for an answer that makes no sense. */
 struct hostent *dns_hosts(const struct dns_question *q);
 struct hostent *dns_pointer(const struct dns_question *q, const void *addr,
 			    int len, int family);

@@ -4,12 +4,12 @@
  *
  * Of the records those count that continue from the name that was asked for: an
  * alias leads to another name, and addresses are those of the last one. Names
- * are expanded by libc (dn_expand), and those with characters that no host name
- * has are passed over, as by libc's own reader: what comes from a server is not
- * trusted.
+ * are expanded by libc (dn_expand), and no program is shown one with characters
+ * that no host name has. An answer with a record that makes no sense is none.
  */
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
+#include <errno.h>
 #include <netdb.h>
 #include <resolv.h>
 #include <stdlib.h>
@@ -29,6 +29,7 @@ struct maker {
 	struct hostent h; /* first: what the caller frees */
 	const uint8_t *msg, *at, *end;
 	unsigned num_left; /* records */
+	bool is_broken;	   /* the message makes no sense */
 	unsigned num_aliases, num_addrs;
 	char *addrs; /* where the next one goes */
 	char *names; /* and the next name */
@@ -62,9 +63,12 @@ static bool next_record(struct maker *m, struct record *r)
 {
 	int n;
 
-	if (!m->num_left || !expand(m, m->at, r->name, &n))
+	if (!m->num_left)
 		return false;
+	m->is_broken = true;
 	m->num_left--;
+	if (!expand(m, m->at, r->name, &n))
+		return false;
 	m->at += n;
 	if (m->end - m->at < RECORD_LEN)
 		return false;
@@ -75,6 +79,7 @@ static bool next_record(struct maker *m, struct record *r)
 	if ((size_t)(m->end - r->data) < r->len)
 		return false;
 	m->at = r->data + r->len;
+	m->is_broken = false;
 	return true;
 }
 
@@ -88,6 +93,7 @@ static struct maker *maker_new(const struct dns_question *q)
 	char name[NAME_LEN];
 	int n;
 
+	errno = EMSGSIZE;
 	if (!num || get_be16(q->answer + 4) != 1)
 		return NULL;
 	m = calloc(1, sizeof(*m) + lists + addrs + 2 * (num + 1) * NAME_LEN);
@@ -121,11 +127,13 @@ static void add_alias(struct maker *m, char *name)
 	m->h.h_aliases[m->num_aliases++] = name;
 }
 
-/* Its names and addresses are complete. NULL when there was none. */
+/* Its names and addresses are complete. NULL when there was none; errno says
+ * why, as libc has it. */
 static struct hostent *finish(struct maker *m)
 {
-	if (m->num_addrs && m->h.h_name)
+	if (m->num_addrs && m->h.h_name && !m->is_broken)
 		return &m->h;
+	errno = m->is_broken ? EMSGSIZE : EAGAIN;
 	free(m);
 	return NULL;
 }
@@ -141,19 +149,21 @@ struct hostent *dns_hosts(const struct dns_question *q)
 		return NULL;
 	m->h.h_addrtype = q->type == T_AAAA ? AF_INET6 : AF_INET;
 	m->h.h_length = q->type == T_AAAA ? 16 : 4;
+	m->h.h_name = m->last;
 	while (next_record(m, &r)) {
-		if (r.class != C_IN || !res_hnok(r.name))
+		if (r.class != C_IN)
 			continue;
 		if (r.type == T_CNAME && !m->num_addrs) {
-			if (!expand(m, r.data, target, &n) || !res_hnok(target))
+			if (!expand(m, r.data, target, &n))
+				continue;
+			m->last = keep(m, target);
+			if (!res_hnok(target))
 				continue;
 			add_alias(m, keep(m, r.name));
-			m->last = keep(m, target);
+			m->h.h_name = m->last;
 		} else if ((int)r.type == q->type &&
 			   strcasecmp(r.name, m->last) == 0 &&
 			   r.len == (unsigned)m->h.h_length) {
-			if (!m->h.h_name)
-				m->h.h_name = keep(m, r.name);
 			add_addr(m, r.data, (int)r.len);
 		}
 	}

@@ -51,6 +51,11 @@ static int sum_up(const struct dns_question *q, unsigned num)
 	for (unsigned i = 0; i < num; i++)
 		if (!q[i].herr)
 			return 0;
+	/* a server that fails for one family and has nothing of the other */
+	for (unsigned i = 0; i < num; i++)
+		if (q[i].herr == NO_DATA && q[num - 1 - i].herr == TRY_AGAIN &&
+		    !q[num - 1 - i].is_silent)
+			return NO_DATA;
 	for (unsigned i = 0; i < num; i++)
 		if (q[i].herr == TRY_AGAIN)
 			return TRY_AGAIN;
@@ -125,7 +130,7 @@ static bool try_domain(struct search *s, const char *domain, int *herr)
 		return false;
 	case TRY_AGAIN:
 		s->has_servfail = true;
-		if (!s->q[0].is_silent)
+		if (!s->q[0].is_silent && !s->q[s->num - 1].is_silent)
 			return false;
 		break;
 	default:
