@@ -518,6 +518,7 @@ static void answer(struct ip *ip, bool is4, bool all, nsec now)
 	struct report r = {.ip = ip, .is4 = is4, .now = now};
 	unsigned v = version(ip, is4, now);
 	struct list *n;
+	bool tells;
 
 	list_for_each (n, &ip->mcast->groups) {
 		struct group *g = group_of(n);
@@ -527,11 +528,10 @@ static void answer(struct ip *ip, bool is4, bool all, nsec now)
 			continue;
 		if (all)
 			g->num_asked = 0;
-		if (is_nothing(&g->f) || !is_reported(ip, g))
-			;
-		else if (v < 3)
+		tells = !is_nothing(&g->f) && is_reported(ip, g);
+		if (tells && v < 3)
 			report_old(ip, g, v, now);
-		else
+		else if (tells)
 			add_state(&r, g);
 		g->answer_at = TIME_NEVER;
 		g->num_asked = 0;

@@ -12,6 +12,9 @@
 
 #include "sysctl.h"
 
+/* What Linux's default optmem_max has room for, about. */
+#define MAX_GROUPS6 2000
+
 struct membership {
 	struct list node; /* ep->groups */
 	struct mcast_member m;
@@ -58,9 +61,11 @@ int group_join(struct ep *e, const struct group_where *r, bool is_ssm, nsec now)
 		return -EINVAL;
 	if (find(e, r))
 		return -EADDRINUSE;
-	/* only IPv4 counts them */
+	/* IPv4 counts them, IPv6 the memory that they take */
 	if (is4 && num_groups(e, true) >= sys->igmp_max_memberships)
 		return -ENOBUFS;
+	if (!is4 && num_groups(e, false) >= MAX_GROUPS6)
+		return -ENOMEM;
 	g = arena_zalloc(e->tp->core->arena, sizeof(*g));
 	if (!g)
 		return -ENOBUFS;
