@@ -73,6 +73,9 @@ static size_t stats_text(char *out, size_t len)
 	const struct stats *s = stack_stats(host.st);
 	size_t n = 0;
 
+	if (host.sh->num_forced)
+		n += log_snprintf(out + n, len - n, "TcpshimDiedInLock %llu\n",
+				  (unsigned long long)host.sh->num_forced);
 	for (unsigned i = 0; i < STAT_NUM && n < len - 100; i++)
 		if (s->v[i])
 			n += log_snprintf(out + n, len - n, "%s %llu\n",

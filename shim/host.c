@@ -29,6 +29,7 @@
 #define MAP_STEP ((size_t)1 << 20)
 #define LOCK_SPINS 200
 #define WAKE_BATCH 16
+#define LOCK_PATIENCE (20 * MSEC)
 
 static _Atomic uint32_t always_open = GATE_OPEN;
 struct host host = {
@@ -60,6 +61,23 @@ static void repair(void)
 	sock_close(host.st, sh->op_sock, sh->now);
 }
 
+/* For the keeper: a holder that is stopped (Ctrl-Z) would stop everybody. */
+static int lock_or_nudge(pthread_mutex_t *l)
+{
+	struct timespec until;
+	nsec at = sys_now();
+	int r;
+
+	do {
+		at += LOCK_PATIENCE;
+		until = sys_timespec(at);
+		r = pthread_mutex_clocklock(l, CLOCK_MONOTONIC, &until);
+		if (r == ETIMEDOUT)
+			host.nudge(l->__data.__lock & FUTEX_TID_MASK);
+	} while (r == ETIMEDOUT);
+	return r;
+}
+
 static void take_lock(void)
 {
 	pthread_mutex_t *l = &host.sh->lock;
@@ -72,7 +90,9 @@ static void take_lock(void)
 			__builtin_ia32_pause();
 #endif
 	}
-	if (r == EBUSY)
+	if (r == EBUSY && host.nudge)
+		r = lock_or_nudge(l);
+	else if (r == EBUSY)
 		r = pthread_mutex_lock(l);
 	if (r == EOWNERDEAD)
 		repair();
@@ -162,8 +182,19 @@ static bool is_late(bool has_tx)
 	return true;
 }
 
+/* We were stopped in the lock, and nudged out of it. */
+static void stop_again(void)
+{
+	uint32_t me = (uint32_t)sys(gettid);
+
+	if (atomic_compare_exchange_strong(&host.sh->stops_again, &me, 0))
+		sys(kill, host.pid, SIGSTOP);
+}
+
 static void leave(struct after *a)
 {
+	bool stops;
+
 	if (stack_has_ready(host.st))
 		host.dispatch();
 	seat_tell_news();
@@ -179,9 +210,12 @@ static void leave(struct after *a)
 	    (a->has_tx || !list_empty(&host.sh->wakes)))
 		a->is_late = true; /* the keeper's work */
 	host.sh->op = OP_NONE;
+	stops = host.sh->stops_again != 0;
 	pthread_mutex_unlock(&host.sh->lock);
 	atomic_signal_fence(memory_order_seq_cst);
 	sys_forbidden = false;
+	if (__builtin_expect(stops, 0))
+		stop_again();
 	signal_run_deferred();
 }
 

@@ -48,6 +48,8 @@ struct host {
 	_Atomic bool has_signals, has_news;
 	void (*after)(void);
 	void (*touched)(sockid s); /* at the end of a call's lock; or NULL */
+	/* The thread that has the lock doesn't let go; NULL: not ours to do. */
+	void (*nudge)(int tid);
 };
 extern struct host host;
 

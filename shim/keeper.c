@@ -21,6 +21,7 @@
  * grace, for the next command of a script, and ends.
  */
 #include <linux/if_tun.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -108,6 +109,38 @@ static void drop_news(void)
 
 static void nothing(void)
 {
+}
+
+/* State, and the process, of thread @tid: /proc/TID/status. */
+static char state_of(int tid, int *pid)
+{
+	char path[32], buf[1024], *p;
+	long fd, n;
+
+	log_snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	fd = sys(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	n = fd < 0 ? fd : sys(read, fd, buf, sizeof(buf) - 1);
+	if (fd >= 0)
+		sys(close, fd);
+	if (n <= 0)
+		return 0;
+	buf[n] = '\0';
+	p = strstr(buf, "\nTgid:\t");
+	*pid = p ? atoi(p + 7) : 0;
+	p = strstr(buf, "\nState:\t");
+	return p ? p[8] : 0;
+}
+
+/* Stopped by a signal: it goes on, and stops again when it is out. One that is
+ * debugged is the debugger's; we wait. */
+static void nudge(int tid)
+{
+	int pid = 0;
+
+	if (tid && state_of(tid, &pid) == 'T' && pid) {
+		atomic_store(&host.sh->stops_again, (uint32_t)tid);
+		sys(kill, pid, SIGCONT);
+	}
 }
 
 static void arm_fd(bool on)
@@ -649,6 +682,7 @@ static int come_up(char *why, size_t len)
 	host_init();
 	host.dispatch = drop_news;
 	host.kick = nothing;
+	host.nudge = nudge;
 	host.log_fd = -1;
 	me.config = knobs_host_hash();
 	if (r == 0)
