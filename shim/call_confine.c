@@ -78,6 +78,8 @@ EXPORT int prctl(int op, ...)
 	return r;
 }
 
+#ifndef __SANITIZE_THREAD__ /* which calls setrlimit before it can be called \
+			     */
 /* Growing the memory's file past the limit would be SIGXFSZ. */
 static void before_limit(int what, const struct rlimit *r)
 {
@@ -98,3 +100,4 @@ EXPORT int setrlimit64(__rlimit_resource_t what, const struct rlimit64 *r)
 	before_limit((int)what, (const struct rlimit *)r);
 	return real.setrlimit64(what, r);
 }
+#endif
