@@ -29,6 +29,19 @@ enum cc_id {
 
 #define CC_SSTHRESH_NONE 0x7fffffffu /* slow start has no end yet */
 
+/* Values of net.ipv4.tcp_hystart. */
+enum { HYSTART_OFF, HYSTART_LINUX, HYSTART_PLUS_PLUS };
+
+struct hystart {
+	uint32_t end_seq; /* of the round */
+	uint8_t samples, css_rounds;
+	bool found;  /* slow start is over */
+	bool in_css; /* RFC 9406: conservative slow start */
+	uint32_t css_acked;
+	nsec round_at, last_ack_at; /* 0: no round yet */
+	nsec curr_min, last_min, css_base;
+};
+
 struct cubic {
 	uint32_t cnt;	    /* acked segments per segment of growth */
 	uint32_t last_max;  /* window before the last reduction */
@@ -39,6 +52,7 @@ struct cubic {
 	uint32_t reno;	    /* what Reno would have by now */
 	nsec last_at, epoch_at; /* 0: no epoch */
 	nsec delay_min;		/* 0: not known */
+	struct hystart hystart;
 };
 
 /* What a controller may see and set. */
@@ -46,10 +60,13 @@ struct cc {
 	uint32_t cwnd, ssthresh;
 	uint32_t cwnd_cnt; /* segments acked towards the next of growth */
 	uint32_t cwnd_clamp;
+	uint32_t una, nxt;    /* as this ACK leaves them */
+	uint64_t pacing_rate; /* bytes a second, ~0: not known */
+	uint8_t hystart;
 	uint8_t id; /* enum cc_id */
 	union {
 		struct cubic cubic;
-		uint64_t room[12];
+		uint64_t room[20];
 	} u;
 };
 
@@ -81,6 +98,13 @@ static inline bool cc_in_slow_start(const struct cc *cc)
 {
 	return cc->cwnd < cc->ssthresh;
 }
+
+/* cc_hystart.c */
+void hystart_init(struct hystart *h);
+void hystart_rtt(struct cc *cc, struct hystart *h, nsec min_rtt, nsec rtt,
+		 nsec now);
+/* How many of @acked slow start may grow by. */
+uint32_t hystart_growth(struct hystart *h, uint32_t acked);
 
 /* Building blocks: RFC 5681 3.1. What of @acked slow start left over; one
  * segment of growth for every @w acked. */

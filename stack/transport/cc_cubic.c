@@ -45,6 +45,7 @@ static uint32_t cube_root(uint64_t v)
 static void init(struct cc *cc)
 {
 	cc->u.cubic = (struct cubic){0};
+	hystart_init(&cc->u.cubic.hystart);
 }
 
 static uint32_t ssthresh(struct cc *cc)
@@ -137,7 +138,8 @@ static void update(struct cc *cc, uint32_t acked, nsec now)
 static void grow(struct cc *cc, uint32_t acked, nsec now)
 {
 	if (cc_in_slow_start(cc)) {
-		acked = cc_slow_start(cc, acked);
+		acked = cc_slow_start(
+			cc, hystart_growth(&cc->u.cubic.hystart, acked));
 		if (!acked)
 			return;
 	}
@@ -152,8 +154,12 @@ static void rtt(struct cc *cc, nsec sample, nsec now)
 {
 	struct cubic *q = &cc->u.cubic;
 
+	/* what follows a recovery is no measure (Linux: cubictcp_acked()) */
+	if (q->epoch_at && now - q->epoch_at < SEC)
+		return;
 	if (!q->delay_min || sample < q->delay_min)
 		q->delay_min = sample;
+	hystart_rtt(cc, &q->hystart, q->delay_min, sample, now);
 }
 
 static void event(struct cc *cc, enum cc_event ev, nsec idle, nsec now)

@@ -129,3 +129,81 @@ Test(cc, idle_time_does_not_count)
 	round_trip(&cc, 100 * MSEC, &now);
 	cr_assert(cc.cwnd < before + before / 4);
 }
+
+/* --- leaving slow start early --- */
+
+static struct cc make_hystart(uint8_t kind)
+{
+	struct cc cc = make(CC_CUBIC);
+
+	cc.hystart = kind;
+	cc.pacing_rate = ~0ull;
+	cc.cwnd = 20;
+	return cc;
+}
+
+/* A round: @n ACKs, @gap apart, each with this round trip. */
+static void ack_round(struct cc *cc, unsigned n, nsec rtt, nsec gap, nsec *now)
+{
+	cc->nxt = cc->una + n;
+	for (unsigned i = 0; i < n; i++) {
+		cc->una++;
+		*now += gap;
+		cc_ops(cc)->rtt(cc, rtt, *now);
+		cc_ops(cc)->grow(cc, 1, *now);
+	}
+	cc->una++;
+	cc->nxt = cc->una + 1;
+}
+
+Test(cc, hystart_ends_slow_start_as_the_round_trip_grows)
+{
+	struct cc cc = make_hystart(HYSTART_LINUX);
+	nsec now = SEC;
+
+	ack_round(&cc, 20, 100 * MSEC, 3 * MSEC, &now);
+	ack_round(&cc, 20, 105 * MSEC, 3 * MSEC, &now); /* less than 1/8 */
+	cr_assert(cc_in_slow_start(&cc));
+	ack_round(&cc, 20, 120 * MSEC, 3 * MSEC, &now);
+	cr_assert(!cc_in_slow_start(&cc));
+	cr_assert(cc.ssthresh < 80);
+}
+
+Test(cc, hystart_ends_slow_start_by_a_long_train_of_acks)
+{
+	struct cc cc = make_hystart(HYSTART_LINUX);
+	nsec now = SEC;
+
+	ack_round(&cc, 20, 100 * MSEC, MSEC, &now);
+	cr_assert(cc_in_slow_start(&cc));
+	/* 60 ms of ACKs of a path of 100 ms */
+	ack_round(&cc, 60, 100 * MSEC, MSEC, &now);
+	cr_assert(!cc_in_slow_start(&cc));
+}
+
+Test(cc, hystart_plus_plus_slows_down_and_goes_back_after_jitter)
+{
+	struct cc cc = make_hystart(HYSTART_PLUS_PLUS);
+	nsec now = SEC;
+	uint32_t before;
+
+	ack_round(&cc, 20, 100 * MSEC, 3 * MSEC, &now);
+	ack_round(&cc, 20, 120 * MSEC, 3 * MSEC, &now);
+	cr_assert(cc_in_slow_start(&cc) && cc.u.cubic.hystart.in_css);
+	before = cc.cwnd;
+	ack_round(&cc, 4, 120 * MSEC, 3 * MSEC, &now);
+	cr_assert(cc.cwnd <= before + 2); /* a quarter of the growth */
+	ack_round(&cc, 20, 100 * MSEC, 3 * MSEC, &now);
+	cr_assert(!cc.u.cubic.hystart.in_css && cc_in_slow_start(&cc));
+}
+
+Test(cc, hystart_plus_plus_ends_slow_start_after_five_rounds)
+{
+	struct cc cc = make_hystart(HYSTART_PLUS_PLUS);
+	nsec now = SEC;
+
+	ack_round(&cc, 20, 100 * MSEC, 3 * MSEC, &now);
+	for (int i = 0; i < 7; i++)
+		ack_round(&cc, 20, 120 * MSEC, 3 * MSEC, &now);
+	cr_assert(!cc_in_slow_start(&cc));
+}

@@ -83,6 +83,9 @@ void tcp_rtt_sample(struct tcp_conn *c, nsec rtt, nsec now)
 		next_sample(c, rtt);
 	tcp_rto_update(c);
 	c->backoff = 0; /* RFC 6298 5.7: a valid sample ends the backoff */
+	c->cc.una = c->snd_una;
+	c->cc.nxt = c->snd_nxt;
+	c->cc.pacing_rate = c->pacing_rate;
 	if (cc_ops(&c->cc)->rtt)
 		cc_ops(&c->cc)->rtt(&c->cc, rtt, now);
 }

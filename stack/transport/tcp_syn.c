@@ -82,6 +82,7 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	c->cc.cwnd = (uint32_t)v->tcp_init_cwnd;
 	c->cc.ssthresh = CC_SSTHRESH_NONE;
 	c->cc.cwnd_clamp = 1u << 30;
+	c->cc.hystart = (uint8_t)v->tcp_hystart;
 	cc_switch(&c->cc, e->topt.cc < CC_NUM ? e->topt.cc : CC_CUBIC);
 }
 
