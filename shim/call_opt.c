@@ -43,7 +43,9 @@ void opt_replay(struct file *f, int k)
 /* Options of another protocol's are refused before they are looked at. */
 static bool has_level(const struct file *f, int level)
 {
-	return level == SOL_SOCKET || level == IPPROTO_IP ||
+	return level == SOL_SOCKET ||
+	       (level == IPPROTO_IP &&
+		(f->type != SOCK_RAW || f->family == AF_INET)) ||
 	       (level == IPPROTO_IPV6 && f->family == AF_INET6) ||
 	       (level == IPPROTO_TCP && f->type == SOCK_STREAM) ||
 	       (level == IPPROTO_UDP && f->type == SOCK_DGRAM);
@@ -137,11 +139,12 @@ static int do_get(struct file *f, int level, int name, void *val,
 
 	if (user_is_bad(len, sizeof(*len)))
 		return -EFAULT;
-	if ((int)*len < 0 && level != IPPROTO_IPV6) /* unsigned there */
+	/* unsigned in IPv6's, not looked at for a level that nobody has */
+	if ((int)*len < 0 && level != IPPROTO_IPV6 && has_level(f, level))
 		return -EINVAL;
 	if (level == SOL_SOCKET && name == SO_GET_FILTER)
 		return get_filter(f, val, len);
-	n = MIN(*len, sizeof(copy));
+	n = (int)*len < 0 ? sizeof(int) : MIN(*len, sizeof(copy));
 	if (val) /* some options read their argument */
 		user_in(copy, val, n);
 	st = host_lock(OP_OPTION, f->s);

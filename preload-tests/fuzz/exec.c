@@ -566,10 +566,11 @@ static void substitute(const char *from, char *to, size_t room)
 		char cmd[32];
 
 		if (from[0] == '@' && (from[1] == 's' || from[1] == 'q')) {
+			bool is_ours = from[1] == 's';
+
 			slot = (unsigned)strtoul(from + 2, (char **)&from, 10);
 			snprintf(cmd, sizeof(cmd), "port s%u", slot);
-			port = from[-1 - (slot > 9)] == 's'
-				       ? port_of(slots[slot % NUM_SLOTS])
+			port = is_ours ? port_of(slots[slot % NUM_SLOTS])
 				       : (unsigned)peer_ask(cmd);
 		} else if (from[0] == ':' && from[1] == 'P') {
 			to[used++] = ':';

@@ -21,7 +21,7 @@ static struct gen {
 	FILE *to;
 	struct {
 		enum what what;
-		bool is6;
+		bool is6, nonblock;
 		int peer; /* slot of its other end at the peer, or -1 */
 		int own;  /* slot of its other end here, or -1 */
 	} slot[NUM_SLOTS];
@@ -112,6 +112,7 @@ static unsigned new_slot(enum what what, bool is6)
 
 	g.slot[s].what = what;
 	g.slot[s].is6 = is6;
+	g.slot[s].nonblock = true;
 	g.slot[s].peer = g.slot[s].own = -1;
 	return s;
 }
@@ -336,6 +337,7 @@ static unsigned stream(bool is6, bool nonblock)
 {
 	unsigned s = new_slot(STREAM, is6);
 
+	g.slot[s].nonblock = nonblock;
 	emit("socket s%u %s SOCK_STREAM%s 0", s, family(is6),
 	     nonblock ? "|SOCK_NONBLOCK" : "");
 	if (chance(85))
@@ -388,8 +390,9 @@ static void scene_in(void)
 	if (chance(30)) /* data that waits for accept */
 		emit("p send s%u %u 0", q, len_of_data() % 2000);
 	s = new_slot(STREAM, is6);
+	g.slot[s].nonblock = chance(70);
 	emit("accept s%u s%u %s %s", l, s,
-	     chance(70) ? "SOCK_NONBLOCK" : "SOCK_CLOEXEC",
+	     g.slot[s].nonblock ? "SOCK_NONBLOCK" : "SOCK_CLOEXEC",
 	     chance(70) ? "128" : "-");
 	g.slot[s].peer = (int)q;
 }
@@ -477,6 +480,22 @@ static void scene_fresh(void)
 	     chance(85) ? type->name : PICK("0", "10", "3|0x10", "-1"),
 	     chance(90) ? "" : PICK("|SOCK_NONBLOCK", "|0x100000"),
 	     PICK("0", "0", "0", "IPPROTO_TCP", "IPPROTO_UDP", "-1", "300"));
+}
+
+/* A protocol of nobody's, over IPv6: there the header is not seen. */
+static void scene_raw(void)
+{
+	unsigned q = g.next_peer++, s = new_slot(DGRAM, true);
+
+	emit("p socket s%u AF_INET6 SOCK_RAW|SOCK_NONBLOCK 253", q);
+	emit("socket s%u AF_INET6 SOCK_RAW|SOCK_NONBLOCK 253", s);
+	if (chance(50))
+		emit("bind s%u us6:0", s);
+	if (chance(50))
+		emit("connect s%u peer6:0", s);
+	emit("p sendto s%u %u 0 us6:0", q, len_of_data() % 1400);
+	emit("sendto s%u %u 0 peer6:0", s, len_of_data() % 1400);
+	g.slot[s].peer = (int)q;
 }
 
 static void scene_listener(void)
@@ -639,7 +658,12 @@ static void op_later(unsigned s)
 		emit("p+ send s%d %u MSG_NOSIGNAL", q, 1 + upto(1000));
 	else
 		emit("p+ shutdown s%d SHUT_WR", q);
-	emit("%spoll 30 s%u:%s", thread(), s, PICK("IN", "IN|RDHUP", "RDHUP"));
+	if (!g.slot[s].nonblock && chance(60))
+		emit("%srecv s%u %u %s", thread(), s, 1 + upto(1000),
+		     PICK("0", "MSG_WAITALL", "MSG_PEEK"));
+	else
+		emit("%spoll 30 s%u:%s", thread(), s,
+		     PICK("IN", "IN|RDHUP", "RDHUP"));
 	if (chance(50))
 		emit("drain s%u", s);
 }
@@ -691,8 +715,9 @@ static void op_options(unsigned s)
 	const struct opt *o = some_opt(s);
 	const char *name = opt_name(o), *t = thread();
 
-	if (chance(60))
-		emit("%ssetsockopt s%u %s %s", t, s, name, opt_value(o));
+	if (chance(60)) /* what is unknown is asked for before it is read */
+		emit("%ssetsockopt s%u %s %s", t, s, name,
+		     name[0] > '9' ? opt_value(o) : "i:1");
 	if (chance(70))
 		emit("%sgetsockopt s%u %s %s", t, s, name,
 		     chance(85) ? PICK("4", "8", "16", "64")
@@ -802,6 +827,16 @@ static void op_together(void)
 	unsigned a = slot_with(STREAM), b = data_slot();
 	int own = g.slot[a].own;
 
+	if (!g.slot[a].nonblock && chance(70)) {
+		emit("t1~ %s s%u 10 0", PICK("recv", "recv", "recvfrom"), a);
+		emit("t2~ shutdown s%u SHUT_RD", a);
+		return;
+	}
+	if (own >= 0 && chance(30)) {
+		emit("t1~ poll 50 s%u:IN", a);
+		emit("t2~ send s%d %u MSG_NOSIGNAL", own, 1 + upto(500));
+		return;
+	}
 	if (own >= 0 && chance(70)) {
 		emit("t1~ poll 50 s%u:%s", a, PICK("RDHUP", "RDHUP|HUP"));
 		emit("t2~ %s s%d SHUT_WR", "shutdown", own);
@@ -872,7 +907,7 @@ void gen(uint64_t seed, FILE *to)
 		scene_out,   scene_out,	     scene_in,	    scene_in,
 		scene_own,   scene_udp,	     scene_udp,	    scene_udp_own,
 		scene_fresh, scene_listener, scene_refused, scene_epoll,
-		scene_fresh, scene_files,
+		scene_fresh, scene_files,    scene_raw,
 	};
 	unsigned n;
 

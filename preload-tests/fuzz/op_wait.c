@@ -33,6 +33,7 @@ static void out_mask(struct ctx *c, unsigned slot, unsigned mask)
 
 void op_poll(struct ctx *c)
 {
+	struct timespec ts = {0};
 	struct pollfd p[MAX_WORDS];
 	unsigned slot[MAX_WORDS], n = 0;
 	long mask;
@@ -43,7 +44,10 @@ void op_poll(struct ctx *c)
 		p[n].events = (short)mask;
 		p[n].revents = 0x5555;
 	}
-	r = (int)out_ret(c, poll(p, n, (int)arg(c, 1)));
+	ts.tv_nsec = arg(c, 1) * 1000000;
+	/* the same question in two forms */
+	r = (int)out_ret(c, c->ord & 1 ? ppoll(p, n, &ts, NULL)
+				       : poll(p, n, (int)arg(c, 1)));
 	for (unsigned i = 0; i < n && r >= 0; i++)
 		out_mask(c, slot[i], (unsigned short)p[i].revents);
 }
@@ -51,6 +55,7 @@ void op_poll(struct ctx *c)
 void op_select(struct ctx *c)
 {
 	struct timeval tv = {.tv_usec = arg(c, 1) * 1000};
+	struct timespec ts = {.tv_nsec = arg(c, 1) * 1000000};
 	fd_set set[3];
 	int r, fd, max = -1;
 	unsigned slot;
@@ -69,7 +74,10 @@ void op_select(struct ctx *c)
 		if (mask & POLLPRI)
 			FD_SET(fd, &set[2]);
 	}
-	r = (int)out_ret(c, select(max + 1, &set[0], &set[1], &set[2], &tv));
+	r = (int)out_ret(c, c->ord & 1 ? pselect(max + 1, &set[0], &set[1],
+						 &set[2], &ts, NULL)
+				       : select(max + 1, &set[0], &set[1],
+						&set[2], &tv));
 	for (unsigned i = 2; i < c->num && r >= 0; i++) {
 		fd = pair(c, i, &slot, &mask);
 		if (fd < 0 || fd >= FD_SETSIZE)
@@ -112,12 +120,17 @@ static int by_data(const void *a, const void *b)
 void op_epoll_wait(struct ctx *c)
 {
 	struct epoll_event ev[NUM_SLOTS];
+	struct timespec ts = {0};
 	int n = (int)arg(c, 2), r;
 
 	memset(ev, 0, sizeof(ev));
 	if (n > NUM_SLOTS)
 		n = NUM_SLOTS;
-	r = (int)out_ret(c, epoll_wait(arg_fd(c, 1), ev, n, (int)arg(c, 3)));
+	ts.tv_nsec = arg(c, 3) * 1000000;
+	r = (int)out_ret(
+		c, c->ord & 1
+			   ? epoll_pwait2(arg_fd(c, 1), ev, n, &ts, NULL)
+			   : epoll_wait(arg_fd(c, 1), ev, n, (int)arg(c, 3)));
 	if (r > 1)
 		qsort(ev, (size_t)r, sizeof(*ev), by_data);
 	for (int i = 0; i < r; i++)

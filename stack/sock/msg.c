@@ -49,6 +49,9 @@ static int dgram_begin(struct ep *e, size_t want, int flags,
 		err = sock_parse_name(e, m, &to);
 	if (!err && !to.has_dst && !e->is_connected && !e->cork)
 		err = -EDESTADDRREQ; /* before control data have a say */
+	if (!err && flags & MSG_OOB && e->kind == EP_UDP &&
+	    ip_addr_is4(to.has_dst ? &to.dst : &e->raddr))
+		err = -EOPNOTSUPP;
 	if (!err && m && m->ctl && m->ctl->len)
 		err = cmsg_get_dgram(e, m->ctl, &to);
 	return err ? err : dgram_send_begin(e, want, flags, &to, sp, now);

@@ -235,6 +235,8 @@ static int check_bind6(struct ep *e, const struct target *t)
 {
 	if (t->family != AF_INET6)
 		return -EAFNOSUPPORT;
+	if (ip_addr_is4(&t->a) && e->kind == EP_RAW)
+		return -EADDRNOTAVAIL;
 	if (ip_addr_is4(&t->a))
 		return ep_opt(e, EP_O_V6ONLY) ? -EINVAL : 0;
 	if (ip_addr_is_multicast(&t->a) && e->kind == EP_TCP)
@@ -492,6 +494,9 @@ int sock_connect(struct stack *st, sockid s, const struct sockaddr *sa,
 		return connect_again(e, now);
 	if (e->kind == EP_TCP && tcp_state(e) != TCP_CLOSE)
 		return -EISCONN;
+	if (e->kind != EP_UDP && dgram_is(e) && e->family == AF_INET6 &&
+	    family != AF_INET6)
+		return -EAFNOSUPPORT; /* ip6_datagram_connect_v6_only() */
 	if (e->kind == EP_UDP && family == AF_INET && e->family == AF_INET6) {
 		if (ep_opt(e, EP_O_V6ONLY))
 			return -EAFNOSUPPORT;

@@ -147,8 +147,9 @@ static bool has_level(const struct ep *e, int level)
 {
 	switch (level) {
 	case SOL_SOCKET:
-	case IPPROTO_IP:
-		return true;
+	case IPPROTO_IP: /* rawv6_setsockopt() has none of these */
+		return level == SOL_SOCKET || e->kind != EP_RAW ||
+		       e->family == AF_INET;
 	case IPPROTO_IPV6:
 		return e->family == AF_INET6;
 	case IPPROTO_TCP:

@@ -52,12 +52,35 @@ static uint32_t doubled(uint32_t v, uint32_t min)
 	return MAX(MIN(v, (uint32_t)INT32_MAX / 2) * 2, min);
 }
 
+static int set_peek_off(struct opt_call *c, int v)
+{
+	if (c->e->kind == EP_RAW)
+		return -EOPNOTSUPP;
+	c->e->peek_off = v;
+	return 0;
+}
+
+static int get_peek_off(struct opt_call *c, int *v)
+{
+	*v = c->e->peek_off;
+	return 0;
+}
+
+/* A larger buffer may be one that there is room in: sk_write_space(). */
+static void room_event(struct ep *e)
+{
+	uint32_t bits = sock_bits(e);
+
+	ep_ready(e, bits, false, bits & EPOLLOUT);
+}
+
 static int set_sndbuf(struct opt_call *c, int v)
 {
 	uint32_t max = (uint32_t)c->st->sysctl.wmem_max;
 
 	c->e->sndbuf = doubled(MIN((uint32_t)v, max), MIN_SNDBUF);
 	ep_opt_set(c->e, EP_O_SNDBUF_LOCK, true);
+	room_event(c->e);
 	return 0;
 }
 
@@ -74,6 +97,7 @@ static int set_sndbufforce(struct opt_call *c, int v)
 {
 	c->e->sndbuf = doubled((uint32_t)MAX(v, 0), MIN_SNDBUF);
 	ep_opt_set(c->e, EP_O_SNDBUF_LOCK, true);
+	room_event(c->e);
 	return 0;
 }
 

@@ -49,7 +49,8 @@ uint32_t dgram_poll(const struct ep *e)
 	uint32_t bits = 0;
 
 	if (e->err)
-		bits |= EPOLLERR;
+		bits |= ep_opt(e, EP_O_SELECT_ERRQ) ? EPOLLERR | EPOLLPRI
+						    : EPOLLERR;
 	bits |= errq_poll(e);
 	if (e->shut & EP_SHUT_RD)
 		bits |= EPOLLRDHUP | EPOLLIN | EPOLLRDNORM;
@@ -384,6 +385,10 @@ static int prepare(struct ep *e, const struct dgram_to *to, struct dgram_tx *tx,
 	} else {
 		if (!e->is_connected)
 			return -EDESTADDRREQ;
+		/* udpv6_sendmsg() hands udp_sendmsg() a name then */
+		if (e->family == AF_INET6 && ip_addr_is4(&e->raddr) &&
+		    !e->rport)
+			return -EINVAL;
 		t.dst = e->raddr;
 		t.dport = e->rport;
 	}

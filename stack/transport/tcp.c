@@ -863,8 +863,13 @@ uint16_t tcp_mss_now(const struct ep *e)
 {
 	const struct tcp_conn *c = e->tcp;
 
-	if (c && !TCPS_IN(c, TCPS_BIT(CLOSED)))
-		return c->mss_cache;
+	if (c && !TCPS_IN(c, TCPS_BIT(CLOSED))) {
+		/* tcp_bound_to_half_wnd() */
+		uint32_t half = c->max_window > TCP_DEF_MSS ? c->max_window / 2
+							    : UINT32_MAX;
+
+		return (uint16_t)MIN(c->mss_cache, half);
+	}
 	return e->topt.maxseg ? e->topt.maxseg : TCP_DEF_MSS;
 }
 

@@ -734,9 +734,9 @@ int tcp_recv_begin(struct ep *e, size_t want, int flags, uint32_t skip,
 		lend_peek(c, sp, l, skip, n);
 	else
 		lend_rslices(c, sp, l, n);
-	if (!l->bytes) {
+	if (!l->bytes) { /* nothing but the urgent byte */
 		lend_free(c->t, l);
-		return -EAGAIN;
+		return nothing_to_read(e);
 	}
 	sp->pin = (uintptr_t)l;
 	return (int)l->bytes;
