@@ -78,8 +78,8 @@ EXPORT int prctl(int op, ...)
 	return r;
 }
 
-#ifndef __SANITIZE_THREAD__ /* which calls setrlimit before it can be called \
-			     */
+/* Which the sanitizers' own start calls before it can be called. */
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 /* Growing the memory's file past the limit would be SIGXFSZ. */
 static void before_limit(int what, const struct rlimit *r)
 {
