@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 
+#include "call_priv.h"
 #include "mirror.h"
 #include "real.h"
 #include "sleeper.h"
@@ -29,9 +30,10 @@
 #define RESTS (EPOLLIN | EPOLLRDNORM) /* what an epoll set can be */
 
 /* What the three sets of select(2) mean. */
-#define SELECT_IN (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
-#define SELECT_OUT (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
-#define SELECT_EX POLLPRI
+#define SELECT_IN \
+	(POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR | POLLNVAL)
+#define SELECT_OUT (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR | POLLNVAL)
+#define SELECT_EX (POLLPRI | POLLNVAL)
 
 /* A number of ours in the program's set. */
 struct own {
@@ -39,6 +41,7 @@ struct own {
 	struct file *file;
 	bool is_set; /* an epoll set; the kernel is asked too */
 	bool is_watching;
+	bool is_held; /* as in Linux the call has a reference while it sleeps */
 	union {
 		struct watch watch;
 		struct epset_watch set_watch;
@@ -53,6 +56,7 @@ struct split {
 	nfds_t n;
 	struct own *own;
 	unsigned num_own;
+	bool has_slept;
 	bool has_set; /* epoll fds, which may be nested or have others inside */
 	struct pollfd *kernel;
 	nfds_t *kernel_at; /* where in @v each of @kernel is */
@@ -162,6 +166,7 @@ static int split_init(struct split *s, struct pollfd *v, nfds_t n)
 	s->num_own = 0;
 	s->num_kernel = 0;
 	s->has_set = false;
+	s->has_slept = false;
 	s->map = NULL;
 	r = split_room(s);
 	if (r < 0)
@@ -178,6 +183,7 @@ static int split_init(struct split *s, struct pollfd *v, nfds_t n)
 			o->file = f;
 			o->is_set = is_set;
 			o->is_watching = false;
+			o->is_held = false;
 		}
 		if (v[i].fd >= 0 && (!f || is_set)) {
 			s->kernel[s->num_kernel] = v[i];
@@ -206,6 +212,27 @@ static uint32_t own_bits(struct stack *st, struct own *o)
 	return sock_poll(st, o->file->s, &bits) < 0 ? POLLNVAL : bits;
 }
 
+/* The number has become another file, or nothing, while the call slept: what it
+ * is now counts. */
+static uint32_t renewed_bits(const struct pollfd *p)
+{
+	static const struct timespec zero;
+	struct pollfd k = {.fd = p->fd, .events = p->events};
+	struct file *f = fd_sock(p->fd);
+	struct stack *st;
+	uint32_t bits = 0;
+
+	if (!f)
+		return sys_ppoll(&k, 1, &zero, NULL) > 0
+			       ? (unsigned short)k.revents
+			       : 0;
+	st = host_lock(OP_POLL, f->s);
+	if (sock_poll(st, f->s, &bits) < 0)
+		bits = POLLNVAL;
+	host_unlock();
+	return bits;
+}
+
 /* Writes every revents anew; how many are not zero. */
 static int collect(struct split *s)
 {
@@ -224,8 +251,11 @@ static int collect(struct split *s)
 			bits[k] = own_bits(st, &s->own[i]);
 		host_unlock();
 		for (unsigned j = 0; j < k; j++) {
-			struct pollfd *p = s->own[from + j].p;
+			struct own *o = &s->own[from + j];
+			struct pollfd *p = o->p;
 
+			if (o->is_held && fd_file(p->fd) != o->file)
+				bits[j] = renewed_bits(p);
 			bits[j] &=
 				(unsigned short)p->events | ALWAYS | POLLNVAL;
 			p->revents =
@@ -271,6 +301,7 @@ static void start_watching(struct split *s, struct waiter *w)
 			want = (unsigned short)o->p->events | ALWAYS;
 			bits = watch_add(&o->watch, o->file, want, w, NULL);
 			o->is_watching = !(bits & WATCH_GONE);
+			o->is_held = file_hold(o->file);
 			if (bits)
 				waiter_mark(w);
 		}
@@ -291,6 +322,18 @@ static void drop_watches(struct sleeper *sl)
 		else
 			watch_del(&v[i].watch);
 		v[i].is_watching = false;
+	}
+}
+
+/* No lock held. */
+static void drop_files(struct sleeper *sl)
+{
+	struct own *v = sl->own;
+
+	for (unsigned i = 0; i < sl->num_own; i++) {
+		if (v[i].is_held)
+			file_drop(v[i].file);
+		v[i].is_held = false;
 	}
 }
 
@@ -316,6 +359,8 @@ static int sleep_until(struct split *s, nsec deadline, const sigset_t *mask)
 	}
 	sl->own = s->own;
 	sl->num_own = s->num_own;
+	sl->drop = drop_files;
+	s->has_slept = true;
 	start_watching(s, &sl->w);
 	do {
 		r = wait_block(&sl->w, s->num_kernel ? s->kernel : NULL,
@@ -323,6 +368,7 @@ static int sleep_until(struct split *s, nsec deadline, const sigset_t *mask)
 		clear_mark(&sl->w);
 		num = collect(s); /* the kernel's were asked in the wait */
 	} while (!num && r > 0);
+	drop_files(sl);
 	host_lock(OP_POLL, 0);
 	sleeper_put(sl);
 	host_unlock();
@@ -364,8 +410,9 @@ static int poll_split(struct split *s, nsec deadline, const sigset_t *mask)
 	return num || !mask ? num : let_in(mask);
 }
 
+/* @has_slept may be NULL. */
 static int own_poll(struct pollfd *v, nfds_t n, nsec deadline,
-		    const sigset_t *mask)
+		    const sigset_t *mask, bool *has_slept)
 {
 	struct split s;
 	int r;
@@ -375,6 +422,8 @@ static int own_poll(struct pollfd *v, nfds_t n, nsec deadline,
 	if (r < 0)
 		return r;
 	r = poll_split(&s, deadline, mask);
+	if (has_slept)
+		*has_slept = s.has_slept;
 	split_free(&s);
 	return r;
 }
@@ -391,7 +440,7 @@ EXPORT int poll(struct pollfd *v, nfds_t n, int ms)
 	if (!has_ours(v, n))
 		return real.poll(v, n, ms);
 	return (int)shim_ret(own_poll(
-		v, n, ms < 0 ? TIME_NEVER : deadline_after(0, ms * MSEC),
+		v, n, ms < 0 ? TIME_NEVER : deadline_after(0, ms * MSEC), NULL,
 		NULL));
 }
 
@@ -404,7 +453,7 @@ EXPORT int ppoll(struct pollfd *v, nfds_t n, const struct timespec *t,
 		return (int)shim_ret(-EINVAL);
 	return (int)shim_ret(own_poll(
 		v, n, t ? deadline_after(t->tv_sec, t->tv_nsec) : TIME_NEVER,
-		mask));
+		mask, NULL));
 }
 
 int __poll(struct pollfd *v, nfds_t n, int ms);
@@ -538,15 +587,18 @@ static int poll_to_set(fd_set *set, const struct pollfd *v, nfds_t num,
 	return count;
 }
 
-/* SELECT_IN and SELECT_OUT share POLLERR: a direction was asked for if the bit
+/* A number that is bad from the start is an error; one that was closed while
+ * the call slept is ready, as in Linux.
+ *
+ * SELECT_IN and SELECT_OUT share POLLERR: a direction was asked for if the bit
  * that is its alone is there. */
-static int poll_to_select(const struct pollfd *v, nfds_t num, int n, fd_set *r,
-			  fd_set *w, fd_set *x)
+static int poll_to_select(const struct pollfd *v, nfds_t num, int n,
+			  bool has_slept, fd_set *r, fd_set *w, fd_set *x)
 {
 	int count = 0;
 
 	for (nfds_t i = 0; i < num; i++)
-		if (v[i].revents & POLLNVAL)
+		if (v[i].revents & POLLNVAL && !has_slept)
 			return -EBADF;
 	/* one after the other: they may be the same */
 	set_clear(r, n);
@@ -564,6 +616,7 @@ static int own_select(int n, fd_set *r, fd_set *w, fd_set *x, nsec deadline,
 	struct pollfd room[ON_STACK], *v = room;
 	nfds_t num = select_to_poll(NULL, n, r, w, x);
 	size_t len = num * sizeof(*v);
+	bool has_slept = false;
 	int ret;
 
 	if (num > ON_STACK) {
@@ -575,9 +628,9 @@ static int own_select(int n, fd_set *r, fd_set *w, fd_set *x, nsec deadline,
 		v = (struct pollfd *)p;
 	}
 	select_to_poll(v, n, r, w, x);
-	ret = own_poll(v, num, deadline, mask);
+	ret = own_poll(v, num, deadline, mask, &has_slept);
 	if (ret >= 0)
-		ret = poll_to_select(v, num, n, r, w, x);
+		ret = poll_to_select(v, num, n, has_slept, r, w, x);
 	if (v != room)
 		sys(munmap, v, len);
 	return ret;

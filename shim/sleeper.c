@@ -75,6 +75,8 @@ static void put_left(void)
 {
 	struct file *f = mine->held;
 
+	if (mine->drop)
+		mine->drop(mine);
 	host_lock(OP_WAIT, 0);
 	mine->held = NULL;
 	sleeper_put(mine);
@@ -127,6 +129,7 @@ struct sleeper *sleeper_get(void (*leave)(struct sleeper *sl))
 	sl->frame = frame;
 	sl->leave = leave;
 	sl->held = NULL;
+	sl->drop = NULL;
 	sl->set_watch.set = NULL;
 	sl->own = NULL;
 	sl->num_own = 0;

@@ -22,7 +22,10 @@ struct sleeper {
 	struct sleeper *outer; /* the call that this one interrupted */
 	uintptr_t frame;       /* where on the stack the call is */
 	void (*leave)(struct sleeper *sl);
-	struct file *held; /* dropped when the call was left */
+	/* dropped, without the lock, when the call was left: one file, or what
+	 * this drops, or NULL */
+	struct file *held;
+	void (*drop)(struct sleeper *sl);
 	struct waiter w;
 	/* of whoever uses it, for ->leave */
 	struct watch watch;
