@@ -80,6 +80,28 @@ EXPORT int prctl(int op, ...)
 
 /* Which the sanitizers' own start calls before it can be called. */
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+/* A limit on the address space is meant for what the program maps: what we have
+ * reserved comes on top, as far as the hard limit lets it. */
+static rlim_t with_ours(rlim_t limit)
+{
+	rlim_t ours = host.sh->max + fdtab_reserved();
+
+	return limit > RLIM_INFINITY - ours ? RLIM_INFINITY : limit + ours;
+}
+
+static struct rlimit widen(int what, const struct rlimit *r)
+{
+	struct rlimit w = *r, now;
+
+	if (what != RLIMIT_AS || !host_is_up() || r->rlim_cur > r->rlim_max ||
+	    sys(prlimit64, 0, RLIMIT_AS, NULL, &now) < 0)
+		return w;
+	if (w.rlim_max < now.rlim_max)
+		w.rlim_max = MIN(with_ours(w.rlim_max), now.rlim_max);
+	w.rlim_cur = MIN(with_ours(w.rlim_cur), w.rlim_max);
+	return w;
+}
+
 /* Growing the memory's file past the limit would be SIGXFSZ. */
 static void before_limit(int what, const struct rlimit *r)
 {
@@ -91,13 +113,15 @@ static void before_limit(int what, const struct rlimit *r)
 
 EXPORT int setrlimit(__rlimit_resource_t what, const struct rlimit *r)
 {
+	struct rlimit w;
+
 	before_limit((int)what, r);
-	return real.setrlimit(what, r);
+	w = widen((int)what, r);
+	return real.setrlimit(what, &w);
 }
 
 EXPORT int setrlimit64(__rlimit_resource_t what, const struct rlimit64 *r)
 {
-	before_limit((int)what, (const struct rlimit *)r);
-	return real.setrlimit64(what, r);
+	return setrlimit(what, (const struct rlimit *)r);
 }
 #endif

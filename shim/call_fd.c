@@ -29,7 +29,7 @@ int __fcntl(int fd, int cmd, ...);
  * before exec may not be forgotten here. */
 static bool is_us(void)
 {
-	return host.pid == (int)sys(getpid);
+	return host.pid == (int)sys(getpid) || host_notices_fork();
 }
 
 /* --- close --- */

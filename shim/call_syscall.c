@@ -134,6 +134,13 @@ static long of_many(long nr, const long a[6], bool *is_done)
 		return splice(I(0), P(1), I(2), P(3), Z(4), (unsigned)a[5]);
 	case SYS_exit_group:
 		_exit(I(0));
+	case SYS_clone:
+	case SYS_clone3:
+		/* numbers are copied; the child notices by itself */
+		if (fdtab_num)
+			fdtab_copied();
+		*is_done = false;
+		return 0;
 	default:
 		*is_done = false;
 		return 0;

@@ -265,6 +265,12 @@ static void *reserve(size_t len)
 	return p < 0 ? NULL : (void *)p;
 }
 
+size_t fdtab_reserved(void)
+{
+	return FD_MAX + SOCK_MAX * sizeof(*tab.by_sock) +
+	       FD_MAX * sizeof(*fdtab_v);
+}
+
 void fdtab_hands_down(void)
 {
 	if (!atomic_load_explicit(&tab.may_hand_down, memory_order_relaxed))

@@ -129,6 +129,8 @@ void epoll_forked(bool has_keeper);
 /* Descriptors are copied by something that runs no handlers (vfork,
  * posix_spawn). */
 void fdtab_copied(void);
+/* Address space that the tables take. */
+size_t fdtab_reserved(void);
 /* May a socket of ours be without FD_CLOEXEC? */
 bool fdtab_may_hand_down(void);
 void fdtab_hands_down(void); /* one is, from now on */

@@ -126,6 +126,9 @@ void sentinel_turn(unsigned what);
 
 /* join.c: in a forked child. */
 void host_forked(void);
+/* Are we a child that libc did not tell us of (a system call of the program's
+ * own), and did not know yet? Then as host_forked(). */
+bool host_notices_fork(void);
 
 /* fdtab.c */
 int fdtab_init(void);

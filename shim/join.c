@@ -75,16 +75,22 @@ static void gate_clear(uint32_t bits)
 	sys_futex_wake((uint32_t *)host.gate, INT_MAX);
 }
 
+bool host_notices_fork(void)
+{
+	if (!host.gate || atomic_load(host.gate))
+		return false;
+	host_forked();
+	return true;
+}
+
 static int join_again(void);
 
 static void at_gate(enum host_op op)
 {
-	uint32_t g = atomic_load(host.gate);
+	uint32_t g;
 
-	if (!g) { /* a child that libc did not tell us of */
-		host_forked();
-		g = atomic_load(host.gate);
-	}
+	host_notices_fork();
+	g = atomic_load(host.gate);
 	while (g & GATE_FORKING && !is_forker) {
 		sys_futex_wait((uint32_t *)host.gate, g, NULL);
 		g = atomic_load(host.gate);
