@@ -294,6 +294,7 @@ vsftpd_conf() {
 		secure_chroot_dir=$W/empty
 		connect_from_port_20=YES
 		seccomp_sandbox=NO
+		isolate_network=NO
 		ftp_username=daemon
 	EOF
 }

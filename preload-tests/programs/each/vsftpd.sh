@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034
 TITLE="vsftpd" PACKAGES="vsftpd lftp curl"
-NOT="it forks by a system call of its own (clone with namespaces), and limits its address space to 200 MB"
+NOTE="with isolate_network=NO; else the processes of a session are in a network namespace of their own, where the keeper is not"
 DOES="server, processes for each session: passive and active, get, put, mirror with three connections"
 
 server() {
