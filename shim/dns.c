@@ -46,7 +46,8 @@
 	X(ares_timeout)              \
 	X(ares_process_fd)
 
-#define HEADER_LEN 12 /* of a DNS message, RFC 1035 4.1.1 */
+#define MOST ARES_GETSOCK_MAXNUM /* sockets of a channel */
+#define HEADER_LEN 12		 /* of a DNS message, RFC 1035 4.1.1 */
 
 static struct {
 #define X(name) __typeof__(&name) name;
@@ -356,19 +357,19 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *msg,
 
 static void run(ares_channel ch, const unsigned *num_left)
 {
-	ares_socket_t socks[ARES_GETSOCK_MAXNUM];
-	struct pollfd v[ARES_GETSOCK_MAXNUM];
+	ares_socket_t socks[MOST];
+	struct pollfd v[MOST];
 
 	while (*num_left) {
-		int bits = lib.ares_getsock(ch, socks, ARES_GETSOCK_MAXNUM);
+		/* one bit to read and one to write: its macros shift an int */
+		unsigned bits = (unsigned)lib.ares_getsock(ch, socks, MOST);
 		struct timeval tv, *t = lib.ares_timeout(ch, NULL, &tv);
 		int ms = t ? (int)(t->tv_sec * 1000 + t->tv_usec / 1000) : -1;
 		nfds_t num = 0;
 
-		for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-			short ev =
-				(ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-				(ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0);
+		for (unsigned i = 0; i < MOST; i++) {
+			short ev = (bits >> i & 1 ? POLLIN : 0) |
+				   (bits >> (i + MOST) & 1 ? POLLOUT : 0);
 
 			if (ev)
 				v[num++] = (struct pollfd){socks[i], ev, 0};

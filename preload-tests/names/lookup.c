@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <resolv.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -410,6 +411,77 @@ static void all_threads(void)
 	       NUM_ROUNDS, wrong);
 }
 
+/* --- later --- */
+
+static volatile sig_atomic_t num_signals;
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+	num_signals += info->si_value.sival_int;
+}
+
+static void say_requests(struct gaicb *const *list, int num)
+{
+	for (int i = 0; i < num; i++) {
+		int r = list[i] ? gai_error(list[i]) : 0;
+
+		printf("\t%s: %s%s%s\n", list[i] ? list[i]->ar_name : "-",
+		       eai(r), r || !list[i] ? "" : " ",
+		       r || !list[i] ? ""
+				     : text_of(list[i]->ar_result->ai_addr));
+		if (list[i] && !r)
+			freeaddrinfo(list[i]->ar_result);
+	}
+}
+
+static void all_later(void)
+{
+	static const char *const later[] = {"four.example.test", "10.77.0.9",
+					    "nowhere.invalid", "filedual",
+					    "none.example.test"};
+	struct addrinfo hints = {.ai_family = AF_INET,
+				 .ai_socktype = SOCK_STREAM};
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL,
+			      .sigev_signo = SIGUSR1,
+			      .sigev_value.sival_int = 7};
+	struct sigaction sa = {.sa_sigaction = on_signal,
+			       .sa_flags = SA_SIGINFO};
+	struct gaicb requests[6] = {0}, *list[6] = {0};
+	sigset_t block, old;
+	int r;
+
+	for (int i = 0; i < 5; i++) {
+		requests[i].ar_name = later[i];
+		requests[i].ar_service = "80";
+		requests[i].ar_request = &hints;
+		list[i] = &requests[i];
+	}
+	printf("getaddrinfo_a and waits: %s\n",
+	       eai(getaddrinfo_a(GAI_WAIT, list, 6, NULL)));
+	say_requests(list, 6);
+	printf("gai_suspend: %d, gai_cancel: %d\n",
+	       gai_suspend((void *)list, 6, NULL) == EAI_ALLDONE,
+	       gai_cancel(list[0]) == EAI_ALLDONE);
+
+	sigaction(SIGUSR1, &sa, NULL);
+	sigemptyset(&block);
+	sigaddset(&block, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &block, &old);
+	printf("getaddrinfo_a: %s\n",
+	       eai(getaddrinfo_a(GAI_NOWAIT, list, 6, &ev)));
+	while ((r = gai_suspend((void *)list, 6, NULL)) == 0)
+		continue;
+	while (!num_signals)
+		sigsuspend(&old);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	printf("all done: %d, signal with %d\n", r == EAI_ALLDONE,
+	       (int)num_signals);
+	say_requests(list, 6);
+	errno = 0;
+	r = getaddrinfo_a(77, list, 6, NULL);
+	printf("bad mode: %s %s\n", eai(r), strerrorname_np(errno));
+}
+
 int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -442,5 +514,6 @@ int main(int argc, char **argv)
 	all_hosts();
 	all_addrs();
 	all_res();
+	all_later();
 	return 0;
 }
