@@ -108,6 +108,8 @@ static int stream_begin(struct stack *st, struct ep *e, size_t want, int flags,
 		if (res)
 			return res;
 	}
+	if (want == 0 && tcp_open_now(e, now))
+		return -EINPROGRESS;
 	if (m && m->ctl && m->ctl->len) {
 		res = tcp_send_nothing(e, flags, sp, now);
 		if (res)

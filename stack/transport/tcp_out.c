@@ -722,11 +722,13 @@ static uint32_t next_len(struct tcp_conn *c, uint32_t mss, enum push push)
 	uint32_t unsent = tcp_unsent(c);
 	uint32_t end = c->snd_una + c->snd_wnd;
 	uint32_t wnd = seq_gt(end, c->snd_nxt) ? end - c->snd_nxt : 0;
+	/* the SYN-ACK of a Fast Open is no data */
+	uint32_t cwnd = c->cc.cwnd + tcp_is_early(c);
 	uint32_t pipe = tcp_in_flight(c), len, room;
 
 	if (push == PUSH_TAIL)
 		return in_pieces(c, MIN(MIN(unsent, wnd), mss));
-	if (pipe >= c->cc.cwnd) {
+	if (pipe >= cwnd) {
 		c->is_cwnd_limited = true;
 		return 0;
 	}
@@ -737,10 +739,10 @@ static uint32_t next_len(struct tcp_conn *c, uint32_t mss, enum push push)
 	}
 	len = MIN(MIN(unsent, wnd), max_frame(c, mss));
 	/* half the window at most, so that there are ACKs (tcp_cwnd_test()) */
-	room = MIN(c->cc.cwnd - pipe, MAX(c->cc.cwnd / 2, 1u));
+	room = MIN(cwnd - pipe, MAX(c->cc.cwnd / 2, 1u));
 	if (len > room * (uint64_t)mss) {
 		len = room * mss;
-		c->is_cwnd_limited = room == c->cc.cwnd - pipe;
+		c->is_cwnd_limited = room == cwnd - pipe;
 	}
 	len = in_pieces(c, len);
 	if (len >= unsent && len % mss == 0)
