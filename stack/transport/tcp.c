@@ -41,6 +41,7 @@ struct tcp *tcp_new(struct transport *tp)
 		list_init(&t->synq[i]);
 	timer_init(&t->timer, TIMER_TCP_TABLE);
 	rng_key(&t->core->rng, &t->fo_key);
+	rng_key(&t->core->rng, &t->cookie_key);
 	return t;
 }
 

@@ -124,7 +124,8 @@ static inline uint32_t tcp_stamp(nsec t)
 #define TCP_SYN_SACK 2
 #define TCP_SYN_WSCALE 4
 #define TCP_SYN_ECN 16
-#define TCP_SYN_ACKED 8 /* the handshake is over but nobody took it */
+#define TCP_SYN_COOKIE 32 /* never in a table: nothing is kept */
+#define TCP_SYN_ACKED 8	  /* the handshake is over but nobody took it */
 
 struct tcp_syn {
 	struct tcp_node n;
@@ -187,14 +188,16 @@ struct tcp {
 	struct tcp_port_page *ports[64]; /* by local port; NULL: nobody there */
 	struct timer timer;		 /* TIMER_TCP_TABLE */
 	struct tcp_fo_cache *fo_cache;
-	struct sip_key fo_key; /* of cookies, when none is given */
-	nsec challenge_at;     /* RFC 5961 7: this second's allowance */
+	struct sip_key fo_key;	   /* of cookies, when none is given */
+	struct sip_key cookie_key; /* of SYN cookies */
+	nsec challenge_at;	   /* RFC 5961 7: this second's allowance */
 	uint32_t challenge_left;
 };
 
 struct tcp_listen {
 	struct list link; /* tcp->listens */
 	struct ep *ep;
+	nsec cookie_at;	     /* when a cookie was last sent; 0: never */
 	struct list acceptq; /* tcp_conn.accept_link, in order of arrival */
 	uint32_t num_accept, backlog;
 	uint32_t num_syn;
@@ -643,6 +646,15 @@ static inline bool tcp_is_early(const struct tcp_conn *c)
 {
 	return c->is_tfo && c->state == TCPS_SYN_RCVD;
 }
+
+/* --- tcp_syncookie.c --- */
+/* The sequence number of a SYN-ACK that keeps nothing; @q's MSS is rounded. */
+uint32_t tcp_cookie_make(struct tcp *t, struct tcp_syn *q, nsec now);
+/* Its timestamp, offset not yet added: options are in it. */
+uint32_t tcp_cookie_stamp(const struct tcp_syn *q, uint32_t ts_now);
+/* Is @s the ACK of such a SYN-ACK? Then @q, which has the key, is filled. */
+bool tcp_cookie_check(struct tcp *t, struct tcp_syn *q, const struct tcp_seg *s,
+		      uint8_t our_scale);
 
 /* --- tcp_fastopen.c --- */
 #define TFO_CLIENT_ENABLE 1 /* bits of net.ipv4.tcp_fastopen */

@@ -14,6 +14,7 @@
 #include "transport/tcp_conn.h"
 #include "transport/filter.h"
 
+#define COOKIE_PATIENCE (120 * SEC) /* Linux: TCP_SYNCOOKIE_VALID */
 #define MAX_SYN_WINDOW 65535u /* RFC 7323 2.2: a SYN's window is not scaled */
 #define SYNACK_MAX_WAIT (120 * SEC)
 #define RATIO_INIT 128u /* Linux: TCP_DEFAULT_SCALING_RATIO, a half */
@@ -186,6 +187,9 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 
 	if (q->n.bits & TCP_SYN_ECN)
 		r.flags |= TCP_ECE;
+	if (q->n.bits & TCP_SYN_COOKIE)
+		r.ts_val = tcp_cookie_stamp(q, tcp_ts_now(0, now)) +
+			   tcp_ts_off(t, k);
 	if (fo)
 		r.fo = *fo;
 	r.window =
@@ -419,58 +423,6 @@ static bool open_early(struct tcp_listen *l, struct tcp_seg *s,
 	return true;
 }
 
-static void take_syn(struct tcp_listen *l, struct tcp_seg *s)
-{
-	struct tcp *t = l->ep->tp->tcp;
-	struct tcp_fo_cookie fo;
-	struct tcp_syn *q;
-
-	if (is_full(l)) {
-		stat_inc(t->core, STAT_TcpExtListenOverflows);
-		stat_inc(t->core, STAT_TcpExtListenDrops);
-		drop(t->core, DROP_TCP_ACCEPT_QUEUE);
-		return;
-	}
-	if (l->num_syn >= syn_limit(l)) {
-		stat_inc(t->core, STAT_TcpExtTCPReqQFullDrop);
-		stat_inc(t->core, STAT_TcpExtListenDrops);
-		drop(t->core, DROP_TCP_SYN_QUEUE);
-		return;
-	}
-	if (tcp_fo_try(l, s, &fo) && open_early(l, s, &fo))
-		return;
-	q = arena_zalloc(t->core->arena, sizeof(*q));
-	if (!q) {
-		stat_inc(t->core, STAT_TcpExtListenDrops);
-		drop(t->core, DROP_NO_MEM);
-		return;
-	}
-	fill_record(t, l, q, s);
-	list_init(&q->link);
-	ASSERT(tcp_tuple_insert(t, &q->n) == 0);
-	l->num_syn++;
-	wait_for_ack(t, q, s->now);
-	tcp_table_rearm(t, s->now);
-	send_synack(t, q, &fo, s->now);
-}
-
-/* RFC 9293 3.10.7.2 */
-void tcp_listen_in(struct tcp_listen *l, struct tcp_seg *s)
-{
-	struct tcp *t = l->ep->tp->tcp;
-
-	if (s->r.flags & TCP_RST) {
-		drop(t->core, DROP_TCP_BAD_FLAGS);
-	} else if (s->r.flags & TCP_ACK) {
-		drop(t->core, DROP_TCP_BAD_ACK);
-		tcp_answer_rst(t, s);
-	} else if ((s->r.flags & (TCP_SYN | TCP_FIN)) == TCP_SYN) {
-		take_syn(l, s);
-	} else {
-		drop(t->core, DROP_TCP_BAD_FLAGS);
-	}
-}
-
 /* TCP_DEFER_ACCEPT is in seconds; here as SYN-ACKs sent, as Linux keeps it. */
 static unsigned defer_retries(const struct ep *e)
 {
@@ -508,6 +460,116 @@ static void take_ack(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 	}
 	make_child(t, l, q, s);
 	tcp_table_rearm(t, s->now);
+}
+
+/* There is no room, and a SYN-ACK all the same: tcp_syncookie.c. */
+static void answer_with_cookie(struct tcp *t, struct tcp_listen *l,
+			       const struct tcp_seg *s)
+{
+	struct tcp_syn q = {0};
+
+	fill_record(t, l, &q, s);
+	if (!(q.n.bits & TCP_SYN_TS)) /* nothing could bring them back */
+		q.n.bits &= (uint8_t) ~(TCP_SYN_SACK | TCP_SYN_WSCALE |
+					TCP_SYN_ECN);
+	q.n.bits |= TCP_SYN_COOKIE;
+	q.iss = tcp_cookie_make(t, &q, s->now);
+	l->cookie_at = MAX(s->now, 1);
+	stat_inc(t->core, STAT_TcpExtTCPReqQFullDoCookies);
+	stat_inc(t->core, STAT_TcpExtSyncookiesSent);
+	send_synack(t, &q, NULL, s->now);
+}
+
+/* An ACK that nothing is known of: of a cookie? True: it was. */
+static bool take_cookie(struct tcp_listen *l, struct tcp_seg *s)
+{
+	struct tcp *t = l->ep->tp->tcp;
+	struct tcp_syn *q;
+	uint32_t clamp;
+	uint8_t scale;
+
+	if (!l->cookie_at || s->now - l->cookie_at > COOKIE_PATIENCE ||
+	    s->r.flags & (TCP_SYN | TCP_RST))
+		return false;
+	q = arena_zalloc(t->core->arena, sizeof(*q));
+	if (!q)
+		return false;
+	q->n.key = tcp_seg_key(s);
+	q->n.kind = TCP_NODE_SYN;
+	q->listener = l->ep->index;
+	tcp_initial_window(l->ep, 1, &scale, &clamp);
+	if (!tcp_cookie_check(t, q, s, scale)) {
+		stat_inc(t->core, STAT_TcpExtSyncookiesFailed);
+		arena_free(t->core->arena, q);
+		return false;
+	}
+	stat_inc(t->core, STAT_TcpExtSyncookiesRecv);
+	list_init(&q->link);
+	ASSERT(tcp_tuple_insert(t, &q->n) == 0);
+	l->num_syn++;
+	wait_for_ack(t, q, s->now);
+	take_ack(t, q, s);
+	tcp_table_rearm(t, s->now);
+	return true;
+}
+
+static void take_syn(struct tcp_listen *l, struct tcp_seg *s)
+{
+	struct tcp *t = l->ep->tp->tcp;
+	struct tcp_fo_cookie fo;
+	struct tcp_syn *q;
+
+	if (is_full(l)) {
+		stat_inc(t->core, STAT_TcpExtListenOverflows);
+		stat_inc(t->core, STAT_TcpExtListenDrops);
+		drop(t->core, DROP_TCP_ACCEPT_QUEUE);
+		return;
+	}
+	if (t->core->sysctl->tcp_syncookies == 2 ||
+	    (t->core->sysctl->tcp_syncookies && l->num_syn >= syn_limit(l))) {
+		answer_with_cookie(t, l, s);
+		return;
+	}
+	if (l->num_syn >= syn_limit(l)) {
+		stat_inc(t->core, STAT_TcpExtTCPReqQFullDrop);
+		stat_inc(t->core, STAT_TcpExtListenDrops);
+		drop(t->core, DROP_TCP_SYN_QUEUE);
+		return;
+	}
+	if (tcp_fo_try(l, s, &fo) && open_early(l, s, &fo))
+		return;
+	q = arena_zalloc(t->core->arena, sizeof(*q));
+	if (!q) {
+		stat_inc(t->core, STAT_TcpExtListenDrops);
+		drop(t->core, DROP_NO_MEM);
+		return;
+	}
+	fill_record(t, l, q, s);
+	list_init(&q->link);
+	ASSERT(tcp_tuple_insert(t, &q->n) == 0);
+	l->num_syn++;
+	wait_for_ack(t, q, s->now);
+	tcp_table_rearm(t, s->now);
+	send_synack(t, q, &fo, s->now);
+}
+
+/* RFC 9293 3.10.7.2 */
+void tcp_listen_in(struct tcp_listen *l, struct tcp_seg *s)
+{
+	struct tcp *t = l->ep->tp->tcp;
+
+	if (s->r.flags & TCP_RST) {
+		drop(t->core, DROP_TCP_BAD_FLAGS);
+	} else if (s->r.flags & TCP_ACK) {
+		if (take_cookie(l, s))
+			return;
+		drop(t->core, DROP_TCP_BAD_ACK);
+		tcp_answer_rst(t, s);
+	} else if ((s->r.flags & (TCP_SYN | TCP_FIN)) == TCP_SYN) {
+		take_syn(l, s);
+	} else {
+		drop(t->core, DROP_TCP_BAD_FLAGS);
+	}
 }
 
 /* tcp_check_req() of Linux */

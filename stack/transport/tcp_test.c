@@ -170,6 +170,7 @@ Test(tcp, abort_on_overflow_resets)
 
 Test(tcp, syn_queue_is_bounded)
 {
+	w.st->sysctl.tcp_syncookies = 0;
 	open_listener(2);
 	for (uint16_t i = 0; i < 3; i++) {
 		SEND(.flags = SYN, .mss = MSS, .sport = 2000 + i);
@@ -182,6 +183,66 @@ Test(tcp, syn_queue_is_bounded)
 	SEND(.flags = RST, .seq = 1, .sport = 2000);
 	SEND(.flags = SYN, .mss = MSS, .sport = 3000);
 	expect(SYN | ACK, 0, 1, 0);
+}
+
+/* Twice as many SYNs as the queue takes: who is answered by a cookie has
+ * nothing kept of him, and gets in with his ACK all the same. */
+Test(tcp, a_full_syn_queue_answers_with_cookies)
+{
+	uint32_t iss, ts;
+	sockid child = 0;
+
+	open_listener(1);
+	for (uint16_t i = 0; i < 2; i++) {
+		SEND(.flags = SYN, .mss = MSS, .sport = (uint16_t)(100 + i));
+		skip();
+	}
+	cr_assert(count(STAT_TcpExtSyncookiesSent) == 0);
+	SEND(.flags = SYN, .mss = 1300, .sack_ok = true, .has_ts = true,
+	     .ts_val = 7, .has_wscale = true, .wscale = 5, .sport = 200);
+	next();
+	iss = w.iss;
+	ts = w.last.ts_val;
+	cr_assert(w.last.flags == (SYN | ACK) && w.last.sack_ok);
+	cr_assert(count(STAT_TcpExtSyncookiesSent) == 1);
+	/* what is no cookie is answered as before */
+	SEND(.flags = ACK, .seq = 1, .ack = 999, .has_ts = true, .ts_val = 8,
+	     .ts_ecr = ts, .sport = 200);
+	next();
+	cr_assert(w.last.flags == RST);
+	cr_assert(count(STAT_TcpExtSyncookiesFailed) == 1);
+	w.iss = iss;
+	SEND(.flags = ACK, .seq = 1, .ack = 1, .has_ts = true, .ts_val = 8,
+	     .ts_ecr = ts, .sport = 200);
+	cr_assert(count(STAT_TcpExtSyncookiesRecv) == 1);
+	cr_assert(sock_accept(w.st, w.s, &child, w.now) == 0);
+	sock_close(w.st, w.s, w.now);
+	w.s = child;
+	skip();
+	cr_assert(conn()->state == TCPS_ESTABLISHED && conn()->sack_ok);
+	cr_assert(conn()->wscale_ok && conn()->snd_wscale == 5);
+	cr_assert(conn()->ts_ok && conn()->mss_cache == 1300 - 12);
+	SEND(.flags = RST, .seq = 1, .sport = 200);
+}
+
+Test(tcp, a_cookie_is_good_for_two_minutes)
+{
+	uint32_t iss;
+	sockid child = 0;
+
+	w.st->sysctl.tcp_syncookies = 2;
+	open_listener(4);
+	SEND(.flags = SYN, .mss = MSS);
+	next();
+	iss = w.iss;
+	pass(119 * SEC);
+	quiet(); /* nothing is sent again: nothing is known */
+	pass(60 * SEC);
+	w.iss = iss;
+	SEND(.flags = ACK, .seq = 1, .ack = 1);
+	next();
+	cr_assert(w.last.flags == RST);
+	cr_assert(sock_accept(w.st, w.s, &child, w.now) == -EAGAIN);
 }
 
 Test(tcp, closing_a_listener_resets_its_children)
