@@ -75,6 +75,7 @@ int dgram_recv_begin(struct ep *e, size_t want, int flags,
 void dgram_recv_commit(struct ep *e, struct span *sp);
 int dgram_ioctl(struct ep *e, unsigned long req);
 uint32_t dgram_poll(const struct ep *e);
+void dgram_free(struct ep *e, struct dgram *d); /* off the queue already */
 /* UDP_CORK was cleared: what is held goes out. */
 int dgram_push(struct ep *e, nsec now);
 /* A datagram that wants to know (SO_TIMESTAMPING) was queued, or has left. */
