@@ -173,9 +173,10 @@ static bool is_us(void)
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
 	struct strings env;
-	bool us = is_us();
+	bool us;
 	int r;
 
+	us = is_us();
 	if (make_env(&env, envp) < 0)
 		return (int)shim_ret(-ENOMEM);
 	if (is_preloaded(&env))
@@ -197,9 +198,10 @@ EXPORT int execv(const char *path, char *const argv[])
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
 	struct strings env;
-	bool us = is_us();
+	bool us;
 	int r;
 
+	us = is_us();
 	if (make_env(&env, envp) < 0)
 		return (int)shim_ret(-ENOMEM);
 	if (is_preloaded(&env))

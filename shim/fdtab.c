@@ -49,6 +49,7 @@
 #define FILES_STEP 128 /* struct file made at a time */
 #define LISTENERS_MAX 4096
 #define BACKLOG 4096
+#define RELAY_LOOK 255u /* numbers, at least */
 
 _Atomic(struct file *) *fdtab_v;
 unsigned fdtab_num;
@@ -947,6 +948,28 @@ void fd_recheck(int fd)
 
 	if (f && cookie_of(fd) != f->cookie)
 		fd_dropped(fd);
+}
+
+/* In a vfork child the table is its parent's: the kernel is asked. */
+void fdtab_relay(void)
+{
+	unsigned most = MAX(fd_highest(), RELAY_LOOK);
+
+	if (!host_is_up() || !host.has_keeper)
+		return;
+	for (unsigned fd = 0; fd <= most; fd++) {
+		struct keeper_req req = {.type = KEEPER_RELAY};
+		struct sockaddr_un far = {.sun_family = AF_UNSPEC};
+		socklen_t len = sizeof(far);
+
+		if ((sys(fcntl, fd, F_GETFD) & FD_CLOEXEC) ||
+		    sys(getpeername, fd, &far, &len) < 0)
+			continue;
+		req.arg = keeper_far_number(&far, MIN(len, sizeof(far)));
+		req.cookie = req.arg ? cookie_of((int)fd) : 0;
+		if (req.cookie)
+			join_tell_anew(&req);
+	}
 }
 
 bool fd_is_handed_down(int fd)

@@ -134,6 +134,9 @@ size_t fdtab_reserved(void);
 /* May a socket of ours be without FD_CLOEXEC? */
 bool fdtab_may_hand_down(void);
 void fdtab_hands_down(void); /* one is, from now on */
+/* A program that we are not in will have what is handed down: the keeper moves
+ * the bytes. No lock held. */
+void fdtab_relay(void);
 /* Is @fd a near end, of whatever host? Needs nothing. */
 bool fd_is_handed_down(int fd);
 

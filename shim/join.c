@@ -460,13 +460,26 @@ long join_tell(const struct keeper_req *req, int fd)
 	pthread_mutex_lock(&up.control_lock);
 	if (up.control < 0)
 		r = -ENOTCONN;
-	else if (req->type == KEEPER_DROPPED_REPLY || req->type == KEEPER_FLUSH)
+	else if (keeper_replies(req->type))
 		r = ask(up.control, req, &reply, NULL, NULL);
 	else
 		r = keeper_send(up.control, req, sizeof(*req), &fd, fd >= 0);
 	pthread_mutex_unlock(&up.control_lock);
 	pthread_setcancelstate(cancel, NULL);
 	return r;
+}
+
+void join_tell_anew(struct keeper_req *req)
+{
+	struct keeper_reply reply;
+	char why[100];
+	int fd = call_keeper(why, sizeof(why));
+
+	if (fd < 0)
+		return;
+	memcpy(req->secret, up.secret, sizeof(req->secret));
+	ask(fd, req, &reply, NULL, NULL);
+	sys(close, fd);
 }
 
 /* --- coming up --- */

@@ -35,6 +35,7 @@
 #include "host_priv.h"
 #include "keeper.h"
 #include "knobs.h"
+#include "relay.h"
 #include "sys.h"
 
 #define MAX_FDS (1u << 20)
@@ -55,13 +56,14 @@ struct item {
 	int32_t hash;	 /* FAR: next in its bucket */
 	uint32_t num;	 /* LISTENER */
 	uint64_t cookie; /* FAR; 0: not read yet */
+	struct relay *relay; /* FAR: its socket is pumped */
 };
 
 static struct {
 	struct item *items;
 	int32_t buckets[NUM_BUCKETS];
 	int epoll, door, kick;
-	unsigned num_members, num_far, num_joined;
+	unsigned num_members, num_far, num_joined, highest;
 	nsec deadline; /* the sentinel's */
 	nsec end_at;   /* TIME_NEVER: somebody is there */
 	uint64_t config;
@@ -97,14 +99,6 @@ void fdtab_fill_low(void)
 
 void fdtab_free_low(void)
 {
-}
-
-static void drop_news(void)
-{
-	struct ready v[32];
-
-	while (stack_ready(host.st, v, ARRAY_SIZE(v)))
-		;
 }
 
 static void nothing(void)
@@ -172,6 +166,7 @@ static struct item *add(int fd, enum kind kind, uint32_t events)
 	}
 	it = &me.items[fd];
 	*it = (struct item){.kind = (uint8_t)kind};
+	me.highest = MAX(me.highest, (unsigned)fd + 1);
 	if (events)
 		sys(epoll_ctl, me.epoll, EPOLL_CTL_ADD, fd, &ev);
 	return it;
@@ -209,6 +204,8 @@ static void drop_far(int fd)
 			*p = it->hash;
 			break;
 		}
+	if (it->relay)
+		relay_free(it->relay);
 	me.num_far--;
 	forget(fd);
 }
@@ -242,6 +239,26 @@ static void watch_far(int fd, uint32_t events)
 		sys(epoll_ctl, me.epoll, EPOLL_CTL_MOD, fd, &ev);
 }
 
+/* Has the program written something that is not sent yet? */
+static bool has_left(int fd)
+{
+	char byte;
+
+	return sys(recvfrom, fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL,
+		   NULL) == 1;
+}
+
+static void pump(int fd)
+{
+	uint32_t events = relay_pump(me.items[fd].relay);
+
+	/* a far end that hung up would wake us for ever; news of the socket
+	 * does */
+	if (has_hung_up(fd) && !(events & EPOLLIN))
+		events = EPOLLET;
+	watch_far(fd, events & ~(uint32_t)EPOLLRDHUP);
+}
+
 /* An accepted far end, or one with news. */
 static void look_at_far(int fd)
 {
@@ -264,8 +281,14 @@ static void look_at_far(int fd)
 		it->hash = *bucket(cookie);
 		*bucket(cookie) = fd;
 	}
+	if (it->relay) {
+		pump(fd);
+		if (has_left(fd))
+			return;
+	}
 	if (!has_hung_up(fd)) {
-		watch_far(fd, EPOLLRDHUP);
+		if (!it->relay)
+			watch_far(fd, EPOLLRDHUP);
 		return;
 	}
 	cookie = it->cookie;
@@ -336,6 +359,30 @@ static void on_dropped(const struct item *m, uint32_t num, uint64_t cookie)
 		accept_all(fd);
 }
 
+static void on_relay(uint64_t cookie, uint32_t num)
+{
+	int fd = find_far(cookie);
+
+	for (int l = 1; !fd && (unsigned)l < me.highest; l++)
+		if (me.items[l].kind == LISTENER && me.items[l].num == num) {
+			accept_all(l);
+			fd = find_far(cookie);
+		}
+	if (!fd || me.items[fd].relay)
+		return;
+	me.items[fd].relay = relay_new(fd, cookie);
+	if (me.items[fd].relay)
+		pump(fd);
+}
+
+static void pump_news(void)
+{
+	int fd;
+
+	for (unsigned i = 0; i < EVENTS && relay_next(&fd); i++)
+		look_at_far(fd);
+}
+
 static void flush(void)
 {
 	host_drain_logs();
@@ -354,6 +401,14 @@ static bool is_same_device(void)
 	return sys(ioctl, host.tun.fd, TUNGETIFF, &ifr) >= 0;
 }
 
+/* The device before the name: who finds no keeper by that makes one, which
+ * wants the device. */
+static void leave(void)
+{
+	sys(close, host.tun.fd);
+	sys(close, me.door);
+}
+
 /* The next one is to find a new host. What is still on its way is lost. */
 static void end_now(void)
 {
@@ -361,8 +416,6 @@ static void end_now(void)
 	stack_abort_all(host.st, host_now());
 	host_unlock();
 	host_drain_logs();
-	sys(close, me.door);
-	sys(close, host.tun.fd);
 	me.is_ending = true;
 }
 
@@ -370,6 +423,11 @@ static void refuse(struct keeper_reply *r, int err, const char *why)
 {
 	r->err = err;
 	log_snprintf(r->why, sizeof(r->why), why, knobs.dev, (int)sys(getpid));
+}
+
+static bool knows_us(const struct keeper_req *req)
+{
+	return !memcmp(req->secret, host.sh->secret, sizeof(req->secret));
 }
 
 /* May it join? ->err says. */
@@ -418,8 +476,10 @@ static void on_hello(int fd, const struct keeper_req *req)
 			       "too many processes on %s (keeper "
 			       "%d)");
 	}
-	if (r.err == -EAGAIN)
+	if (r.err == -EAGAIN) {
 		end_now();
+		leave();
+	}
 	keeper_send(fd, &r, sizeof(r), fds, r.err ? 0 : 3);
 	if (r.err) {
 		sys(shutdown, fd, SHUT_RDWR);
@@ -538,7 +598,9 @@ static void on_request(int fd)
 		sys(close, fds[--num_fds]);
 	if (req.type == KEEPER_HELLO && !m->is_known)
 		on_hello(fd, &req);
-	if (!m->is_known)
+	if (req.type == KEEPER_RELAY && knows_us(&req))
+		on_relay(req.cookie, req.arg);
+	else if (!m->is_known)
 		return;
 	switch (req.type) {
 	case KEEPER_LISTENER_DONE:
@@ -548,13 +610,15 @@ static void on_request(int fd)
 	case KEEPER_DROPPED_REPLY:
 		on_dropped(m, req.arg, req.cookie);
 		break;
+	case KEEPER_RELAY:
+		break;
 	case KEEPER_FLUSH:
 		flush();
 		break;
 	default:
 		return;
 	}
-	if (req.type == KEEPER_DROPPED_REPLY || req.type == KEEPER_FLUSH)
+	if (keeper_replies(req.type))
 		keeper_send(fd, &reply, sizeof(reply), NULL, 0);
 }
 
@@ -630,6 +694,7 @@ static void loop(void)
 		if (me.is_ending)
 			break;
 		sentinel_turn(what);
+		pump_news();
 		host_grow();
 	}
 }
@@ -680,7 +745,7 @@ static int come_up(char *why, size_t len)
 	int r = knobs_load(why, len);
 
 	host_init();
-	host.dispatch = drop_news;
+	host.dispatch = relay_news;
 	host.kick = nothing;
 	host.nudge = nudge;
 	host.log_fd = -1;
@@ -729,5 +794,6 @@ int main(void)
 	}
 	sys(fcntl, KEEPER_FD, F_SETFL, O_RDWR | O_NONBLOCK);
 	loop();
+	leave();
 	return 0;
 }

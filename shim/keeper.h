@@ -22,8 +22,15 @@ enum keeper_request {
 	KEEPER_LISTENER_DONE, /* no near end of ours is connected to it */
 	KEEPER_DROPPED,	      /* @cookie at @arg: our last copy is closed */
 	KEEPER_DROPPED_REPLY, /* the same; reply */
-	KEEPER_FLUSH,	      /* the capture is written; reply */
+	KEEPER_RELAY, /* @cookie at @arg: a stranger will use it; reply */
+	KEEPER_FLUSH, /* the capture is written; reply */
 };
+
+static inline bool keeper_replies(uint32_t type)
+{
+	return type == KEEPER_DROPPED_REPLY || type == KEEPER_RELAY ||
+	       type == KEEPER_FLUSH;
+}
 
 #define HELLO_FRESH 1u /* a host that nobody uses is not to be continued */
 #define HELLO_CHILD 2u /* has the mapping */

@@ -14,6 +14,8 @@
 #include "knobs.h"
 #include "sys.h"
 
+#define BUSY_TRIES 100
+#define BUSY_NAP (2 * MSEC)
 #define MAP_STEP ((size_t)1 << 20)
 #define MAP_FIRST (2 * MAP_STEP)
 #define MAP_MOST ((size_t)8 << 30)
@@ -140,6 +142,11 @@ static int open_device(char *why, size_t len)
 			}
 	}
 	r = tun_open(&host.tun, &cfg, why, len);
+	/* a process of the host before us may be on its way out, with a copy */
+	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
+		sys(nanosleep, &(struct timespec){.tv_nsec = BUSY_NAP}, NULL);
+		r = tun_open(&host.tun, &cfg, why, len);
+	}
 	if (r < 0)
 		return r;
 	host.tun.fd = fd_make_internal(host.tun.fd);

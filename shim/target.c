@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fdtab.h"
 #include "sys.h"
 
 #define MAX_HEADERS 32
@@ -115,10 +116,12 @@ void target_warn(const char *path)
 		path = next;
 		why = why_not(path, again);
 	}
-	if (why)
-		sys_say("%s %s: it cannot be preloaded, and its sockets are "
-			"the kernel's",
-			path, why);
+	if (!why)
+		return;
+	sys_say("%s %s: it cannot be preloaded, and its sockets are the "
+		"kernel's",
+		path, why);
+	fdtab_relay(); /* but for those that it is given */
 }
 
 void target_warn_file(const char *file)
