@@ -144,9 +144,9 @@ void out_addr(struct ctx *c, const struct sockaddr_storage *ss, socklen_t len,
 /* Numbers of ports become labels: P0, e1, e2 in order of appearance. */
 static unsigned labels[MAX_LABELS], num_labels;
 
-static void put_port(unsigned port, FILE *to)
+static void put_port(unsigned port, bool is_peers, FILE *to)
 {
-	unsigned i;
+	unsigned key = port | (is_peers ? 0x10000u : 0), i;
 
 	if (port < 1024) {
 		fprintf(to, "%u", port);
@@ -157,23 +157,30 @@ static void put_port(unsigned port, FILE *to)
 		return;
 	}
 	for (i = 0; i < num_labels; i++)
-		if (labels[i] == port)
+		if (labels[i] == key)
 			break;
 	if (i == num_labels && num_labels < MAX_LABELS)
-		labels[num_labels++] = port;
+		labels[num_labels++] = key;
 	fprintf(to, "e%u", i + 1);
 }
 
 static void put_labelled(const char *s, FILE *to)
 {
+	bool is_peers = false;
+
 	for (; *s; s++) {
 		char *end;
+
+		if (*s == ' ')
+			is_peers = strstr(s, "peer") == s + 1 ||
+				   strstr(s, "map_peer") == s + 1;
 
 		if (*s != '#') {
 			fputc(*s, to);
 			continue;
 		}
-		put_port((unsigned)strtoul(s + 1, &end, 10), to);
+		/* the peer has a port space of its own */
+		put_port((unsigned)strtoul(s + 1, &end, 10), is_peers, to);
 		s = end - 1;
 	}
 }

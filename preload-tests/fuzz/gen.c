@@ -827,7 +827,7 @@ static void op_together(void)
 	unsigned a = slot_with(STREAM), b = data_slot();
 	int own = g.slot[a].own;
 
-	if (!g.slot[a].nonblock && chance(70)) {
+	if (!g.slot[a].nonblock && g.slot[a].peer >= 0 && chance(70)) {
 		emit("t1~ %s s%u 10 0", PICK("recv", "recv", "recvfrom"), a);
 		emit("t2~ shutdown s%u SHUT_RD", a);
 		return;

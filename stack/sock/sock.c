@@ -644,7 +644,7 @@ int sock_parse_name(const struct ep *e, const struct sock_msg *m,
 	if (is6 && m->name_len < sizeof(sa->sa_family))
 		return -EINVAL;
 	if (is6 && sa->sa_family == AF_UNSPEC)
-		return 0;
+		return e->kind == EP_UDP ? 0 : -EINVAL;
 	if (e->kind == EP_RAW && is6 && m->name_len < SIN6_LEN_RFC2133)
 		return -EINVAL;
 	if (is6 && e->kind != EP_UDP && sa->sa_family != AF_INET6)

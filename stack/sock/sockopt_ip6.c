@@ -121,6 +121,8 @@ static int set_addrform(struct opt_call *c, int v)
 
 static int get_addrform(struct opt_call *c, int *v)
 {
+	if (c->e->kind != EP_TCP && c->e->kind != EP_UDP)
+		return -ENOPROTOOPT;
 	if (!opt_has_route(c->e) ||
 	    (c->e->kind == EP_TCP && tcp_state(c->e) != OPT_STATE_ESTABLISHED))
 		return -ENOTCONN;

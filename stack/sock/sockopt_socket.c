@@ -62,6 +62,8 @@ static int set_peek_off(struct opt_call *c, int v)
 
 static int get_peek_off(struct opt_call *c, int *v)
 {
+	if (c->e->kind == EP_RAW)
+		return -EOPNOTSUPP;
 	*v = c->e->peek_off;
 	return 0;
 }

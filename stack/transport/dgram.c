@@ -540,13 +540,15 @@ int dgram_send_begin(struct ep *e, size_t want, int flags,
 		too_long(e, to, &tx, now);
 	if (err)
 		return err;
-	if (e->err) {
+	/* without a header of its own a raw packet is one more piece in
+	 * ip_append_data(), and pieces are not asked */
+	if (e->err && (e->kind != EP_RAW || raw_has_header(e))) {
 		err = -e->err;
 		e->err = 0;
 		update(e, false);
 		return err;
 	}
-	if (e->shut & EP_SHUT_WR)
+	if (e->shut & EP_SHUT_WR && (e->kind != EP_RAW || raw_has_header(e)))
 		return -EPIPE;
 	if (e->tx_mem >= e->sndbuf)
 		return -EAGAIN;

@@ -806,7 +806,8 @@ static uint32_t poll_conn(const struct ep *e, struct tcp_conn *c)
 	if (c->urg_state && c->urg_seq == c->copied_seq &&
 	    !ep_opt(e, EP_O_OOBINLINE))
 		target++;
-	if (tcp_rcv_avail(c) >= MIN(target, MAX(e->rcvbuf / 2, 1u)))
+	if (c->rcv_nxt - c->copied_seq - c->fin_rcvd >=
+	    MIN(target, MAX(e->rcvbuf / 2, 1u)))
 		bits |= EPOLLIN | EPOLLRDNORM;
 	if (e->shut & EP_SHUT_WR || tcp_snd_is_writeable(c))
 		bits |= EPOLLOUT | EPOLLWRNORM;

@@ -579,6 +579,8 @@ static int recv_oob(struct tcp_conn *c, int flags, struct span *sp)
 	if (ep_opt(c->ep, EP_O_OOBINLINE) || !c->urg_state ||
 	    c->urg_state == TCP_URG_READ)
 		return -EINVAL;
+	if (c->state == TCPS_CLOSED && !c->fin_rcvd)
+		return -ENOTCONN;
 	if (c->urg_state == TCP_URG_NOTYET)
 		return c->ep->shut & EP_SHUT_RD ? 0 : -EAGAIN;
 	l = lend_new(c, true);
@@ -715,8 +717,7 @@ int tcp_recv_begin(struct ep *e, size_t want, int flags, uint32_t skip,
 	if (e->listen)
 		return -ENOTCONN;
 	if (flags & MSG_OOB)
-		return c && c->state != TCPS_CLOSED ? recv_oob(c, flags, sp)
-						    : -EINVAL;
+		return c ? recv_oob(c, flags, sp) : -EINVAL;
 	if (c && urgent_is_next(c) && !(flags & MSG_PEEK))
 		skip_urgent(c);
 	if (!c || list_empty(&c->rcvq))
