@@ -68,14 +68,16 @@ static int lock_or_nudge(pthread_mutex_t *l)
 	nsec at = sys_now();
 	int r;
 
-	do {
+	for (;;) {
 		at += LOCK_PATIENCE;
 		until = sys_timespec(at);
 		r = pthread_mutex_clocklock(l, CLOCK_MONOTONIC, &until);
-		if (r == ETIMEDOUT)
-			host.nudge(l->__data.__lock & FUTEX_TID_MASK);
-	} while (r == ETIMEDOUT);
-	return r;
+		if (r != ETIMEDOUT)
+			return r;
+		sys_forbidden = false; /* it is not ours yet */
+		host.nudge(l->__data.__lock & FUTEX_TID_MASK);
+		sys_forbidden = true;
+	}
 }
 
 static void take_lock(void)
