@@ -245,6 +245,13 @@ static int set_by_kind(struct opt_call *c, const struct opt_row *r, int v)
 	}
 }
 
+/* do_ipv6_setsockopt() of Linux: whatever the length. */
+static bool is_not_streams(const struct opt_call *c, int name)
+{
+	return c->level == IPPROTO_IPV6 && c->e->kind == EP_TCP &&
+	       (name == IPV6_MULTICAST_HOPS || name == IPV6_MULTICAST_IF);
+}
+
 int sock_setopt(struct stack *st, sockid s, int level, int name,
 		const void *val, socklen_t len, nsec now)
 {
@@ -271,6 +278,8 @@ int sock_setopt(struct stack *st, sockid s, int level, int name,
 		err = read_int(r, val, len, &v);
 		/* what cannot be set is so whatever its length, but for IP */
 		if (r->kind == OPT_INT && r->set == opt_no_set)
+			err = -ENOPROTOOPT;
+		else if (err && is_not_streams(&c, name))
 			err = -ENOPROTOOPT;
 		else if (!err)
 			err = set_by_kind(&c, r, v);
