@@ -135,7 +135,10 @@ EXPORT int socket(int domain, int type, int proto)
 		r = check_permission(type, proto);
 	if (r < 0)
 		return (int)shim_ret(r);
-	return (int)shim_ret(new_socket(domain, type, proto));
+	signal_hold(); /* a handler that makes one would wait for our locks */
+	fd = (int)new_socket(domain, type, proto);
+	signal_release();
+	return (int)shim_ret(fd);
 }
 
 EXPORT int socketpair(int domain, int type, int proto, int sv[2])

@@ -290,6 +290,7 @@ void fdtab_copied(void)
 
 static void on_fork_before(void)
 {
+	signal_hold();
 	fdtab_copied();
 	pthread_mutex_lock(&tab.listen_lock);
 	host_fork_before();
@@ -300,11 +301,13 @@ static void on_fork_parent(void)
 	host_fork_parent();
 	pthread_mutex_unlock(&tab.listen_lock);
 	fdtab_copied();
+	signal_release();
 }
 
 static void on_fork_child(void)
 {
 	host_forked();
+	signal_release();
 }
 
 int fdtab_init(void)
@@ -924,8 +927,10 @@ void file_drop(struct file *f)
 
 	if (atomic_fetch_sub(&f->refs, 1) != 1)
 		return;
+	signal_hold();
 	file_release(f, &rel);
 	released_done(&rel);
+	signal_release();
 }
 
 void fd_dropped(int fd)
@@ -1080,14 +1085,16 @@ static int close_number(int fd)
 	type = f->type;
 	if (f->kind == FILE_SOCK && type == SOCK_STREAM && !may_be_shared(f))
 		linger(f);
+	signal_hold(); /* a handler that closes would wait for our locks */
 	file_release(f, &rel);
 	if (rel.reusable) {
 		rel.n.fd = fd;
 		near_put(&rel.n, type);
-		return 0;
+	} else {
+		sys(close, fd);
+		released_done(&rel);
 	}
-	sys(close, fd);
-	released_done(&rel);
+	signal_release();
 	return 0;
 }
 

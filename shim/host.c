@@ -422,11 +422,13 @@ bool host_more_memory(void)
 		sys(nanosleep, &t, NULL);
 		return atomic_load(&host.sh->len) < host.sh->max;
 	}
+	signal_hold();
 	/* waits for who is at it */
 	if (pthread_mutex_lock(&host.sh->grow_lock) == EOWNERDEAD)
 		pthread_mutex_consistent(&host.sh->grow_lock);
 	more = !arena_wants(stack_arena(host.st)) || grow();
 	grow_unlock();
+	signal_release();
 	return more;
 }
 

@@ -457,6 +457,7 @@ long join_tell(const struct keeper_req *req, int fd)
 	int cancel;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	signal_hold();
 	pthread_mutex_lock(&up.control_lock);
 	if (up.control < 0)
 		r = -ENOTCONN;
@@ -465,6 +466,7 @@ long join_tell(const struct keeper_req *req, int fd)
 	else
 		r = keeper_send(up.control, req, sizeof(*req), &fd, fd >= 0);
 	pthread_mutex_unlock(&up.control_lock);
+	signal_release();
 	pthread_setcancelstate(cancel, NULL);
 	return r;
 }
@@ -579,6 +581,7 @@ int host_up(void)
 {
 	char why[384] = "";
 	int r, saved, cancel;
+	sigset_t all, mask;
 	struct rlimit was;
 	bool is_raised;
 
@@ -586,6 +589,9 @@ int host_up(void)
 		return 0;
 	saved = errno;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	/* a handler that makes a socket would wait for us */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &mask);
 	pthread_mutex_lock(&up.lock);
 	if (atomic_load(&up.state) == UP_NOT_YET) {
 		is_raised = fdtab_raise_limit(&was);
@@ -603,6 +609,7 @@ int host_up(void)
 		atomic_store(&up.state, UP_FAILED);
 	}
 	pthread_mutex_unlock(&up.lock);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	pthread_setcancelstate(cancel, NULL);
 	errno = saved;
 	return atomic_load(&up.state) == UP_YES ? 0 : -ENETDOWN;
