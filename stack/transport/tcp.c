@@ -912,6 +912,9 @@ void tcp_opt_changed(struct ep *e, int level, int name, nsec now)
 		}
 	} else if (level == SOL_SOCKET && name == SO_KEEPALIVE) {
 		tcp_timer_keep_changed(c, now);
+	} else if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE) {
+		if (e->max_pacing != ~0ull)
+			tcp_pace_enable(c);
 	} else if (level == SOL_SOCKET && name == SO_SNDBUF) {
 		tcp_ready(c, false, tcp_snd_is_writeable(c));
 	} else if (level == SOL_SOCKET && name == SO_RCVBUF) {

@@ -76,7 +76,8 @@ enum tcp_state {
 	X(DELACK, "delayed-ack") /* RFC 1122 4.2.3.2 */                        \
 	X(KEEP, "keepalive")	/* RFC 1122 4.2.3.6 */                         \
 	X(FIN2, "fin-wait-2")	/* an orphan's patience */                     \
-	X(OUT, "output")	/* more to send than one call may */
+	X(OUT, "output")	/* more to send than one call may */           \
+	X(PACE, "pacing")	/* the next frame may leave */
 /* clang-format on */
 
 enum tcp_timer {
@@ -461,6 +462,9 @@ struct tcp_conn {
 
 	/* bytes a second, which size frames; ~0: not known yet */
 	uint64_t pacing_rate;
+	bool is_paced;	 /* and which frames keep to */
+	bool pace_waits; /* nothing else holds the next frame */
+	nsec pace_at;	 /* when it may leave */
 
 	/* what sending waits for, and for how long it has */
 	uint8_t chrono; /* enum tcp_chrono */
@@ -790,6 +794,13 @@ void tcp_rto_update(struct tcp_conn *c); /* from srtt and rttvar */
 nsec tcp_model_timeout(const struct tcp_conn *c, unsigned retries, nsec base);
 void tcp_pacing_update(struct tcp_conn *c);
 void tcp_rate_sent(struct tcp_conn *c, struct tcp_rec *r, nsec now);
+
+/* --- tcp_pace.c --- */
+void tcp_pace_enable(struct tcp_conn *c); /* for good, as in Linux */
+/* The next frame has to wait; a timer will call tcp_out(). */
+bool tcp_pace_holds(struct tcp_conn *c, nsec now);
+void tcp_pace_sent(struct tcp_conn *c, uint32_t len, nsec now);
+nsec tcp_pace_delay(const struct tcp_conn *c, nsec now);
 
 /* --- tcp_timer.c --- */
 void tcp_timer_set(struct tcp_conn *c, enum tcp_timer t, nsec at);

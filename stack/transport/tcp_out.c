@@ -6,7 +6,8 @@
  * time, while the congestion window, the peer's window, Nagle and the transmit
  * queue agree. A frame is up to 64 segments when the device cuts them. It is
  * never larger than half of the largest window that the peer has shown: one
- * that offers 60,416 bytes and never more must not be waited for.
+ * that offers 60,416 bytes and never more must not be waited for. A connection
+ * that is paced (tcp_pace.c) stops between frames until the next may leave.
  *
  * A frame that the queue refuses counts as not sent; nothing has moved then,
  * and the connection waits on tcp->wait for tcp_tx_room().
@@ -350,8 +351,10 @@ static int transmit(struct tcp_conn *c, const struct out *o, nsec now)
 	if (r.flags & TCP_CWR && !syn)
 		c->ecn_cwr = false;
 	c->segs_out += segs;
-	if (o->len)
+	if (o->len) {
 		c->data_segs_out += segs;
+		tcp_pace_sent(c, o->len, now);
+	}
 	stat_add(t->core, STAT_TcpOutSegs, segs);
 	if (o->flags & TCP_RST)
 		stat_inc(t->core, STAT_TcpOutRsts);
@@ -451,7 +454,8 @@ static void enqueue(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 		c->max_packets_seq = c->snd_nxt;
 	}
 	if (c->at[TCP_T_RTX] == TIME_NEVER && c->at[TCP_T_TLP] == TIME_NEVER)
-		tcp_timer_set(c, TCP_T_RTX, now + c->rto);
+		tcp_timer_set(c, TCP_T_RTX,
+			      now + c->rto + tcp_pace_delay(c, now));
 	tcp_timer_stop(c, TCP_T_PROBE);
 }
 
@@ -555,7 +559,8 @@ static void note_pipe(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 	/* the timeout runs from the last transmission of the oldest byte */
 	if (r->node.prev == &c->recs) {
 		tcp_timer_stop(c, TCP_T_TLP);
-		tcp_timer_set(c, TCP_T_RTX, now + c->rto);
+		tcp_timer_set(c, TCP_T_RTX,
+			      now + c->rto + tcp_pace_delay(c, now));
 	}
 }
 
@@ -783,7 +788,7 @@ static void restart_if_idle(struct tcp_conn *c, nsec now)
 	uint32_t floor = (uint32_t)tcp_sysctl(c)->tcp_init_cwnd;
 	uint32_t mtu;
 
-	if (c->packets_out || !tcp_unsent(c) || !c->snd_wnd)
+	if (c->packets_out || !tcp_unsent(c) || !c->snd_wnd || c->pace_waits)
 		return;
 	if (cc_ops(&c->cc)->event)
 		cc_ops(&c->cc)->event(&c->cc, CC_RESTART, idle, now);
@@ -860,6 +865,11 @@ static int send_new(struct tcp_conn *c, enum push push, nsec now)
 	return SENT;
 }
 
+static bool has_more(struct tcp_conn *c)
+{
+	return next_lost(c) || tcp_unsent(c) || (c->fin_queued && !c->fin_sent);
+}
+
 static int resend_last(struct tcp_conn *c, nsec now)
 {
 	struct tcp_rec *r = list_last(&c->recs, struct tcp_rec, node);
@@ -878,6 +888,12 @@ static int resend_last(struct tcp_conn *c, nsec now)
 	return resend_copy(c, r, now);
 }
 
+/* Something to send, but not yet. */
+static bool is_paced_off(struct tcp_conn *c, nsec now)
+{
+	return c->is_paced && has_more(c) && tcp_pace_holds(c, now);
+}
+
 int tcp_send_tail(struct tcp_conn *c, bool *is_rtx, nsec now)
 {
 	uint32_t end = c->snd_una + c->snd_wnd;
@@ -885,6 +901,8 @@ int tcp_send_tail(struct tcp_conn *c, bool *is_rtx, nsec now)
 	int err;
 
 	*is_rtx = !has_new;
+	if (has_new && is_paced_off(c, now))
+		return -EAGAIN;
 	err = has_new ? send_new(c, PUSH_TAIL, now) : resend_last(c, now);
 	return err == SENT ? 0 : err == NOTHING ? -EAGAIN : err;
 }
@@ -894,6 +912,8 @@ int tcp_send_tail(struct tcp_conn *c, bool *is_rtx, nsec now)
 static void arm_probe(struct tcp_conn *c, nsec now)
 {
 	if (c->packets_out || c->fin_sent || (!tcp_unsent(c) && !c->fin_queued))
+		return;
+	if (c->pace_waits)
 		return;
 	/* it waits for a window, for Nagle or for a cork; this is the limit */
 	if (c->at[TCP_T_PROBE] == TIME_NEVER)
@@ -935,14 +955,16 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 	if (!TCPS_IN(c, TCPS_CAN_SEND) && !tcp_is_early(c))
 		return;
 	restart_if_idle(c, now);
-	c->is_cwnd_limited = c->is_rwnd_limited = false;
+	if (!is_paced_off(c, now)) /* else as the last frame left it */
+		c->is_cwnd_limited = c->is_rwnd_limited = false;
 	for (; budget && r == SENT; budget--) {
 		if (link_tx_room(c->t->tp->ip->link) <= TCP_TXQ_SPARE) {
-			if (next_lost(c) || tcp_unsent(c) ||
-			    (c->fin_queued && !c->fin_sent))
+			if (has_more(c))
 				wait_for_room(c);
 			break;
 		}
+		if (is_paced_off(c, now))
+			break;
 		r = send_lost(c, now);
 		if (r == NOTHING)
 			r = send_new(c, push, now);
@@ -958,6 +980,11 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 	}
 	if (!budget)
 		tcp_timer_set(c, TCP_T_OUT, now);
+	c->pace_waits = is_paced_off(c, now);
+	if (!c->pace_waits)
+		tcp_timer_stop(c, TCP_T_PACE);
+	else if (tcp_in_flight(c) >= c->cc.cwnd)
+		c->is_cwnd_limited = true;
 	if (c->snd_nxt != before)
 		tcp_tlp_arm(c, head_deadline(c), now);
 	note_limit(c);

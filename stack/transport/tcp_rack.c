@@ -200,7 +200,9 @@ bool tcp_tlp_arm(struct tcp_conn *c, nsec deadline, nsec now)
 		/* a lone segment's ACK may be delayed */
 		pto += c->packets_out == 1 ? tcp_rto_min(c) : TIMEOUT_MIN;
 	}
-	tcp_timer_set(c, TCP_T_TLP, MIN(now + pto, MAX(deadline, now)));
+	tcp_timer_set(c, TCP_T_TLP,
+		      MIN(now + pto, MAX(deadline, now)) +
+			      tcp_pace_delay(c, now));
 	tcp_timer_stop(c, TCP_T_RTX);
 	return true;
 }

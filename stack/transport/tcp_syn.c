@@ -97,7 +97,8 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	c->ca = CA_OPEN;
 	tcp_rack_init(c);
 	c->delivered += c->is_passive && !c->is_tfo; /* the SYN-ACK */
-	c->pacing_rate = ~0ull;
+	c->pacing_rate = c->ep->max_pacing;
+	c->is_paced = c->pacing_rate != ~0ull;
 	tcp_pacing_update(c);
 	c->retransmits = c->total_rto = 0;
 	/* RFC 6928 2: a lost SYN says that the path is not to be trusted */

@@ -33,9 +33,11 @@ void tcp_timer_sync(struct tcp_conn *c)
 
 void tcp_timer_rtx_restart(struct tcp_conn *c, nsec now)
 {
+	nsec at = now + c->rto;
+
 	tcp_timer_stop(c, TCP_T_TLP);
-	if (!tcp_tlp_arm(c, now + c->rto, now))
-		tcp_timer_set(c, TCP_T_RTX, now + c->rto);
+	if (!tcp_tlp_arm(c, at, now))
+		tcp_timer_set(c, TCP_T_RTX, at + tcp_pace_delay(c, now));
 }
 
 /* --- knobs --- */
@@ -245,6 +247,8 @@ static bool probe_expired(struct tcp_conn *c, nsec now)
 	unsigned max = (unsigned)tcp_sysctl(c)->tcp_retries2;
 	int err;
 
+	if (c->at[TCP_T_PACE] != TIME_NEVER)
+		return false; /* it is our own pace that data waits for */
 	if (c->packets_out || c->fin_sent ||
 	    (!tcp_unsent(c) && !c->fin_queued)) {
 		c->probes_out = 0;
@@ -361,6 +365,7 @@ static bool expired(struct tcp_conn *c, enum tcp_timer t, nsec now)
 	case TCP_T_FIN2:
 		return fin2_expired(c, now);
 	case TCP_T_OUT:
+	case TCP_T_PACE:
 		return out_expired(c, now);
 	default:
 		return false;
