@@ -408,6 +408,8 @@ static struct epitem *item_find(struct epset *s, struct file *f, int fd)
 	return NULL;
 }
 
+#define NUM_TRIES 4 /* of a call that fails for want of memory */
+
 /* The stack lock is held, a free item is there. */
 static int item_add(struct epset *s, struct file *f, int fd,
 		    const struct epoll_event *ev)
@@ -423,7 +425,8 @@ static int item_add(struct epset *s, struct file *f, int fd,
 	bits = watch_add(&it->watch, f, WATCH_ALL, NULL, item_on_ready);
 	if (bits & WATCH_GONE) {
 		list_push_front(&free_items, &it->link);
-		return -EBADF;
+		/* another process's watch of the same socket takes memory */
+		return host_wants_memory() ? -ENOMEM : -EBADF;
 	}
 	it->watch.is_exclusive = ev->events & EPOLLEXCLUSIVE;
 	if (!it->watch.is_exclusive) { /* in front of all others */
@@ -470,6 +473,8 @@ static int locked_ctl(struct epset *s, int op, struct file *f, int fd,
 int epset_ctl(struct epset *s, int op, struct file *f, int fd,
 	      const struct epoll_event *ev)
 {
+	unsigned num_tries = 0;
+
 	for (;;) {
 		bool is_empty;
 		int r;
@@ -478,11 +483,14 @@ int epset_ctl(struct epset *s, int op, struct file *f, int fd,
 		is_empty = op == EPOLL_CTL_ADD && list_empty(&free_items);
 		r = is_empty ? 0 : locked_ctl(s, op, f, fd, ev);
 		host_unlock();
-		if (!is_empty)
+		if (is_empty) {
+			r = items_refill();
+			if (r < 0)
+				return r;
+		} else if (r != -ENOMEM || num_tries++ == NUM_TRIES ||
+			   !host_more_memory()) {
 			return r;
-		r = items_refill();
-		if (r < 0)
-			return r;
+		}
 	}
 }
 

@@ -36,6 +36,8 @@ server() {
 	served_web
 	show "reuseport" sh -c '"$@" | grep -E "^(Complete|Failed)"' - \
 		ip netns exec "$NS" ab -q -n 500 -c 20 "http://$MY4:8080/f5"
+	show "complaints" eval "sed -nE 's/.*(\[(alert|emerg|crit)\].*)/\\1/p' \
+		$W/n/error.log"
 	old=$(pgrep -P "$server" | sort)
 	does "reload" kill -HUP "$server"
 	wait_for 10 eval '[ -z "$(comm -12 <(echo "$old") \
