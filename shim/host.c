@@ -195,11 +195,11 @@ static void stop_again(void)
 
 static void leave(struct after *a)
 {
-	bool stops;
+	bool stops, for_keeper;
 
 	if (stack_has_ready(host.st))
 		host.dispatch();
-	seat_tell_news();
+	for_keeper = seat_tell_news();
 	if (__builtin_expect(host.touched != NULL, 0))
 		host.touched(host.sh->op_sock);
 	take_wakes(a);
@@ -207,7 +207,7 @@ static void leave(struct after *a)
 	if (a->has_tx != host.sh->has_tx)
 		host.sh->has_tx = a->has_tx;
 	host.sh->had_tx |= a->has_tx;
-	a->is_late = is_late(a->has_tx);
+	a->is_late = is_late(a->has_tx) || for_keeper;
 	if (__builtin_expect(host.is_confined, 0) &&
 	    (a->has_tx || !list_empty(&host.sh->wakes)))
 		a->is_late = true; /* the keeper's work */

@@ -31,6 +31,7 @@ struct host {
 	bool has_keeper;  /* else this process is the host, alone */
 	bool is_logging;  /* more than warnings: drained at each unlock */
 	bool can_grow;	  /* RLIMIT_FSIZE lets us */
+	bool is_guest;	  /* a forked child without a place of its own */
 	bool is_confined; /* by a filter: read, write and futex only */
 	int memfd, log_fd;
 	int bell_fd; /* to ring other threads' bells with; -1: none */
@@ -88,8 +89,9 @@ struct seat *seat_get(void); /* NULL: no memory */
 void seat_put(struct seat *s);
 void seat_sleep(struct seat *s, uint8_t how, bool could_drive);
 void seat_woke(struct seat *s);
-/* Tells other participants that there is something for them. */
-void seat_tell_news(void);
+/* Tells other participants that there is something for them. True: the keeper
+ * is one, and has to be kicked after the unlock. */
+bool seat_tell_news(void);
 /* The lease goes to whoever sleeps and could drive. */
 void seat_hand_over(void);
 struct kit *kit_take(void); /* NULL: all in use */

@@ -663,6 +663,10 @@ void host_fork_parent(void)
 	is_forker = false;
 }
 
+static void not_ours(void)
+{
+}
+
 void host_forked(void)
 {
 	sys_forbidden = false;
@@ -672,7 +676,9 @@ void host_forked(void)
 	if (!host_is_up())
 		return;
 	host.pid = (int)sys(getpid);
-	host.party = PARTY_KEEPER; /* until it has one; watches nothing */
+	host.party = PARTY_KEEPER; /* until it has one; watches nothing, */
+	host.dispatch = not_ours;  /* and takes nothing of the keeper's */
+	host.is_guest = true;
 	atomic_store(host.gate, GATE_OPEN | GATE_JOIN);
 	if (!host.has_keeper) {
 		atomic_store(host.gate, GATE_OPEN);
@@ -707,6 +713,10 @@ static int join_again(void)
 			"%s (error %d)",
 			why[0] ? why : "the keeper does not answer", -r);
 	up.control = r < 0 ? -1 : fd;
+	if (r == 0) {
+		host.dispatch = wait_dispatch;
+		host.is_guest = false;
+	}
 	gate_clear(GATE_JOIN);
 	if (r == 0)
 		fdtab_watch_again();

@@ -89,20 +89,23 @@ static struct seat *listener_of(int party)
 	return s;
 }
 
-void seat_tell_news(void)
+bool seat_tell_news(void)
 {
+	bool for_keeper = false;
 	struct seat *s;
 	int party;
 
 	while ((party = stack_next_news(host.st)) >= 0) {
-		if (party == host.party) {
+		if (party == host.party && !host.is_guest) {
 			host.dispatch();
 			continue;
 		}
+		for_keeper |= party == PARTY_KEEPER;
 		s = listener_of(party);
 		if (s)
 			seat_wake(s, WORD_NEWS);
 	}
+	return for_keeper;
 }
 
 void seat_hand_over(void)

@@ -118,9 +118,10 @@ void target_warn(const char *path)
 	}
 	if (!why)
 		return;
-	sys_say("%s %s: it cannot be preloaded, and its sockets are the "
-		"kernel's",
-		path, why);
+	if (!fd_is_handed_down(2)) /* what is said there, its peer hears */
+		sys_say("%s %s: it cannot be preloaded, and its sockets are "
+			"the kernel's",
+			path, why);
 	fdtab_relay(); /* but for those that it is given */
 }
 
