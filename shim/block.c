@@ -67,7 +67,6 @@ int block_on(struct file *f, uint32_t want, const uint32_t *seq, nsec deadline,
 
 	if (!sl)
 		return -ENOMEM;
-	sl->held = f;
 	bits = watch_add(&sl->watch, f, want | WATCH_CALL, &sl->w, NULL);
 	if (seq && !has_news(&sl->watch, *seq))
 		bits = 0;
@@ -78,7 +77,6 @@ int block_on(struct file *f, uint32_t want, const uint32_t *seq, nsec deadline,
 			break;
 	}
 	host_lock(OP_WAIT, 0);
-	sl->held = NULL;
 	sleeper_put(sl);
 	host_unlock();
 	return r;

@@ -22,6 +22,7 @@
 #include <pthread.h>
 
 #include "call_priv.h"
+#include "sleeper.h"
 
 struct block {
 	struct file *f;
@@ -57,7 +58,7 @@ static inline int block_again(struct block *b, uint32_t want)
 			return 1;
 		return host_drive_once() ? 1 : -EAGAIN;
 	}
-	if (!b->is_held && !file_hold(b->f))
+	if (!b->is_held && !sleeper_hold(b->f))
 		return -EBADF;
 	b->is_held = true;
 	if (!b->has_deadline) {
@@ -73,7 +74,7 @@ static inline int block_again(struct block *b, uint32_t want)
 static inline void block_end(struct block *b)
 {
 	if (b->is_held)
-		file_drop(b->f);
+		sleeper_unhold(b->f);
 }
 
 /* call_socket.c: is this address the kernel's to serve (loopback, bypass)? */

@@ -330,11 +330,13 @@ static void drop_files(struct sleeper *sl)
 {
 	struct own *v = sl->own;
 
+	signal_hold(); /* one that left in the middle would drop some twice */
 	for (unsigned i = 0; i < sl->num_own; i++) {
 		if (v[i].is_held)
 			file_drop(v[i].file);
 		v[i].is_held = false;
 	}
+	signal_release();
 }
 
 static void clear_mark(struct waiter *w)

@@ -361,7 +361,7 @@ static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
 	if (nonblock || (r != -EINPROGRESS && r != -EALREADY))
 		return r;
 	deadline = block_deadline(f->s, true, &has_timeout);
-	if (!file_hold(f))
+	if (!sleeper_hold(f))
 		return -EBADF;
 	slept = block_on(f, EPOLLOUT, NULL, deadline, has_timeout);
 	if (slept < 0)
@@ -369,7 +369,7 @@ static int connect_ours(struct file *f, const struct sockaddr_storage *ss,
 	else if (slept > 0)
 		r = connect_result(f, ss, len);
 	/* else SO_SNDTIMEO is over, and the attempt goes on */
-	file_drop(f);
+	sleeper_unhold(f);
 	return r;
 }
 

@@ -27,24 +27,19 @@
 
 static __thread struct sleeper *mine __attribute__((tls_model("initial-exec")));
 
+/* Files that calls of this thread keep, the innermost last. */
+#define MAX_HOLDS 8
+static __thread struct {
+	struct file *file;
+	uintptr_t frame;
+} holds[MAX_HOLDS] __attribute__((tls_model("initial-exec")));
+static __thread unsigned num_holds __attribute__((tls_model("initial-exec")));
+
 static struct list free_ones = {&free_ones, &free_ones}; /* stack lock */
 
 static bool is_on(const stack_t *ss, uintptr_t frame)
 {
 	return frame - (uintptr_t)ss->ss_sp < ss->ss_size;
-}
-
-/* Has the call of @sl been left, seen from @frame? */
-static bool was_left(const struct sleeper *sl, uintptr_t frame,
-		     const stack_t *ss)
-{
-	bool has_alt = !(ss->ss_flags & SS_DISABLE);
-	bool it_alt = has_alt && is_on(ss, sl->frame);
-	bool now_alt = has_alt && is_on(ss, frame);
-
-	if (it_alt != now_alt)
-		return it_alt;
-	return sl->frame <= frame;
 }
 
 static int refill(void)
@@ -70,40 +65,94 @@ void sleeper_put(struct sleeper *sl)
 	list_push_front(&free_ones, &sl->link);
 }
 
+/* Has what was noted at @frame been left, seen from @now? */
+static bool was_left(uintptr_t frame, uintptr_t now, const stack_t *ss)
+{
+	bool has_alt = !(ss->ss_flags & SS_DISABLE);
+	bool it_alt = has_alt && is_on(ss, frame);
+	bool now_alt = has_alt && is_on(ss, now);
+
+	if (it_alt != now_alt)
+		return it_alt;
+	return frame <= now;
+}
+
 /* The innermost goes, with what can't go under the lock. */
 static void put_left(void)
 {
-	struct file *f = mine->held;
-
 	if (mine->drop)
 		mine->drop(mine);
 	host_lock(OP_WAIT, 0);
-	mine->held = NULL;
 	sleeper_put(mine);
 	host_unlock();
+}
+
+static void drop_last(void)
+{
+	struct file *f = holds[--num_holds].file;
+
 	if (f)
 		file_drop(f);
 }
 
-static void tidy(uintptr_t frame)
+/* Handlers wait: one that left in the middle would have it done twice. */
+static void tidy(uintptr_t now)
 {
 	stack_t ss = {.ss_flags = SS_DISABLE};
 
 	sys(sigaltstack, NULL, &ss);
-	while (mine && was_left(mine, frame, &ss))
+	signal_hold();
+	while (mine && was_left(mine->frame, now, &ss))
 		put_left();
+	while (num_holds && was_left(holds[num_holds - 1].frame, now, &ss))
+		drop_last();
+	signal_release();
+}
+
+bool sleeper_hold(struct file *f)
+{
+	bool is_held;
+
+	sleeper_tidy();
+	signal_hold();
+	is_held = file_hold(f);
+	if (is_held && num_holds < MAX_HOLDS) {
+		holds[num_holds].file = f;
+		holds[num_holds++].frame =
+			(uintptr_t)__builtin_frame_address(0);
+	}
+	signal_release();
+	return is_held;
+}
+
+void sleeper_unhold(struct file *f)
+{
+	signal_hold();
+	for (unsigned i = num_holds; i-- > 0;)
+		if (holds[i].file == f) {
+			holds[i].file = NULL;
+			break;
+		}
+	while (num_holds && !holds[num_holds - 1].file)
+		num_holds--;
+	file_drop(f);
+	signal_release();
 }
 
 void sleeper_tidy(void)
 {
-	if (__builtin_expect(mine != NULL, 0))
+	if (__builtin_expect(mine || num_holds, 0))
 		tidy((uintptr_t)__builtin_frame_address(0));
 }
 
 void sleeper_thread_gone(void *arg)
 {
+	signal_hold();
 	while (mine)
 		put_left();
+	while (num_holds)
+		drop_last();
+	signal_release();
 }
 
 struct sleeper *sleeper_get(void (*leave)(struct sleeper *sl))
@@ -113,7 +162,7 @@ struct sleeper *sleeper_get(void (*leave)(struct sleeper *sl))
 	struct list *l;
 
 	cancel_note_thread();
-	if (mine)
+	if (mine || num_holds)
 		tidy(frame);
 	host_lock(OP_WAIT, 0);
 	for (sl = mine; sl; sl = sl->outer)
@@ -128,7 +177,6 @@ struct sleeper *sleeper_get(void (*leave)(struct sleeper *sl))
 	waiter_init(&sl->w);
 	sl->frame = frame;
 	sl->leave = leave;
-	sl->held = NULL;
 	sl->drop = NULL;
 	sl->set_watch.set = NULL;
 	sl->own = NULL;

@@ -22,10 +22,8 @@ struct sleeper {
 	struct sleeper *outer; /* the call that this one interrupted */
 	uintptr_t frame;       /* where on the stack the call is */
 	void (*leave)(struct sleeper *sl);
-	/* dropped, without the lock, when the call was left: one file, or what
-	 * this drops, or NULL */
-	struct file *held;
-	void (*drop)(struct sleeper *sl);
+	void (*drop)(
+		struct sleeper *sl); /* without the lock, before; or NULL */
 	struct waiter w;
 	/* of whoever uses it, for ->leave */
 	struct watch watch;
@@ -41,6 +39,10 @@ struct sleeper {
 struct sleeper *sleeper_get(void (*leave)(struct sleeper *sl));
 /* The call is over: drops, and gives back. Caller holds the stack lock. */
 void sleeper_put(struct sleeper *sl);
+/* A call of this thread keeps @f until it says otherwise, or was left. False:
+ * it is gone already. */
+bool sleeper_hold(struct file *f);
+void sleeper_unhold(struct file *f);
 /* Clears away the calls that were left, as far as it can be told. No lock
  * held. */
 void sleeper_tidy(void);
