@@ -8,8 +8,9 @@ is one socket, whatever numbers it has in however many processes.
 
 A near end is an AF_UNIX socket that was connected to a listener for far ends,
 which its name tells. Nothing may be done to it but what belongs to the life
-of a number, and what every socket answers alike (it is no terminal and has no
-offset). The kernel's IPv4 and IPv6 sockets are fine if they never carried data
+of a number, what every socket answers alike (it is no terminal, has no offset
+and takes any advice), and the question of the shim itself, after exec, whether
+it is one. The kernel's IPv4 and IPv6 sockets are fine if they never carried data
 to anywhere but loopback: libc's, which asks for interfaces, or for the source
 address of a destination by connecting a UDP socket, or asks a name server.
 
@@ -20,7 +21,7 @@ import re
 import sys
 
 LIFE = {"close", "fcntl", "dup", "dup2", "dup3", "fstat", "newfstatat",
-        "statx", "lseek", "close_range"}
+        "statx", "lseek", "close_range", "fadvise64"}
 CARRY = {"read", "readv", "recvfrom", "recvmsg", "recvmmsg", "write", "writev",
          "sendto", "sendmsg", "sendmmsg", "sendfile", "splice", "listen",
          "accept", "accept4"}
@@ -118,6 +119,8 @@ class Audit:
             return re.search(r", 8(\)|, )", args) is not None
         if name == "ioctl":
             return any(code in args for code in IOCTLS)
+        if name == "getpeername":  # whose is it? asked after exec
+            return "[110 =>" in args and NEAR.search(args) is not None
         if name == "copy_file_range":  # EINVAL for every socket
             return "EINVAL" in args
         if name == "epoll_ctl":  # "be it there or not"
