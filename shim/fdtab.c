@@ -292,6 +292,7 @@ static void on_fork_before(void)
 {
 	signal_hold();
 	fdtab_copied();
+	host_fork_wait();
 	pthread_mutex_lock(&tab.listen_lock);
 	host_fork_before();
 }
@@ -306,8 +307,15 @@ static void on_fork_parent(void)
 
 static void on_fork_child(void)
 {
+	pthread_mutex_init(&tab.listen_lock, NULL);
 	host_forked();
 	signal_release();
+}
+
+/* Before there is a host: one thread may make it while another one forks. */
+void fdtab_early(void)
+{
+	pthread_atfork(on_fork_before, on_fork_parent, on_fork_child);
 }
 
 int fdtab_init(void)
@@ -335,7 +343,7 @@ int fdtab_init(void)
 	if (tab.low_dup < 0)
 		return tab.low_dup;
 	fdtab_num = FD_MAX;
-	return -pthread_atfork(on_fork_before, on_fork_parent, on_fork_child);
+	return 0;
 }
 
 /* The child has copies of everything. What is the parent's own is closed: its

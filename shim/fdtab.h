@@ -133,6 +133,8 @@ void fdtab_copied(void);
 size_t fdtab_reserved(void);
 /* May a socket of ours be without FD_CLOEXEC? */
 bool fdtab_may_hand_down(void);
+/* From the constructor. */
+void fdtab_early(void);
 void fdtab_hands_down(void); /* one is, from now on */
 /* A program that we are not in will have what is handed down: the keeper moves
  * the bytes. No lock held. */

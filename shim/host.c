@@ -282,9 +282,12 @@ static unsigned tx_exchange(struct tx_batch **b, uint64_t mine)
 	host_lock(OP_TX, 0);
 	if (!*b)
 		*b = batch_get();
-	if (*b && (*b)->num)
-		stack_tx_done(host.st, (*b)->v, (*b)->res, (*b)->num,
-			      host_now());
+	if (*b && (*b)->num) { /* who dies here must not leave them */
+		unsigned done = (*b)->num;
+
+		(*b)->num = 0;
+		stack_tx_done(host.st, (*b)->v, (*b)->res, done, host_now());
+	}
 	if (*b && !is_wanted && atomic_load(&host.sh->tx_token) == mine) {
 		host.sh->tx_at = host_now();
 		n = stack_tx(host.st, (*b)->v, TX_BATCH, host_now());
@@ -439,6 +442,10 @@ void host_unlock(void)
 	signal_hold(); /* who leaves by longjmp() would leave others asleep */
 	leave(&a);
 	wake_them(&a);
+	if (host.tun.fd < 0) { /* a child that has no place yet: others will */
+		signal_release();
+		return;
+	}
 	if (a.has_tx && !host.is_confined)
 		tx_drain();
 	if (__builtin_expect(arena_wants(stack_arena(host.st)) != 0, 0))

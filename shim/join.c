@@ -641,6 +641,11 @@ void host_exec_failed(void)
 	is_forker = false;
 }
 
+void host_fork_wait(void)
+{
+	pthread_mutex_lock(&up.lock);
+}
+
 void host_fork_before(void)
 {
 	if (!host_is_up())
@@ -656,11 +661,12 @@ void host_fork_before(void)
 
 void host_fork_parent(void)
 {
-	if (!is_forker)
-		return;
-	gate_clear(GATE_FORKING);
-	pthread_mutex_unlock(&up.control_lock);
+	if (is_forker) {
+		gate_clear(GATE_FORKING);
+		pthread_mutex_unlock(&up.control_lock);
+	}
 	is_forker = false;
+	pthread_mutex_unlock(&up.lock);
 }
 
 static void not_ours(void)

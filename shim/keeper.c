@@ -101,6 +101,14 @@ void fdtab_free_low(void)
 {
 }
 
+/* There is nobody to read our standard error. */
+static void say_panic(const char *line, size_t len)
+{
+	sys_forbidden = false;
+	if (host.log_fd >= 0)
+		sys(write, host.log_fd, line, len);
+}
+
 static void nothing(void)
 {
 }
@@ -746,6 +754,7 @@ static int come_up(char *why, size_t len)
 
 	host_init();
 	host.dispatch = relay_news;
+	log_set_panic(say_panic);
 	host.kick = nothing;
 	host.nudge = nudge;
 	host.log_fd = -1;

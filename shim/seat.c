@@ -207,10 +207,11 @@ void kit_read(struct kit *k)
 
 void kit_process(struct kit *k)
 {
-	if (k->num_got) {
-		stack_rx(host.st, k->got, k->num_got, k->is_drained,
-			 host_now());
-		k->num_got = 0;
+	unsigned n = k->num_got;
+
+	if (n) {
+		k->num_got = 0; /* first: who dies here must not leave them */
+		stack_rx(host.st, k->got, n, k->is_drained, host_now());
 		host.sh->epoch++;
 	}
 	kit_fill(k);
@@ -267,9 +268,11 @@ static void wake_marked(void)
 
 static void take_tx(struct tx_batch *b)
 {
-	if (b->num)
-		stack_tx_done(host.st, b->v, b->res, b->num, host_now());
+	unsigned n = b->num;
+
 	b->num = 0;
+	if (n)
+		stack_tx_done(host.st, b->v, b->res, n, host_now());
 	b->is_taken = false;
 }
 
