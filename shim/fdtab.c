@@ -49,6 +49,7 @@
 #define FILES_STEP 128 /* struct file made at a time */
 #define LISTENERS_MAX 4096
 #define BACKLOG 4096
+#define MEMORY_TRIES 4
 #define RELAY_LOOK 255u /* numbers, at least */
 
 _Atomic(struct file *) *fdtab_v;
@@ -382,23 +383,36 @@ static void drop_waiters(struct file *f)
 	}
 }
 
+/* False: there is no memory for it yet. */
+static bool watch_again(struct file *f)
+{
+	struct ready r;
+	int err = 0;
+
+	host_lock(OP_WAIT, f->s);
+	drop_waiters(f);
+	if (!list_empty(&f->watches))
+		err = sock_watch(host.st, f->s, 0, &r);
+	/* what came since the fork is news */
+	if (!list_empty(&f->watches) && !err)
+		watch_news(f, &r);
+	host_unlock();
+	return err != -ENOBUFS;
+}
+
 void fdtab_watch_again(void)
 {
 	unsigned most = fd_highest();
 
 	for (unsigned fd = 0; fd <= most; fd++) {
 		struct file *f = fd_sock((int)fd);
-		struct ready r;
+		unsigned num_tries = 0;
 
 		if (!f || list_empty(&f->watches))
 			continue;
-		host_lock(OP_WAIT, f->s);
-		drop_waiters(f);
-		/* what came since the fork is news */
-		if (!list_empty(&f->watches) &&
-		    sock_watch(host.st, f->s, 0, &r) == 0)
-			watch_news(f, &r);
-		host_unlock();
+		while (!watch_again(f) && num_tries++ < MEMORY_TRIES &&
+		       host_more_memory())
+			;
 	}
 }
 

@@ -21,6 +21,7 @@
 #include "host_priv.h"
 #include "sys.h"
 
+#define MEMORY_TRIES 4
 #define ROUND 65536 /* bytes in one direction before others get a look */
 
 struct relay {
@@ -33,23 +34,34 @@ struct relay {
 
 static struct relay *all;
 
-struct relay *relay_new(int far, uint64_t cookie)
+static int watch(sockid *s, uint64_t cookie)
 {
-	struct relay *r = calloc(1, sizeof(*r));
 	struct sock_facts facts = {0};
 	struct ready ready;
-	int err = -ENOMEM;
+	int err;
 
 	host_lock(OP_NEW, 0);
-	if (r) {
-		r->s = sock_by_tag(host.st, cookie);
-		err = sock_facts(host.st, r->s, &facts);
-	}
+	*s = sock_by_tag(host.st, cookie);
+	err = sock_facts(host.st, *s, &facts);
 	if (!err && (facts.type != SOCK_STREAM || facts.listening))
 		err = -EOPNOTSUPP;
 	if (!err)
-		err = sock_watch(host.st, r->s, 0, &ready);
+		err = sock_watch(host.st, *s, 0, &ready);
 	host_unlock();
+	return err;
+}
+
+struct relay *relay_new(int far, uint64_t cookie)
+{
+	struct relay *r = calloc(1, sizeof(*r));
+	unsigned num_tries = 0;
+	int err = -ENOMEM;
+
+	if (r)
+		do
+			err = watch(&r->s, cookie);
+		while (err == -ENOBUFS && num_tries++ < MEMORY_TRIES &&
+		       host_more_memory());
 	if (err) {
 		free(r);
 		return NULL;
