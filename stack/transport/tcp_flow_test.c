@@ -316,6 +316,15 @@ Test(tcp_flow, data_without_room_closes_a_window_that_reading_opens)
 	cr_assert(w.last.win == 0);
 	cr_assert(count(STAT_TcpExtTCPRcvQDrop) == 1);
 
+	/* what Linux probes such a window with is the head of its queue */
+	for (int i = 1; i <= 3; i++) {
+		pass(SEC);
+		SEND(.flags = PSH | ACK, .seq = 1001, .ack = 1, .len = 1000);
+		expect(ACK, 1, 1001, 0);
+		cr_assert(w.last.win == 0);
+		quiet();
+	}
+
 	c->ep->rx_mem -= more;
 	cr_assert(get(65536, 0) == 1000);
 	expect(ACK, 1, 1001, 0);

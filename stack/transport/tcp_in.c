@@ -365,15 +365,24 @@ static void note_data(struct tcp_conn *c, const struct tcp_seg *s)
 
 static void take_fin(struct tcp_conn *c, struct tcp_seg *s);
 
-static void trim_to_window(struct tcp_conn *c, struct tcp_seg *s)
+/* Cuts off what is beyond the window. False: nothing new is left. The peer is
+ * told at once where the window ends: one that Linux resends into a closed
+ * window is its probe, and has to be answered (RFC 9293 3.8.6.1). */
+static bool trim_to_window(struct tcp_conn *c, struct tcp_seg *s)
 {
 	uint32_t end = rcv_window_end(c);
 
 	if (seq_leq(s->seq + s->len, end) || list_empty(&c->rcvq))
-		return;
+		return true;
 	s->len = seq_gt(end, s->seq) ? end - s->seq : 0;
 	s->end = s->seq + s->len;
 	s->r.flags &= (uint8_t)~TCP_FIN;
+	c->owe |= TCP_OWE_NOW;
+	if (seq_gt(s->end, c->rcv_nxt))
+		return true;
+	stat_inc(c->t->core, STAT_TcpExtTCPZeroWindowDrop);
+	drop(c->t->core, DROP_TCP_OUT_OF_WINDOW);
+	return false;
 }
 
 static void take_in_order(struct tcp_conn *c, struct tcp_seg *s)
@@ -458,13 +467,14 @@ static void step_text(struct tcp_conn *c, struct tcp_seg *s)
 	}
 	if (s->len)
 		tcp_ecn_in(c, s);
-	trim_to_window(c, s);
+	if (seq_geq(s->seq, rcv_window_end(c)) && seq_gt(s->seq, c->rcv_nxt)) {
+		drop(c->t->core, DROP_TCP_OUT_OF_WINDOW);
+		c->owe |= TCP_OWE_NOW;
+		return;
+	}
+	if (!trim_to_window(c, s))
+		return;
 	if (seq_gt(s->seq, c->rcv_nxt)) {
-		if (seq_geq(s->seq, rcv_window_end(c))) {
-			drop(c->t->core, DROP_TCP_OUT_OF_WINDOW);
-			c->owe |= TCP_OWE_NOW;
-			return;
-		}
 		take_out_of_order(c, s);
 		return;
 	}
