@@ -9,7 +9,7 @@
  * machine: docs/netsim-table.md is its snapshot.
  *
  *	netsim_grid [--quick] [--seed N] [--bytes N] [--cell N] [--trace]
- *		    [--write FILE | --compare FILE]
+ *		    [--cc NAME] [--write FILE | --compare FILE]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,9 +46,10 @@ struct outcome {
 static struct {
 	uint64_t seed, bytes;
 	bool quick, trace;
-	int only; /* a cell, or -1 */
+	int only;	/* a cell, or -1 */
+	const char *cc; /* congestion control, or NULL */
 	const char *write, *compare;
-} opt = {1, 10u << 20, false, false, -1, NULL, NULL};
+} opt = {1, 10u << 20, false, false, -1, NULL, NULL, NULL};
 
 static void impair_text(const struct cell *c, char *out, size_t len)
 {
@@ -78,6 +79,9 @@ static int add_hosts(struct netsim *ns, const struct cell *c)
 	bool is_clean = c->loss == 0 && !c->mix;
 
 	sysctl.tcp_orphan_retries = sysctl.tcp_retries2;
+	if (opt.cc &&
+	    sysctl_set(&sysctl, "net.ipv4.tcp_congestion_control", opt.cc))
+		return -1;
 	impair_text(c, impair, sizeof(impair));
 	cfg.impair = is_clean ? NULL : impair;
 	cfg.addr4 = "10.0.0.1";
@@ -303,6 +307,8 @@ static int parse_args(int argc, char **argv)
 			opt.bytes = strtoull(value, NULL, 0);
 		else if (strcmp(argv[i], "--cell") == 0)
 			opt.only = atoi(value);
+		else if (strcmp(argv[i], "--cc") == 0)
+			opt.cc = value;
 		else if (strcmp(argv[i], "--write") == 0)
 			opt.write = value;
 		else if (strcmp(argv[i], "--compare") == 0)
@@ -346,8 +352,8 @@ int main(int argc, char **argv)
 	if (parse_args(argc, argv)) {
 		fprintf(stderr,
 			"usage: %s [--quick] [--seed N] [--bytes N] "
-			"[--cell N] [--trace] [--write FILE | --compare "
-			"FILE]\n",
+			"[--cell N] [--trace] [--cc NAME] "
+			"[--write FILE | --compare FILE]\n",
 			argv[0]);
 		return 2;
 	}

@@ -256,6 +256,14 @@ static int get_tcp_info(struct opt_call *c, void *val, socklen_t *len)
 	return opt_give(val, len, &info, sizeof(info));
 }
 
+static int get_cc_info(struct opt_call *c, void *val, socklen_t *len)
+{
+	uint32_t v[CC_INFO_WORDS];
+	unsigned n = tcp_get_cc_info(c->e, v);
+
+	return opt_give(val, len, v, n);
+}
+
 static int set_congestion(struct opt_call *c, const void *val, socklen_t len)
 {
 	char name[16] = {0}; /* TCP_CA_NAME_MAX */

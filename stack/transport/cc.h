@@ -4,8 +4,10 @@
  *
  * A controller decides two numbers, in segments as TCP_INFO shows them: the
  * window while all goes well and the threshold after a loss. When something is
- * lost, and what is sent when, is not its business. Its state is a fixed place
- * in the connection; no function pointer lives in the arena.
+ * lost, and what is sent when, is not its business. One with control() decides
+ * more: the window always, recovery included, and the rate at which frames
+ * leave. Its state is a fixed place in the connection; no function pointer
+ * lives in the arena.
  */
 #ifndef TCPSHIM_CC_H
 #define TCPSHIM_CC_H
@@ -16,9 +18,10 @@
 #include "base/time.h"
 
 /* Values are what the tcp_congestion_control sysctl holds. */
-#define CC_ROWS(X)               \
-	X(RENO, "reno", cc_reno) \
-	X(CUBIC, "cubic", cc_cubic)
+#define CC_ROWS(X)                  \
+	X(RENO, "reno", cc_reno)    \
+	X(CUBIC, "cubic", cc_cubic) \
+	X(BBR, "bbr", cc_bbr)
 
 enum cc_id {
 #define X(id, name, ops) CC_##id,
@@ -28,6 +31,14 @@ enum cc_id {
 };
 
 #define CC_SSTHRESH_NONE 0x7fffffffu /* slow start has no end yet */
+
+enum tcp_ca { /* as TCP_INFO shows them */
+	      CA_OPEN,
+	      CA_DISORDER, /* duplicate ACKs, not enough to act on */
+	      CA_CWR,
+	      CA_RECOVERY, /* fast recovery until @high_seq */
+	      CA_LOSS,	   /* after a timeout, until @high_seq */
+};
 
 /* Values of net.ipv4.tcp_hystart. */
 enum { HYSTART_OFF, HYSTART_LINUX, HYSTART_PLUS_PLUS };
@@ -55,6 +66,35 @@ struct cubic {
 	struct hystart hystart;
 };
 
+#define BBR_BW_ROUNDS 11 /* this one and ten before it */
+
+struct bbr {
+	uint32_t bw[BBR_BW_ROUNDS]; /* the highest of each round */
+	uint32_t max_bw, bw_round;
+	uint32_t rounds;    /* round trips so far */
+	uint64_t round_end; /* delivered beyond this: the next one */
+	nsec min_rtt;	    /* 0: not known */
+	nsec min_rtt_at, probe_done_at, phase_at;
+	uint32_t prior_cwnd; /* before a loss or PROBE_RTT */
+	uint32_t full_bw;    /* STARTUP measures growth against it */
+	uint32_t rand;
+	uint16_t pacing_gain, cwnd_gain; /* 1/256 */
+	uint8_t mode, phase, full_rounds;
+	uint8_t prev_ca; /* enum tcp_ca */
+	bool round_start, is_full, has_seen_rtt, idle_restart;
+	bool conserve; /* first round of a recovery */
+	bool probe_round_done;
+	/* what a policer lets through */
+	bool lt_use, lt_sampling;
+	uint32_t lt_bw, lt_rounds, lt_lost;
+	uint64_t lt_delivered;
+	nsec lt_at;
+	/* ACKs in bunches: of these rounds and of those before */
+	uint32_t extra[2], epoch_acked;
+	uint8_t extra_now, extra_rounds;
+	nsec epoch_at;
+};
+
 /* What a controller may see and set. */
 struct cc {
 	uint32_t cwnd, ssthresh;
@@ -62,16 +102,40 @@ struct cc {
 	uint32_t cwnd_clamp;
 	uint32_t una, nxt;    /* as this ACK leaves them */
 	uint64_t pacing_rate; /* bytes a second, ~0: not known */
+	/* as control(), event() and init() find them */
+	nsec now, srtt, min_rtt, pace_at, delivered_at;
+	uint64_t max_pacing, delivered;
+	uint64_t app_limited; /* may be set, too */
+	uint32_t in_flight, lost, mss, seed;
+	uint8_t ca; /* enum tcp_ca */
 	uint8_t hystart;
 	uint8_t id; /* enum cc_id */
 	union {
 		struct cubic cubic;
+		struct bbr bbr;
 		uint64_t room[20];
 	} u;
 };
 
+/* What one ACK has told. */
+struct cc_sample {
+	uint32_t acked, losses; /* newly delivered, newly found lost */
+	uint32_t prior_in_flight;
+	/* rate: so many delivered in this time; 0: no sample */
+	uint32_t delivered;
+	nsec interval;
+	uint64_t prior_delivered; /* as the newest of them was sent */
+	bool app_limited;
+	bool is_ack_delayed; /* perhaps, and so is @rtt */
+	nsec rtt;	     /* of the newest; negative: none */
+};
+
+#define CC_INFO_WORDS 5
+
 enum cc_event {
 	CC_TIMEOUT, /* a retransmission timeout begins */
+	CC_LOSS,    /* everything in flight counts as lost */
+	CC_UNDO,    /* the last reduction was wrong */
 	CC_RESTART, /* first data after an idle time (RFC 5681 4.1) */
 };
 
@@ -86,9 +150,17 @@ struct cc_ops {
 	void (*rtt)(struct cc *cc, nsec rtt, nsec now);
 	/* May be NULL. @idle: how long nothing was sent (CC_RESTART). */
 	void (*event)(struct cc *cc, enum cc_event ev, nsec idle, nsec now);
+	/* An ACK came. Sets window and pacing rate, and is asked instead of
+	 * grow() and of rate reduction in recovery. May be NULL. */
+	void (*control)(struct cc *cc, const struct cc_sample *s, nsec now);
+	/* Segments of a frame at least; NULL: net.ipv4.tcp_min_tso_segs. */
+	uint32_t (*min_segs)(const struct cc *cc);
+	/* TCP_CC_INFO: its length in bytes. May be NULL. */
+	unsigned (*info)(const struct cc *cc, uint32_t v[CC_INFO_WORDS]);
+	uint8_t sndbuf_factor; /* windows that the send buffer holds; 0: 2 */
 };
 
-extern const struct cc_ops cc_reno, cc_cubic;
+extern const struct cc_ops cc_reno, cc_cubic, cc_bbr;
 
 const struct cc_ops *cc_ops(const struct cc *cc);
 /* Takes over @id, keeping the window. */

@@ -174,6 +174,9 @@ static void event(struct cc *cc, enum cc_event ev, nsec idle, nsec now)
 		if (q->epoch_at)
 			q->epoch_at = MIN(q->epoch_at + idle, now);
 		break;
+	case CC_LOSS:
+	case CC_UNDO:
+		break;
 	}
 }
 

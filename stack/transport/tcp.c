@@ -895,7 +895,7 @@ void tcp_opt_changed(struct ep *e, int level, int name, nsec now)
 			break;
 		case TCP_CONGESTION:
 			if (c->cc.id != e->topt.cc)
-				cc_switch(&c->cc, e->topt.cc);
+				tcp_cc_init(c, e->topt.cc, now);
 			break;
 		case TCP_KEEPIDLE:
 		case TCP_KEEPINTVL:

@@ -133,6 +133,10 @@ static void move_window(struct tcp_conn *c, const struct tcp_acked *a)
 {
 	uint32_t n = (uint32_t)(c->delivered - a->prior_delivered);
 
+	if (tcp_cc_has_control(c)) {
+		tcp_cc_control(c, a);
+		return;
+	}
 	if (tcp_is_reducing(c)) {
 		tcp_reduce(c, a);
 		return;

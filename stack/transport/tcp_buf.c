@@ -171,13 +171,15 @@ void tcp_sndbuf_grow(struct tcp_conn *c)
 {
 	struct ep *e = c->ep;
 	uint64_t per, segs, want;
+	uint32_t factor = cc_ops(&c->cc)->sndbuf_factor;
 
 	if (ep_opt(e, EP_O_SNDBUF_LOCK))
 		return;
 	per = MAX(c->mss_clamp, c->mss_cache) + 640u;
 	per = (1ull << (64 - __builtin_clzll(per - 1))) + 256;
 	segs = MAX(MAX((uint32_t)tcp_sysctl(c)->tcp_init_cwnd, c->cc.cwnd), 4u);
-	want = MIN(2 * segs * per, (uint64_t)tcp_sysctl(c)->tcp_wmem_max);
+	want = MIN((factor ? factor : 2) * segs * per,
+		   (uint64_t)tcp_sysctl(c)->tcp_wmem_max);
 	e->sndbuf = MAX(e->sndbuf, (uint32_t)want);
 }
 

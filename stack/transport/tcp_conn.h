@@ -268,14 +268,6 @@ struct tcp_rslice {
 	bool is_gather;	 /* @b is a chunk that small payloads are copied to */
 };
 
-enum tcp_ca { /* as TCP_INFO shows them */
-	      CA_OPEN,
-	      CA_DISORDER, /* duplicate ACKs, not enough to act on */
-	      CA_CWR,
-	      CA_RECOVERY, /* fast recovery until @high_seq */
-	      CA_LOSS,	   /* after a timeout, until @high_seq */
-};
-
 /* What of an ACK is owed. */
 #define TCP_OWE_ACK 1	  /* something came: delayed or by count */
 #define TCP_OWE_NOW 2	  /* at once */
@@ -801,6 +793,14 @@ void tcp_pace_enable(struct tcp_conn *c); /* for good, as in Linux */
 bool tcp_pace_holds(struct tcp_conn *c, nsec now);
 void tcp_pace_sent(struct tcp_conn *c, uint32_t len, nsec now);
 nsec tcp_pace_delay(const struct tcp_conn *c, nsec now);
+/* The controller's callbacks, with what it sees brought up to date. */
+void tcp_cc_init(struct tcp_conn *c, enum cc_id id, nsec now);
+void tcp_cc_event(struct tcp_conn *c, enum cc_event ev, nsec idle, nsec now);
+void tcp_cc_control(struct tcp_conn *c, const struct tcp_acked *a);
+static inline bool tcp_cc_has_control(const struct tcp_conn *c)
+{
+	return cc_ops(&c->cc)->control;
+}
 
 /* --- tcp_timer.c --- */
 void tcp_timer_set(struct tcp_conn *c, enum tcp_timer t, nsec at);

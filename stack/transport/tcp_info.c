@@ -165,6 +165,20 @@ void tcp_get_info(const struct ep *e, struct tcp_info_all *all, nsec now)
 	fill_newer(c, all, now);
 }
 
+unsigned tcp_get_cc_info(const struct ep *e, uint32_t v[CC_INFO_WORDS])
+{
+	struct cc none = {.id = e->topt.cc};
+	const struct cc *cc = e->tcp ? &e->tcp->cc : &none;
+	unsigned len;
+
+	if (cc->id >= CC_NUM || !cc_ops(cc)->info)
+		return 0;
+	len = cc_ops(cc)->info(cc, v);
+	if (!e->tcp)
+		memset(v, 0, CC_INFO_WORDS * sizeof(*v));
+	return len;
+}
+
 uint32_t tcp_stamp_key(const struct ep *e, bool written)
 {
 	if (!e->tcp)

@@ -8,6 +8,8 @@
 #include <linux/tcp.h>
 #include <stdint.h>
 
+#include "transport/cc.h"
+
 /* TCP_INFO as Linux 6.18 has it, 280 bytes, whatever the headers know. */
 struct tcp_info_all {
 	union {
@@ -23,5 +25,9 @@ struct tcp_info_all {
 		} x;
 	};
 };
+
+/* TCP_CC_INFO: how many bytes of @v the congestion control tells. */
+struct ep;
+unsigned tcp_get_cc_info(const struct ep *e, uint32_t v[CC_INFO_WORDS]);
 
 #endif

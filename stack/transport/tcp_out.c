@@ -89,10 +89,13 @@ static uint32_t pace_segs(const struct tcp_conn *c, uint32_t mss)
 	const struct sysctl_values *v = tcp_sysctl(c);
 	uint64_t bytes = MIN(c->pacing_rate >> 10, (uint64_t)MAX_FRAME);
 	nsec r = c->min_rtt / USEC >> v->tcp_tso_rtt_log;
+	uint32_t least = (uint32_t)v->tcp_min_tso_segs;
 
 	if (v->tcp_tso_rtt_log && r < 32)
 		bytes += MAX_FRAME >> r;
-	return (uint32_t)MAX(bytes / mss, (uint64_t)v->tcp_min_tso_segs);
+	if (cc_ops(&c->cc)->min_segs)
+		least = cc_ops(&c->cc)->min_segs(&c->cc);
+	return (uint32_t)MAX(bytes / mss, (uint64_t)least);
 }
 
 static uint32_t max_frame(const struct tcp_conn *c, uint32_t mss)
@@ -790,15 +793,14 @@ static void restart_if_idle(struct tcp_conn *c, nsec now)
 
 	if (c->packets_out || !tcp_unsent(c) || !c->snd_wnd || c->pace_waits)
 		return;
-	if (cc_ops(&c->cc)->event)
-		cc_ops(&c->cc)->event(&c->cc, CC_RESTART, idle, now);
+	tcp_cc_event(c, CC_RESTART, idle, now);
 	if (idle <= c->rto)
 		return;
 	/* what was learned of the path may have expired */
 	mtu = ip_mtu(c->t->tp->ip, &c->node.key.raddr, now);
 	if (mtu != c->pmtu)
 		tcp_mss_sync(c, mtu);
-	if (!tcp_sysctl(c)->tcp_slow_start_after_idle)
+	if (!tcp_sysctl(c)->tcp_slow_start_after_idle || tcp_cc_has_control(c))
 		return;
 	c->cc.ssthresh = MAX(c->cc.ssthresh, c->cc.cwnd * 3 / 4);
 	floor = MIN(floor, c->cc.cwnd);

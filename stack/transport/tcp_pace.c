@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * tcp_pace.c - when the next frame may leave
+ * tcp_pace.c - when the next frame may leave, and who sets the rate
  *
  * A paced connection keeps the earliest instant at which its next frame may
  * leave: that of the last one, and as long as its bytes take at the pacing
@@ -13,6 +13,10 @@
  * then, up to a quantum of lateness more: the rate holds on the average, and
  * no burst is longer than two quanta of it. Who comes late for another reason,
  * since there was nothing to send, is credited half a frame, as in Linux.
+ *
+ * The rate is the congestion control's if it has one (BBR), which also has its
+ * connection paced; else tcp_pacing_update()'s, and SO_MAX_PACING_RATE its
+ * bound.
  */
 #include "base/util.h"
 #include "transport/tcp_conn.h"
@@ -55,4 +59,82 @@ void tcp_pace_sent(struct tcp_conn *c, uint32_t len, nsec now)
 nsec tcp_pace_delay(const struct tcp_conn *c, nsec now)
 {
 	return c->is_paced && c->pace_at > now ? c->pace_at - now : 0;
+}
+
+/* --- the congestion control's side --- */
+
+static void show(struct tcp_conn *c, nsec now)
+{
+	struct cc *cc = &c->cc;
+
+	cc->una = c->snd_una;
+	cc->nxt = c->snd_nxt;
+	cc->now = now;
+	cc->srtt = c->srtt;
+	cc->min_rtt = c->min_rtt;
+	cc->pace_at = c->pace_at;
+	cc->pacing_rate = c->pacing_rate;
+	cc->max_pacing = c->ep->max_pacing;
+	cc->delivered = c->delivered;
+	cc->delivered_at = c->delivered_at;
+	cc->app_limited = c->app_limited;
+	cc->in_flight = tcp_in_flight(c);
+	cc->lost = c->lost;
+	cc->mss = c->mss_cache;
+	cc->seed = c->iss;
+	cc->ca = c->ca;
+}
+
+static void take(struct tcp_conn *c)
+{
+	if (!tcp_cc_has_control(c))
+		return;
+	c->pacing_rate = c->cc.pacing_rate;
+	c->app_limited = c->cc.app_limited;
+}
+
+void tcp_cc_init(struct tcp_conn *c, enum cc_id id, nsec now)
+{
+	show(c, now);
+	cc_switch(&c->cc, id);
+	if (tcp_cc_has_control(c))
+		c->is_paced = true;
+	take(c);
+}
+
+void tcp_cc_event(struct tcp_conn *c, enum cc_event ev, nsec idle, nsec now)
+{
+	if (!cc_ops(&c->cc)->event)
+		return;
+	show(c, now);
+	cc_ops(&c->cc)->event(&c->cc, ev, idle, now);
+	take(c);
+}
+
+/* Linux's FLAG_ACK_MAYBE_DELAYED: a lone small segment. */
+static bool may_be_delayed(const struct tcp_conn *c, const struct tcp_acked *a)
+{
+	return a->segs == 1 && !a->sacked && a->bytes < c->mss_cache &&
+	       a->has_rate && a->rate_delivered + 1 == c->delivered;
+}
+
+void tcp_cc_control(struct tcp_conn *c, const struct tcp_acked *a)
+{
+	struct cc_sample s = {
+		.acked = (uint32_t)(c->delivered - a->prior_delivered),
+		.losses = c->lost - a->prior_lost,
+		.prior_in_flight = a->prior_in_flight,
+		.rtt = a->rtt_at && !a->resent ? a->now - a->rtt_at : -1,
+		.is_ack_delayed = may_be_delayed(c, a),
+	};
+
+	if (a->has_rate) {
+		s.delivered = c->rate.delivered;
+		s.interval = c->rate.interval;
+		s.prior_delivered = a->rate_delivered;
+		s.app_limited = c->rate.app_limited;
+	}
+	show(c, a->now);
+	cc_ops(&c->cc)->control(&c->cc, &s, a->now);
+	take(c);
 }

@@ -228,3 +228,114 @@ Test(tcp_pace, a_frame_is_a_millisecond_where_the_device_cuts,
 		quiet();
 	}
 }
+
+/* --- what a congestion control asks for --- */
+
+static void set_cc(const char *name)
+{
+	cr_assert(sock_setopt(w.st, w.s, IPPROTO_TCP, TCP_CONGESTION, name,
+			      (socklen_t)strlen(name), w.now) == 0);
+}
+
+static socklen_t cc_info(uint32_t v[8])
+{
+	socklen_t len = 32;
+
+	cr_assert(sock_getopt(w.st, w.s, IPPROTO_TCP, TCP_CC_INFO, v, &len,
+			      w.now) == 0);
+	return len;
+}
+
+static void open_bbr(void)
+{
+	if (!w.s)
+		new_sock();
+	set_cc("bbr");
+	open_with(NULL);
+	pass(RTT);
+	SEND(.flags = SYN | ACK, .ack = 1, .mss = MSS, .sack_ok = true);
+	expect(ACK, 1, 1, 0);
+}
+
+Test(tcp_pace, bbr_paces_and_tells_its_model)
+{
+	uint32_t v[8];
+	unsigned n;
+
+	new_sock();
+	cr_assert(cc_info(v) == 0); /* cubic has nothing to say */
+	open_bbr();
+	cr_assert(conn()->is_paced);
+	/* 2.89 windows a round trip */
+	cr_assert(conn()->pacing_rate > 280000 && conn()->pacing_rate < 289000,
+		  "%llu", (unsigned long long)conn()->pacing_rate);
+	fill(40000);
+	expect_segs(0, 10);
+	pass(RTT);
+	ack(10001);
+	pass(2 * MSEC);
+	n = num_out();
+	cr_assert(n >= 1 && n <= 2, "%u", n); /* 3.5 ms each */
+	pass(20 * MSEC);
+	cr_assert(num_out() >= 5 && num_out() <= 8, "%u", num_out());
+	cr_assert(cc_info(v) == 20);
+	cr_assert(v[2] == RTT / USEC && v[3] == 739 && v[4] == 739);
+	/* 10 segments in 100 ms */
+	cr_assert(v[0] > 99000 && v[0] <= 100000 && v[1] == 0, "%u", v[0]);
+}
+
+Test(tcp_pace, bbr_keeps_its_window_when_idle)
+{
+	uint32_t cwnd;
+
+	open_bbr();
+	fill(10000);
+	expect_segs(0, 10);
+	pass(RTT);
+	ack(10001);
+	cwnd = conn()->cc.cwnd;
+	cr_assert(cwnd == 20);
+	pass(5 * SEC);
+	fill(1000);
+	expect_segs(10, 11);
+	cr_assert(conn()->cc.cwnd == cwnd);
+}
+
+Test(tcp_pace, from_bbr_to_cubic_and_back)
+{
+	open_bbr();
+	fill(20000);
+	expect_segs(0, 10);
+	pass(RTT);
+	set_cc("cubic");
+	ack(10001);
+	cr_assert(conn()->cc.id == CC_CUBIC && conn()->is_paced);
+	pass(RTT);
+	skip();
+	set_cc("bbr");
+	ack(conn()->snd_nxt - w.iss);
+	pass(RTT);
+	cr_assert(conn()->cc.id == CC_BBR && conn()->cc.cwnd >= 4);
+}
+
+Test(tcp_pace, bbr_after_a_timeout_sends_one_and_has_its_window_back)
+{
+	uint32_t cwnd;
+
+	open_bbr();
+	fill(40000);
+	expect_segs(0, 10);
+	pass(RTT);
+	ack(10001);
+	cwnd = conn()->cc.cwnd;
+	pass(3 * SEC);
+	cr_assert(conn()->ca == CA_LOSS);
+	cr_assert(count(STAT_TcpExtTCPTimeouts) >= 1);
+	cr_assert(conn()->cc.cwnd <= 4);
+	while (conn()->ca == CA_LOSS) {
+		ack(conn()->snd_una - w.iss + MSS);
+		pass(10 * MSEC);
+	}
+	skip();
+	cr_assert(conn()->cc.cwnd >= cwnd, "%u, was %u", conn()->cc.cwnd, cwnd);
+}

@@ -50,6 +50,8 @@ void tcp_reduce(struct tcp_conn *c, const struct tcp_acked *a)
 	uint32_t pipe = tcp_in_flight(c), thresh = c->cc.ssthresh, n;
 	bool advanced = c->snd_una != a->prior_una;
 
+	if (tcp_cc_has_control(c))
+		return;
 	if ((!fresh && c->lost == a->prior_lost && c->prr_out) ||
 	    !c->prior_cwnd)
 		return;
@@ -76,7 +78,7 @@ void tcp_reduce(struct tcp_conn *c, const struct tcp_acked *a)
 
 static void end_reduction(struct tcp_conn *c)
 {
-	if (c->cc.ssthresh < CC_SSTHRESH_NONE &&
+	if (!tcp_cc_has_control(c) && c->cc.ssthresh < CC_SSTHRESH_NONE &&
 	    (c->ca == CA_CWR || c->undo.armed))
 		c->cc.cwnd = MAX(c->cc.ssthresh, 1u);
 }
@@ -127,8 +129,10 @@ static void undo(struct tcp_conn *c, bool unmark, enum stat_id why)
 	if (unmark)
 		unmark_lost(c);
 	if (c->undo.prior_ssthresh) {
-		c->cc.cwnd = MAX(c->cc.cwnd, c->prior_cwnd);
+		if (!tcp_cc_has_control(c))
+			c->cc.cwnd = MAX(c->cc.cwnd, c->prior_cwnd);
 		c->cc.ssthresh = MAX(c->cc.ssthresh, c->undo.prior_ssthresh);
+		tcp_cc_event(c, CC_UNDO, 0, c->ack_rcvd_at);
 	}
 	c->undo.armed = false;
 	c->rack.advanced = true; /* look anew at what is lost */
@@ -505,8 +509,7 @@ void tcp_enter_loss(struct tcp_conn *c, nsec now)
 
 		c->prior_cwnd = c->cc.cwnd;
 		c->cc.ssthresh = cc_ops(&c->cc)->ssthresh(&c->cc);
-		if (cc_ops(&c->cc)->event)
-			cc_ops(&c->cc)->event(&c->cc, CC_TIMEOUT, 0, now);
+		tcp_cc_event(c, CC_TIMEOUT, 0, now);
 		arm_undo(c, thresh);
 	}
 	c->cc.cwnd = tcp_in_flight(c) + 1; /* RFC 5681 3.1 */
@@ -520,6 +523,7 @@ void tcp_enter_loss(struct tcp_conn *c, nsec now)
 	c->tlp_out = false;
 	/* RFC 5682 2.1 step 1 */
 	c->frto = tcp_sysctl(c)->tcp_frto && (fresh || c->retransmits);
+	tcp_cc_event(c, CC_LOSS, 0, now);
 }
 
 /* Something is lost for another reason: Linux's
@@ -535,6 +539,7 @@ static void not_congestion(struct tcp_conn *c, nsec now)
 		c->undo.armed = false;
 		c->undo.prior_ssthresh = 0;
 		c->ca = CA_LOSS;
+		tcp_cc_event(c, CC_LOSS, 0, now);
 	}
 	tcp_out(c, now);
 }

@@ -111,7 +111,7 @@ void tcp_pacing_update(struct tcp_conn *c)
 	uint64_t rate =
 		(uint64_t)c->mss_cache * MAX(c->cc.cwnd, c->packets_out);
 
-	if (!c->srtt)
+	if (!c->srtt || tcp_cc_has_control(c))
 		return;
 	rate *= (uint64_t)(c->cc.cwnd < c->cc.ssthresh / 2
 				   ? v->tcp_pacing_ss_ratio

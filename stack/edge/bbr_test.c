@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * BBR against CUBIC on simulated paths: loss that is no congestion, buffers
+ * that are too deep, a policer, and a clean link. Virtual time, seeded; what is
+ * asserted are ratios.
+ */
+#include <criterion/criterion.h>
+#include <linux/tcp.h>
+
+#include "edge/netsim.h"
+
+#define RATE 100000000u
+#define DELAY (25 * MSEC)
+#define PORT 80
+
+struct path {
+	const char *impair; /* of what comes in at the receiver */
+	uint32_t queue;	    /* bytes at the bottleneck */
+	uint64_t bytes;
+};
+
+struct result {
+	double mbit;
+	double rtt_ms; /* mean of what the sender measures, after 2 s */
+	uint64_t resent;
+};
+
+static struct netsim *make(const struct path *p, const char *cc, uint64_t seed)
+{
+	struct sysctl_values sysctl = sysctl_defaults;
+	struct netsim_host_cfg cfg = {
+		.addr4 = "10.0.0.1",
+		.delay = DELAY,
+		.rate = RATE,
+		.queue = p->queue,
+		.sysctl = &sysctl,
+	};
+	struct netsim *ns = netsim_new(seed, false);
+
+	cr_assert(sysctl_set(&sysctl, "net.ipv4.tcp_congestion_control", cc) ==
+		  0);
+	cr_assert(netsim_add_host(ns, &cfg) == 0);
+	cfg.addr4 = "10.0.0.2";
+	cfg.impair = p->impair;
+	cr_assert(netsim_add_host(ns, &cfg) == 1);
+	return ns;
+}
+
+static struct tcp_info info_of(struct netsim *ns, const struct netsim_stream *s)
+{
+	struct tcp_info i = {0};
+	socklen_t len = sizeof(i);
+
+	cr_assert(sock_getopt(netsim_stack(ns, s->host), s->s, IPPROTO_TCP,
+			      TCP_INFO, &i, &len, netsim_now(ns)) == 0);
+	return i;
+}
+
+static bool is_received(void *arg)
+{
+	struct netsim *ns = arg;
+
+	for (unsigned i = 0; i < netsim_num_streams(ns); i++) {
+		const struct netsim_stream *s = netsim_stream(ns, i);
+
+		if (s->is_server)
+			return s->received == s->to_receive;
+	}
+	return false;
+}
+
+/* One way, from host 0 to host 1. */
+static struct result transfer(const struct path *p, const char *cc,
+			      uint64_t seed)
+{
+	struct netsim *ns = make(p, cc, seed);
+	struct netsim_stream_cfg sc = {.seed = seed, .to_server = p->bytes};
+	nsec start = netsim_now(ns), at = start;
+	struct result r = {0};
+	double sum = 0;
+	unsigned n = 0;
+
+	cr_assert(netsim_listen(ns, 1, "0.0.0.0", PORT, &sc) == 0);
+	cr_assert(netsim_connect(ns, 0, "10.0.0.2", PORT, &sc) == 0);
+	for (;;) {
+		const struct netsim_stream *s = netsim_stream(ns, 0);
+		struct tcp_info i;
+
+		at += 100 * MSEC;
+		cr_assert(at - start < 600 * SEC);
+		if (netsim_run(ns, at, is_received, ns) == NETSIM_DONE)
+			break;
+		if (s->is_closed)
+			continue;
+		i = info_of(ns, s);
+		r.resent = i.tcpi_total_retrans;
+		if (at - start > 2 * SEC) {
+			sum += i.tcpi_rtt / 1000.0;
+			n++;
+		}
+	}
+	r.mbit = (double)p->bytes * 8 * 1e3 / (double)(netsim_now(ns) - start);
+	r.rtt_ms = n ? sum / n : 0;
+	cr_log_info("%s: %.1f Mbit/s, %.0f ms, %llu sent again", cc, r.mbit,
+		    r.rtt_ms, (unsigned long long)r.resent);
+	netsim_free(ns);
+	return r;
+}
+
+Test(bbr, random_loss_is_no_congestion)
+{
+	struct path p = {"in: loss 1%", 1 << 20, 40u << 20};
+
+	for (uint64_t seed = 1; seed <= 2; seed++) {
+		struct result bbr = transfer(&p, "bbr", seed);
+		struct result cubic = transfer(&p, "cubic", seed);
+
+		cr_assert(bbr.mbit > 60, "%.1f", bbr.mbit);
+		cr_assert(bbr.mbit > 5 * cubic.mbit, "%.1f, cubic %.1f",
+			  bbr.mbit, cubic.mbit);
+	}
+}
+
+Test(bbr, a_deep_buffer_stays_empty)
+{
+	struct path p = {NULL, 8 << 20, 100u << 20};
+	struct result bbr = transfer(&p, "bbr", 1);
+	struct result cubic = transfer(&p, "cubic", 1);
+
+	cr_assert(bbr.rtt_ms < 75, "%.0f ms", bbr.rtt_ms);
+	cr_assert(cubic.rtt_ms - 50 > 3 * (bbr.rtt_ms - 50), "%.0f, %.0f ms",
+		  bbr.rtt_ms, cubic.rtt_ms);
+	cr_assert(bbr.resent == 0);
+}
+
+Test(bbr, a_clean_link_is_filled)
+{
+	struct path p = {NULL, 1 << 20, 100u << 20};
+	struct result bbr = transfer(&p, "bbr", 1);
+
+	cr_assert(bbr.mbit > 85, "%.1f", bbr.mbit);
+}
+
+Test(bbr, a_shallow_buffer_costs_little)
+{
+	struct path p = {NULL, 64 << 10, 50u << 20};
+	struct result bbr = transfer(&p, "bbr", 1);
+
+	cr_assert(bbr.mbit > 70, "%.1f", bbr.mbit);
+}
