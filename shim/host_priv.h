@@ -88,7 +88,8 @@ void seat_wake(struct seat *s, uint32_t bit);
 struct seat *seat_get(void); /* NULL: no memory */
 void seat_put(struct seat *s);
 void seat_sleep(struct seat *s, uint8_t how, bool could_drive);
-void seat_woke(struct seat *s);
+/* True: the lease was handed to it. */
+bool seat_woke(struct seat *s);
 /* Tells other participants that there is something for them. True: the keeper
  * is one, and has to be kicked after the unlock. */
 bool seat_tell_news(void);

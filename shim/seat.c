@@ -71,9 +71,12 @@ void seat_sleep(struct seat *s, uint8_t how, bool could_drive)
 		list_push(&host.sh->asleep, &s->asleep_link);
 }
 
-void seat_woke(struct seat *s)
+bool seat_woke(struct seat *s)
 {
+	bool was_nudged = s->sleep != AWAKE && s->word & WORD_NUDGED;
+
 	seat_up(s);
+	return was_nudged;
 }
 
 static struct seat *listener_of(int party)
@@ -110,10 +113,18 @@ bool seat_tell_news(void)
 
 void seat_hand_over(void)
 {
-	if (!list_empty(&host.sh->asleep))
-		seat_wake(list_entry(host.sh->asleep.next, struct seat,
-				     asleep_link),
-			  WORD_NUDGED);
+	struct list *l;
+
+	/* who is woken for something else may have no use for it, and who comes
+	 * without a nudge takes the lease if he has */
+	list_for_each (l, &host.sh->asleep) {
+		struct seat *s = list_entry(l, struct seat, asleep_link);
+
+		if (s->word)
+			continue;
+		seat_wake(s, WORD_NUDGED);
+		return;
+	}
 }
 
 /* --- kits --- */
@@ -140,6 +151,7 @@ struct kit *kit_take(void)
 		k->is_taken = true;
 		k->party = host.party;
 		k->is_drained = false;
+		atomic_store(&k->is_reading, false);
 		kit_fill(k);
 		return k;
 	}
@@ -297,7 +309,6 @@ void party_died(uint16_t party)
 	if (sh->driver && sh->driver->party == party) {
 		sh->driver = NULL;
 		sh->epoch++;
-		seat_hand_over();
 	}
 	for (unsigned i = 0; i < NUM_KITS; i++)
 		if (sh->kits[i].is_taken && sh->kits[i].party == party) {
@@ -309,6 +320,9 @@ void party_died(uint16_t party)
 		l = sh->parties[party].all.next;
 		seat_put(list_entry(l, struct seat, owner_link));
 	}
+	/* not to one of his own; and he may have been on his way to take it */
+	if (!sh->driver)
+		seat_hand_over();
 	wake_marked();
 }
 

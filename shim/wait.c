@@ -66,14 +66,20 @@ void waiter_init_fd(struct waiter *w, int fd)
 
 void waiter_fini(struct waiter *w)
 {
+	bool was_nudged = w->seat && seat_woke(w->seat);
+
 	/* left by longjmp() while it drove */
-	if (w->kit)
+	if (w->kit) {
+		kit_process(w->kit);
 		kit_give(w->kit);
+	}
 	w->kit = NULL;
 	wait_give_up(w);
 	list_remove(&w->wake_link);
 	if (w->seat)
 		seat_put(w->seat);
+	if (was_nudged && !host.sh->driver)
+		seat_hand_over();
 	w->seat = NULL;
 	if (w->wake_fd >= 0 && w->sleep != SLEEP_ALWAYS &&
 	    wake_fds.num < ARRAY_SIZE(wake_fds.v)) {
@@ -263,6 +269,7 @@ struct block {
 	void *arg;
 	struct pollfd *v; /* device, wake fd, the program's */
 	bool is_kernel_ready, has_polled;
+	bool was_nudged; /* the lease was for us */
 };
 
 enum next { NEXT_RETURN, NEXT_READ, NEXT_SLEEP, NEXT_NAP, NEXT_MAKE_FD };
@@ -271,7 +278,7 @@ static void woke_up(struct block *b)
 {
 	struct waiter *w = b->w;
 
-	seat_woke(w->seat);
+	b->was_nudged = seat_woke(w->seat);
 	w->sleep = AWAKE;
 }
 
@@ -351,7 +358,7 @@ static enum next prepare_sleep(struct block *b)
 	w->word = 0;
 	w->sleep = needs_fd ? SLEEP_FD : SLEEP_FUTEX;
 	w->seat->bell = w->bell;
-	seat_sleep(w->seat, w->sleep, !w->is_driver);
+	seat_sleep(w->seat, w->sleep, !w->is_driver && !host.is_confined);
 	return NEXT_SLEEP;
 }
 
@@ -362,6 +369,7 @@ static enum next turn(struct block *b, int *ret)
 	bool is_new;
 
 	host_lock(OP_WAIT, 0);
+	b->was_nudged = false;
 	if (w->sleep != AWAKE)
 		woke_up(b);
 	process(w);
@@ -384,8 +392,12 @@ static enum next turn(struct block *b, int *ret)
 		goto out;
 	next = prepare_sleep(b);
 out:
-	if (next == NEXT_RETURN)
+	if (next == NEXT_RETURN) {
+		/* we don't want it now: the next one */
+		if (b->was_nudged && !host.sh->driver)
+			seat_hand_over();
 		give_lease(w);
+	}
 	host_unlock();
 	return next;
 }
