@@ -537,7 +537,7 @@ bool tcp_rcv_queue(struct tcp_conn *c, struct tcp_seg *s)
 {
 	uint32_t off = c->rcv_nxt - s->seq;
 	uint32_t len = s->len - off;
-	struct tcp_rslice *r;
+	struct tcp_rslice *r, *last;
 
 	if (gather(c, s->data + off, len)) {
 		list_last(&c->rcvq, struct tcp_rslice, node)->at = s->rx->f->at;
@@ -545,7 +545,9 @@ bool tcp_rcv_queue(struct tcp_conn *c, struct tcp_seg *s)
 		r = tcp_rslice_new(c, s, c->rcv_nxt, len);
 		if (!r)
 			return false;
+		last = list_last(&c->rcvq, struct tcp_rslice, node);
 		list_push(&c->rcvq, &r->node);
+		tcp_rslice_tighten(c, r, last);
 	}
 	c->rcv_nxt += len;
 	c->bytes_received += len;

@@ -829,6 +829,13 @@ bool tcp_rcv_queue(struct tcp_conn *c, struct tcp_seg *s);
 struct tcp_rslice *tcp_rslice_new(struct tcp_conn *c, struct tcp_seg *s,
 				  uint32_t seq, uint32_t len);
 void tcp_rslice_free(struct tcp_conn *c, struct tcp_rslice *r);
+/* tcp_collapse.c: what @len bytes that are charged @charge come to, if need be.
+ */
+uint32_t tcp_rslice_held(uint32_t charge, uint32_t len);
+/* @r has just been queued, behind @before or nothing: when memory is short they
+ * are moved to where they fit. */
+void tcp_rslice_tighten(struct tcp_conn *c, struct tcp_rslice *r,
+			struct tcp_rslice *before);
 void tcp_rcv_free(struct tcp_conn *c);
 uint32_t tcp_rcv_avail(const struct tcp_conn *c); /* readable now */
 bool tcp_rcv_has_room(const struct tcp_conn *c);

@@ -727,6 +727,54 @@ Test(tcp_flow, tiny_segments_share_memory)
 	skip();
 }
 
+/* Each in a buffer of 66 KiB: two of them are as large as the receive buffer.
+ */
+static void send_part_filled(uint32_t num, uint32_t len)
+{
+	for (uint32_t i = 0; i < num; i++) {
+		SEND(.flags = ACK, .seq = 1 + i * len, .ack = 1, .len = len,
+		     .gso_size = 1000);
+		pass(MSEC);
+	}
+}
+
+Test(tcp_flow, part_filled_frames_do_not_close_the_window)
+{
+	uint32_t got = 0;
+
+	open_active();
+	send_part_filled(20, 4000);
+	skip();
+	cr_assert(conn()->rcv_nxt - w.irs == 80001);
+	cr_assert(conn()->ep->rx_mem < conn()->ep->rcvbuf);
+	cr_assert(conn()->rcv_wnd > 10000);
+	while (got < 80000) {
+		int n = get(7001, 0);
+
+		cr_assert(n > 0);
+		got += (uint32_t)n;
+	}
+	cr_assert(conn()->ep->rx_mem == 0);
+	skip();
+}
+
+Test(tcp_flow, part_filled_frames_out_of_order_are_kept)
+{
+	open_active();
+	for (uint32_t i = 1; i < 12; i++)
+		SEND(.flags = ACK, .seq = 1 + i * 4000, .ack = 1, .len = 4000,
+		     .gso_size = 1000);
+	skip();
+	cr_assert(count(STAT_TcpExtRcvPruned) == 0);
+	cr_assert(count(STAT_TcpExtTCPOFODrop) == 0);
+	SEND(.flags = ACK, .seq = 1, .ack = 1, .len = 4000, .gso_size = 1000);
+	expect(ACK, 1, 48001, 0);
+	cr_assert(get(65536, 0) > 0);
+	while (get(65536, 0) > 0)
+		;
+	skip();
+}
+
 /* --- autotuning --- */
 
 Test(tcp_flow, receive_buffer_grows_with_what_is_read)

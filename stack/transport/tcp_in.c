@@ -313,6 +313,8 @@ static void measure(struct tcp_conn *c, const struct tcp_seg *s)
 	uint32_t size = s->rx->f->gso_size ? s->rx->f->gso_size : s->len;
 	uint32_t held = s->rx->f->b.size + TCP_SLICE_COST, ratio;
 
+	held = tcp_rslice_held(held, s->len);
+
 	/* the end of what the peer wrote: it may wait for our ACK */
 	if (size < c->rcv_mss && c->owe & TCP_OWE_PUSHED)
 		c->owe |= TCP_OWE_PUSHED2;

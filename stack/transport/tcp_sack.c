@@ -506,6 +506,7 @@ bool tcp_ofo_insert(struct tcp_conn *c, struct tcp_seg *s)
 	c->ofo_hint = r;
 	c->num_ofo++;
 	c->num_ooo++;
+	tcp_rslice_tighten(c, r, NULL);
 	trim_after(c, r);
 	sacks_add(c, s->seq, end + fin);
 	stat_inc(c->t->core, STAT_TcpExtTCPOFOQueue);
