@@ -418,12 +418,17 @@ void fdtab_watch_again(void)
 
 /* --- struct file --- */
 
+/* The options lie apart: a fork copies a page table entry for each page that
+ * was ever written. */
 static struct file *more_files(void)
 {
-	struct file *v = reserve(FILES_STEP * sizeof(*v));
+	const size_t opts_len = FILE_MAX_OPTS * sizeof(struct file_opt);
+	struct file *v = reserve(FILES_STEP * (sizeof(*v) + opts_len));
+	struct file_opt *opts = (struct file_opt *)(v + FILES_STEP);
 
 	for (unsigned i = 0; v && i < FILES_STEP; i++) {
 		list_init(&v[i].watches);
+		v[i].opts = &opts[i * FILE_MAX_OPTS];
 		v[i].next = i + 1 < FILES_STEP ? &v[i + 1] : NULL;
 	}
 	return v;

@@ -59,7 +59,8 @@ struct file {
 	uint32_t listener;	/* near end: whom it is connected to */
 	uint32_t fork_epoch;	/* forks before it was made */
 	uint64_t cookie;	/* near end: SO_COOKIE */
-	struct file_opt opts[FILE_MAX_OPTS];
+	struct file_opt
+		*opts; /* FILE_MAX_OPTS; not touched while none is set */
 };
 
 extern _Atomic(struct file *) *fdtab_v; /* NULL until something is ours */

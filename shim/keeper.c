@@ -41,6 +41,7 @@
 #define MAX_FDS (1u << 20)
 #define NUM_BUCKETS 4096
 #define EVENTS 64
+#define FIRST_GRACE (1 * SEC)
 #define FORGET_BUDGET 256 /* endpoints in one hold of the lock */
 
 enum kind { NONE, DOOR, KICK, DEVICE, MEMBER, PIDFD, LISTENER, FAR };
@@ -679,8 +680,10 @@ static nsec next_at(void)
 		me.end_at = TIME_NEVER;
 		return me.deadline;
 	}
+	/* who started it has yet to say hello */
 	if (me.end_at == TIME_NEVER)
-		me.end_at = sys_now() + knobs.grace;
+		me.end_at =
+			sys_now() + (me.num_joined ? knobs.grace : FIRST_GRACE);
 	if (sys_now() >= me.end_at)
 		me.is_ending = true;
 	return MIN(me.deadline, me.end_at);
