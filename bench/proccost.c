@@ -2,12 +2,13 @@
  *
  * proccost.c - what processes cost a program that has sockets
  *
- * proccost fork N | spawn | vfork: opens N sockets (one for the others), makes
- * some children one after the other and prints the median in microseconds: of
- * fork() until it returns, the child leaving at once; of `true` from its start
- * to its end. proccost socket: of the first socket() and bind() of this
- * process, which is when a preload comes up. proccost hold: has a socket until
- * its input ends; says so by a line.
+ * proccost fork N | spawn | heir | vfork: opens N sockets (one for the others),
+ * makes some children one after the other and prints the median in
+ * microseconds: of fork() until it returns, the child leaving at once; of
+ * `true` from its start to its end, which as an heir has the socket too.
+ * proccost socket: of the first socket() and bind() of this process, which is
+ * when a preload comes up. proccost hold: has a socket until its input ends;
+ * says so by a line.
  */
 #include <netinet/in.h>
 #include <spawn.h>
@@ -38,14 +39,14 @@ static double now_us(void)
 	return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
 }
 
-static void open_sockets(unsigned n)
+static void open_sockets(unsigned n, int flags)
 {
 	struct rlimit lim = {n + 1000, n + 1000};
 
 	if (n > 1000 && setrlimit(RLIMIT_NOFILE, &lim))
 		die("setrlimit");
 	while (n--)
-		if (socket(AF_INET, SOCK_STREAM, 0) < 0)
+		if (socket(AF_INET, SOCK_STREAM | flags, 0) < 0)
 			die("socket");
 }
 
@@ -113,11 +114,11 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void rounds(unsigned num, double (*cost)(void))
+static void rounds(unsigned num, int flags, double (*cost)(void))
 {
 	double v[ROUNDS];
 
-	open_sockets(num);
+	open_sockets(num, flags);
 	for (int i = 0; i < ROUNDS; i++)
 		v[i] = cost();
 	qsort(v, ROUNDS, sizeof(*v), by_value);
@@ -128,7 +129,7 @@ static void hold(void)
 {
 	char byte;
 
-	open_sockets(1);
+	open_sockets(1, 0);
 	puts("ready");
 	fflush(stdout);
 	while (read(0, &byte, 1) > 0)
@@ -140,11 +141,13 @@ int main(int argc, char **argv)
 	const char *what = argc > 1 ? argv[1] : "";
 
 	if (!strcmp(what, "fork") && argc == 3)
-		rounds((unsigned)atoi(argv[2]), cost_fork);
+		rounds((unsigned)atoi(argv[2]), 0, cost_fork);
 	else if (!strcmp(what, "spawn"))
-		rounds(1, cost_spawn);
+		rounds(1, SOCK_CLOEXEC, cost_spawn);
+	else if (!strcmp(what, "heir"))
+		rounds(1, 0, cost_spawn);
 	else if (!strcmp(what, "vfork"))
-		rounds(1, cost_vfork);
+		rounds(1, SOCK_CLOEXEC, cost_vfork);
 	else if (!strcmp(what, "socket"))
 		first_socket();
 	else if (!strcmp(what, "hold"))
