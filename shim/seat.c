@@ -21,9 +21,16 @@
 
 /* --- seats --- */
 
+/* A signal handler of the sleeper may set a bit at any time, without the lock.
+ */
+static uint32_t word_of(const struct seat *s)
+{
+	return atomic_load((const _Atomic uint32_t *)&s->word);
+}
+
 void seat_wake(struct seat *s, uint32_t bit)
 {
-	uint32_t was = atomic_load((_Atomic uint32_t *)&s->word);
+	uint32_t was = word_of(s);
 
 	atomic_fetch_or((_Atomic uint32_t *)&s->word, bit);
 	if (!was && s->sleep != AWAKE && list_empty(&s->wake_link))
@@ -73,7 +80,7 @@ void seat_sleep(struct seat *s, uint8_t how, bool could_drive)
 
 bool seat_woke(struct seat *s)
 {
-	bool was_nudged = s->sleep != AWAKE && s->word & WORD_NUDGED;
+	bool was_nudged = s->sleep != AWAKE && word_of(s) & WORD_NUDGED;
 
 	seat_up(s);
 	return was_nudged;
@@ -120,7 +127,7 @@ void seat_hand_over(void)
 	list_for_each (l, &host.sh->asleep) {
 		struct seat *s = list_entry(l, struct seat, asleep_link);
 
-		if (s->word)
+		if (word_of(s))
 			continue;
 		seat_wake(s, WORD_NUDGED);
 		return;
@@ -266,14 +273,14 @@ static void wake_marked(void)
 	list_for_each (l, &host.sh->asleep) {
 		struct seat *s = list_entry(l, struct seat, asleep_link);
 
-		if (s->word && list_empty(&s->wake_link))
+		if (word_of(s) && list_empty(&s->wake_link))
 			list_push(&host.sh->wakes, &s->wake_link);
 	}
 	for (unsigned i = 0; i < STACK_MAX_PARTIES; i++)
 		list_for_each (l, &host.sh->parties[i].seats) {
 			struct seat *s = list_entry(l, struct seat, party_link);
 
-			if (s->word && list_empty(&s->wake_link))
+			if (word_of(s) && list_empty(&s->wake_link))
 				list_push(&host.sh->wakes, &s->wake_link);
 		}
 }

@@ -32,7 +32,7 @@ server() {
 	show "copy in" peer psql -h "$MY4" -c \
 		"\\copy t from '$W/rows' with (format csv)"
 	sum "copy out" peer psql -h "$MY4" -c '\copy (select * from t) to stdout'
-	fails "cancelled" peer sh -c "timeout -s INT 0.3 \
+	fails "cancelled" peer sh -c "timeout --foreground -s INT 0.3 \
 		psql -h $MY4 -c 'select pg_sleep(20)'"
 	does "pgbench -i" peer pgbench -q -i -h "$MY4"
 	STRIP='/^(latency|tps|initial|pgbench|scaling|query|average connection|number of (threads|clients)|maximum|transaction type)/d'
