@@ -7,13 +7,15 @@
 enum { /* option kinds */
        OPT_END = 0,
        OPT_NOP = 1,
-       OPT_MSS = 2,	/* RFC 9293 3.7.1 */
-       OPT_WSCALE = 3,	/* RFC 7323 2 */
-       OPT_SACK_OK = 4, /* RFC 2018 2 */
-       OPT_SACK = 5,	/* RFC 2018 3 */
-       OPT_TS = 8,	/* RFC 7323 3 */
-       OPT_FO = 34,	/* RFC 7413 4.1.1 */
-       OPT_EXP = 254,	/* RFC 6994; Fast Open before it had a number */
+       OPT_MSS = 2,	  /* RFC 9293 3.7.1 */
+       OPT_WSCALE = 3,	  /* RFC 7323 2 */
+       OPT_SACK_OK = 4,	  /* RFC 2018 2 */
+       OPT_SACK = 5,	  /* RFC 2018 3 */
+       OPT_TS = 8,	  /* RFC 7323 3 */
+       OPT_FO = 34,	  /* RFC 7413 4.1.1 */
+       OPT_ACCECN0 = 172, /* RFC 9768 3.2.3 */
+       OPT_ACCECN1 = 174,
+       OPT_EXP = 254, /* RFC 6994; Fast Open before it had a number */
 };
 
 enum { /* their lengths */
@@ -25,6 +27,8 @@ enum { /* their lengths */
        LEN_TS = 10,
        LEN_FO_BASE = 2,
        LEN_EXP_BASE = 4,
+       LEN_ACCECN_BASE = 2,
+       LEN_ACCECN_FIELD = 3,
 };
 
 #define EXP_FO 0xf989 /* RFC 7413 4.1.1 */
@@ -54,6 +58,19 @@ static void parse_fo(struct tcp_repr *r, const uint8_t *p, unsigned len,
 	r->fo.exp = exp;
 	r->fo.len = (uint8_t)len;
 	memcpy(r->fo.v, p, len);
+}
+
+static void parse_accecn(struct tcp_repr *r, const uint8_t *p, unsigned len)
+{
+	struct tcp_accecn_opt *o = &r->accecn;
+	unsigned num = (len - LEN_ACCECN_BASE) / LEN_ACCECN_FIELD;
+
+	o->is_there = true;
+	o->order = p[0] == OPT_ACCECN1;
+	o->num = (uint8_t)MIN(num, TCP_ACCECN_FIELDS);
+	p += LEN_ACCECN_BASE;
+	for (unsigned i = 0; i < o->num; i++, p += LEN_ACCECN_FIELD)
+		o->v[i] = (uint32_t)p[0] << 16 | get_be16(p + 1);
 }
 
 /* An option of a wrong length is passed over, as Linux does. */
@@ -91,6 +108,10 @@ static void parse_option(struct tcp_repr *r, const uint8_t *p, unsigned len)
 	case OPT_FO:
 		if (is_syn)
 			parse_fo(r, p + LEN_FO_BASE, len - LEN_FO_BASE, false);
+		break;
+	case OPT_ACCECN0:
+	case OPT_ACCECN1:
+		parse_accecn(r, p, len);
 		break;
 	case OPT_EXP:
 		if (is_syn && len >= LEN_EXP_BASE && get_be16(p + 2) == EXP_FO)
@@ -158,9 +179,9 @@ static unsigned fo_len(const struct tcp_repr *r, unsigned before)
 	return before + n <= TCP_HLEN + TCP_MAX_OPTS ? n : 0;
 }
 
-/* Bytes before the SACK blocks. Every option is padded in front to 4, the
+/* Bytes of what is always there. Every option is padded in front to 4, the
  * layout that Linux uses and that middleboxes know. */
-static unsigned fixed_len(const struct tcp_repr *r)
+static unsigned plain_len(const struct tcp_repr *r)
 {
 	unsigned n = TCP_HLEN;
 
@@ -169,8 +190,41 @@ static unsigned fixed_len(const struct tcp_repr *r)
 		n += 2 + LEN_TS; /* two NOPs, or SACK-permitted */
 	else if (r->sack_ok)
 		n += 2 + LEN_SACK_OK;
-	n += r->has_wscale ? 1 + LEN_WSCALE : 0;
+	return n + (r->has_wscale ? 1 + LEN_WSCALE : 0);
+}
+
+static unsigned base_len(const struct tcp_repr *r)
+{
+	unsigned n = plain_len(r);
+
 	return n + fo_len(r, n);
+}
+
+static unsigned sack_len(unsigned num)
+{
+	return num ? 2 + LEN_SACK_BASE + num * LEN_SACK_BLOCK : 0;
+}
+
+/* How many bytes over a multiple of 4 go where another option would have
+ * NOPs. */
+static unsigned accecn_joins(const struct tcp_repr *r)
+{
+	if (r->num_sack || (r->sack_ok && !r->has_ts))
+		return 2;
+	return r->has_wscale;
+}
+
+static unsigned accecn_len(const struct tcp_repr *r, unsigned num)
+{
+	unsigned n = LEN_ACCECN_BASE + num * LEN_ACCECN_FIELD, over = n % 4;
+
+	return over > accecn_joins(r) ? n - over + 4 : n - over;
+}
+
+static unsigned fixed_len(const struct tcp_repr *r)
+{
+	return base_len(r) +
+	       (r->accecn.is_there ? accecn_len(r, r->accecn.num) : 0);
 }
 
 static unsigned num_sack_fit(const struct tcp_repr *r)
@@ -183,29 +237,86 @@ static unsigned num_sack_fit(const struct tcp_repr *r)
 	return MIN(MIN(room, r->num_sack), TCP_MAX_SACK);
 }
 
-unsigned tcp_emit_len(const struct tcp_repr *r)
+/* The order in which Linux tries: all fields, fewer, then fewer blocks. */
+bool tcp_fit_accecn(struct tcp_repr *r, unsigned least)
 {
-	unsigned num = num_sack_fit(r);
+	unsigned room = TCP_HLEN + TCP_MAX_OPTS - base_len(r);
+	unsigned sacks, num;
 
-	return fixed_len(r) +
-	       (num ? 2 + LEN_SACK_BASE + num * LEN_SACK_BLOCK : 0);
+	r->accecn.is_there = false;
+	for (sacks = num_sack_fit(r);; sacks--) {
+		for (num = TCP_ACCECN_FIELDS + 1; num-- > least;) {
+			if (accecn_len(r, num) + sack_len(sacks) > room)
+				continue;
+			r->num_sack = (uint8_t)sacks;
+			r->accecn.is_there = true;
+			r->accecn.num = (uint8_t)num;
+			return true;
+		}
+		if (sacks <= 2 || !least)
+			return false;
+	}
 }
 
-static uint8_t *emit_sack(const struct tcp_repr *r, uint8_t *p)
+unsigned tcp_emit_len(const struct tcp_repr *r)
+{
+	return fixed_len(r) + sack_len(num_sack_fit(r));
+}
+
+/* Where options are written, and what of one is still to go where the next has
+ * its padding. */
+struct opts_out {
+	uint8_t *p;
+	uint8_t left[2];
+	unsigned num_left;
+};
+
+static void put_pad(struct opts_out *o, unsigned num)
+{
+	bool fits = o->num_left == num;
+
+	for (unsigned i = 0; i < num; i++)
+		*o->p++ = fits ? o->left[i] : OPT_NOP;
+	if (fits)
+		o->num_left = 0;
+}
+
+static void emit_accecn(const struct tcp_repr *r, struct opts_out *o)
+{
+	uint8_t b[LEN_ACCECN_BASE + TCP_ACCECN_FIELDS * LEN_ACCECN_FIELD];
+	unsigned n = LEN_ACCECN_BASE, len, now;
+
+	if (!r->accecn.is_there)
+		return;
+	for (unsigned i = 0; i < r->accecn.num; i++, n += LEN_ACCECN_FIELD) {
+		b[n] = (uint8_t)(r->accecn.v[i] >> 16);
+		put_be16(b + n + 1, (uint16_t)r->accecn.v[i]);
+	}
+	b[0] = r->accecn.order ? OPT_ACCECN1 : OPT_ACCECN0;
+	b[1] = (uint8_t)n;
+	len = accecn_len(r, r->accecn.num);
+	now = MIN(n, len);
+	memcpy(o->p, b, now);
+	o->p += now;
+	for (; now < len; now++)
+		*o->p++ = OPT_NOP;
+	for (; now < n; now++)
+		o->left[o->num_left++] = b[now];
+}
+
+static void emit_sack(const struct tcp_repr *r, struct opts_out *o)
 {
 	unsigned num = num_sack_fit(r);
 
 	if (!num)
-		return p;
-	*p++ = OPT_NOP;
-	*p++ = OPT_NOP;
-	*p++ = OPT_SACK;
-	*p++ = (uint8_t)(LEN_SACK_BASE + num * LEN_SACK_BLOCK);
-	for (unsigned i = 0; i < num; i++, p += LEN_SACK_BLOCK) {
-		put_be32(p, r->sack[i].start);
-		put_be32(p + 4, r->sack[i].end);
+		return;
+	put_pad(o, 2);
+	*o->p++ = OPT_SACK;
+	*o->p++ = (uint8_t)(LEN_SACK_BASE + num * LEN_SACK_BLOCK);
+	for (unsigned i = 0; i < num; i++, o->p += LEN_SACK_BLOCK) {
+		put_be32(o->p, r->sack[i].start);
+		put_be32(o->p + 4, r->sack[i].end);
 	}
-	return p;
 }
 
 static uint8_t *emit_fo(const struct tcp_repr *r, uint8_t *p, unsigned room)
@@ -227,37 +338,43 @@ static uint8_t *emit_fo(const struct tcp_repr *r, uint8_t *p, unsigned room)
 	return p;
 }
 
-static uint8_t *emit_options(const struct tcp_repr *r, uint8_t *p)
+static void emit_ts(const struct tcp_repr *r, struct opts_out *o)
 {
-	uint8_t *begin = p;
+	*o->p++ = r->sack_ok ? OPT_SACK_OK : OPT_NOP;
+	*o->p++ = r->sack_ok ? LEN_SACK_OK : OPT_NOP;
+	*o->p++ = OPT_TS;
+	*o->p++ = LEN_TS;
+	put_be32(o->p, r->ts_val);
+	put_be32(o->p + 4, r->ts_ecr);
+	o->p += 8;
+}
+
+static void emit_options(const struct tcp_repr *r, uint8_t *begin)
+{
+	struct opts_out o = {.p = begin};
 
 	if (r->has_mss) {
-		*p++ = OPT_MSS;
-		*p++ = LEN_MSS;
-		put_be16(p, r->mss);
-		p += 2;
+		*o.p++ = OPT_MSS;
+		*o.p++ = LEN_MSS;
+		put_be16(o.p, r->mss);
+		o.p += 2;
 	}
-	if (r->has_ts || r->sack_ok) {
-		bool ok_last = r->sack_ok && !r->has_ts;
-
-		*p++ = r->sack_ok && !ok_last ? OPT_SACK_OK : OPT_NOP;
-		*p++ = r->sack_ok && !ok_last ? LEN_SACK_OK : OPT_NOP;
-		*p++ = ok_last ? OPT_SACK_OK : OPT_TS;
-		*p++ = ok_last ? LEN_SACK_OK : LEN_TS;
-	}
-	if (r->has_ts) {
-		put_be32(p, r->ts_val);
-		put_be32(p + 4, r->ts_ecr);
-		p += 8;
+	if (r->has_ts)
+		emit_ts(r, &o);
+	emit_accecn(r, &o);
+	if (r->sack_ok && !r->has_ts) {
+		put_pad(&o, 2);
+		*o.p++ = OPT_SACK_OK;
+		*o.p++ = LEN_SACK_OK;
 	}
 	if (r->has_wscale) {
-		*p++ = OPT_NOP;
-		*p++ = OPT_WSCALE;
-		*p++ = LEN_WSCALE;
-		*p++ = r->wscale;
+		put_pad(&o, 1);
+		*o.p++ = OPT_WSCALE;
+		*o.p++ = LEN_WSCALE;
+		*o.p++ = r->wscale;
 	}
-	p = emit_fo(r, p, fo_len(r, (unsigned)(p - begin) + TCP_HLEN));
-	return emit_sack(r, p);
+	o.p = emit_fo(r, o.p, fo_len(r, plain_len(r)));
+	emit_sack(r, &o);
 }
 
 void tcp_emit(struct tcp_repr *r, uint8_t *p)
@@ -308,7 +425,7 @@ static void print_options(const struct tcp_repr *r, struct text *t)
 	const char *sep = "";
 
 	if (!(r->has_mss || r->has_ts || r->has_wscale || r->sack_ok ||
-	      r->num_sack))
+	      r->num_sack || r->accecn.is_there))
 		return;
 	say(t, ", options [");
 	if (r->has_mss) {
@@ -325,6 +442,12 @@ static void print_options(const struct tcp_repr *r, struct text *t)
 	}
 	if (r->has_wscale) {
 		say(t, "%swscale %u", sep, r->wscale);
+		sep = ",";
+	}
+	if (r->accecn.is_there) {
+		say(t, "%saccecn%u", sep, r->accecn.order);
+		for (unsigned i = 0; i < r->accecn.num; i++)
+			say(t, " %u", r->accecn.v[i]);
 		sep = ",";
 	}
 	if (r->num_sack)

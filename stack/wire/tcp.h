@@ -39,6 +39,16 @@ struct tcp_fo_cookie {
 	uint8_t v[TCP_FO_MAX];
 };
 
+/* RFC 9768 3.2.3: how many bytes came with each codepoint, the 24 lowest bits
+ * of each counter. In its order 0 the fields are ECT(0), CE, ECT(1), in order 1
+ * the other way round; those at the end may be left out. */
+#define TCP_ACCECN_FIELDS 3
+struct tcp_accecn_opt {
+	bool is_there;
+	uint8_t order, num;
+	uint32_t v[TCP_ACCECN_FIELDS];
+};
+
 struct tcp_repr {
 	uint16_t src_port, dst_port;
 	uint32_t seq, ack;
@@ -57,6 +67,7 @@ struct tcp_repr {
 	uint32_t ts_val, ts_ecr;
 	struct tcp_sack_block sack[TCP_MAX_SACK];
 	struct tcp_fo_cookie fo; /* SYNs only */
+	struct tcp_accecn_opt accecn;
 };
 
 /* Checks lengths and, when @state is CSUM_NONE, the checksum. Options that are
@@ -64,6 +75,10 @@ struct tcp_repr {
 enum drop tcp_parse(struct tcp_repr *r, const struct ip_addr *src,
 		    const struct ip_addr *dst, const uint8_t *p, size_t len,
 		    enum csum_state state);
+/* Puts as many of @r->accecn's fields beside its other options as there is room
+ * for, at the cost of a third SACK block if @least fields do not fit else.
+ * False: they don't at all, and nothing has changed. */
+bool tcp_fit_accecn(struct tcp_repr *r, unsigned least);
 /* Bytes that tcp_emit() will write: 20 + options, a multiple of 4, <= 60. */
 unsigned tcp_emit_len(const struct tcp_repr *r);
 void tcp_emit(struct tcp_repr *r, uint8_t *p);

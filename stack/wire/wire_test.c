@@ -495,6 +495,50 @@ Test(tcp_wire, never_over_60_bytes)
 	cr_assert_eq(tcp_emit_len(&r), 56);
 }
 
+/* The counters of RFC 9768 in what other options leave, as Linux has them. */
+Test(tcp_wire, accecn_takes_the_place_of_padding)
+{
+	static const uint8_t three[] = {174, 11, 0, 0, 1, 0, 0, 2, 0, 0, 3, 1};
+	static const uint8_t two[] = {174, 8, 0, 0, 1, 0, 0, 2, 1, 1, 5, 18};
+	static const uint8_t one[] = {174, 5, 0, 0, 1, 3, 3, 7};
+	static const uint8_t none[] = {174, 2, 4, 2};
+	struct tcp_repr r = {.flags = TCP_ACK, .accecn.order = 1};
+	uint8_t p[60];
+
+	r.accecn.v[0] = 1;
+	r.accecn.v[1] = 2;
+	r.accecn.v[2] = 3;
+	cr_assert(tcp_fit_accecn(&r, 0));
+	cr_assert(tcp_emit_len(&r) == 32);
+	tcp_emit(&r, p);
+	cr_assert_arr_eq(p + 20, three, sizeof(three));
+	/* beside the stamp and three blocks, of which one gives way */
+	r.has_ts = true;
+	r.num_sack = 3;
+	cr_assert_not(tcp_fit_accecn(&r, 3));
+	cr_assert(r.num_sack == 3 && !r.accecn.is_there);
+	cr_assert(tcp_fit_accecn(&r, 1));
+	cr_assert(r.num_sack == 2 && r.accecn.num == 2);
+	cr_assert(tcp_emit_len(&r) == 60);
+	tcp_emit(&r, p);
+	cr_assert_arr_eq(p + 32, two, sizeof(two));
+	/* in the place of one NOP and of two */
+	r = (struct tcp_repr){.flags = TCP_SYN | TCP_ACK,
+			      .has_wscale = true,
+			      .wscale = 7,
+			      .accecn = {.is_there = true, .order = 1}};
+	r.accecn.v[0] = r.accecn.num = 1;
+	cr_assert(tcp_emit_len(&r) == 28);
+	tcp_emit(&r, p);
+	cr_assert_arr_eq(p + 20, one, sizeof(one));
+	r.has_wscale = false;
+	r.sack_ok = true;
+	r.accecn.num = 0;
+	cr_assert(tcp_emit_len(&r) == 24);
+	tcp_emit(&r, p);
+	cr_assert_arr_eq(p + 20, none, sizeof(none));
+}
+
 static struct tcp_repr random_repr(struct rng *g)
 {
 	uint32_t bits = rng_u32(g);
@@ -526,6 +570,16 @@ static struct tcp_repr random_repr(struct rng *g)
 			r.sack[i].start = rng_u32(g);
 			r.sack[i].end = rng_u32(g);
 		}
+	}
+	if (bits & 32) {
+		r.accecn.order = bits >> 6 & 1;
+		if (tcp_fit_accecn(&r, bits >> 7 & 3))
+			for (int i = 0; i < r.accecn.num; i++)
+				r.accecn.v[i] = rng_u32(g) & 0xffffff;
+		else
+			r.accecn.order = 0;
+		for (int i = r.num_sack; i < TCP_MAX_SACK; i++)
+			r.sack[i] = (struct tcp_sack_block){0};
 	}
 	return r;
 }
