@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -220,8 +221,22 @@ static int clone_again(void *arg)
 	return 0;
 }
 
+/* A subreaper (containers' init programs, service managers) would become the
+ * parent of the keeper when the first clone is gone, and wait for it. Whether
+ * we are one. */
+static bool set_subreaper(bool on)
+{
+	int was = 0;
+
+	sys(prctl, PR_GET_CHILD_SUBREAPER, &was, 0, 0, 0);
+	if (was != on)
+		sys(prctl, PR_SET_CHILD_SUBREAPER, on, 0, 0, 0);
+	return was;
+}
+
 static int start_clones(struct start *s)
 {
+	bool was_subreaper;
 	sigset_t all, old;
 	long p = sys(mmap, NULL, 2 * CLONE_STACK, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
@@ -233,12 +248,14 @@ static int start_clones(struct start *s)
 	s->stack = stacks + CLONE_STACK;
 	memset(&all, 0xff, sizeof(all));
 	sys(rt_sigprocmask, SIG_SETMASK, &all, &old, SYS_KERNEL_SIGSET);
+	was_subreaper = set_subreaper(false);
 	pid = clone(clone_again, stacks + CLONE_STACK, CLONE_VM | CLONE_VFORK,
 		    s);
 	if (pid < 0)
 		pid = -errno;
 	else
 		sys(wait4, pid, NULL, __WCLONE, NULL);
+	set_subreaper(was_subreaper);
 	sys(rt_sigprocmask, SIG_SETMASK, &old, NULL, SYS_KERNEL_SIGSET);
 	sys(munmap, stacks, 2 * CLONE_STACK);
 	errno = saved;
