@@ -271,14 +271,18 @@ struct opts_out {
 	unsigned num_left;
 };
 
+/* Two bytes are not torn apart for the sake of one. */
 static void put_pad(struct opts_out *o, unsigned num)
 {
-	bool fits = o->num_left == num;
+	unsigned i = 0;
 
-	for (unsigned i = 0; i < num; i++)
-		*o->p++ = fits ? o->left[i] : OPT_NOP;
-	if (fits)
+	if (o->num_left <= num) {
+		for (; i < o->num_left; i++)
+			*o->p++ = o->left[i];
 		o->num_left = 0;
+	}
+	for (; i < num; i++)
+		*o->p++ = OPT_NOP;
 }
 
 static void emit_accecn(const struct tcp_repr *r, struct opts_out *o)
