@@ -117,6 +117,7 @@ static struct {
 	bool is_held; /* the clock stands until this thread asks */
 	pthread_t held_for;
 	bool is_up;
+	char born_cc[32]; /* tcp_congestion_control as the namespace came */
 } pd = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
 static int ret(int r)
@@ -293,10 +294,13 @@ static void looked(bool is_done)
 
 /* --- coming up --- */
 
-static void read_sysctl(const char *dotted)
+#define CC_SYSCTL "net.ipv4.tcp_congestion_control"
+
+static bool proc_value(const char *dotted, char *val, size_t size)
 {
-	char path[128] = "/proc/sys/", val[128];
+	char path[128] = "/proc/sys/";
 	FILE *f;
+	bool ok;
 
 	for (size_t i = 0, n = strlen(path); dotted[i]; i++) {
 		path[n + i] = dotted[i] == '.' ? '/' : dotted[i];
@@ -304,12 +308,25 @@ static void read_sysctl(const char *dotted)
 	}
 	f = fopen(path, "re");
 	if (!f)
-		return;
-	if (fgets(val, sizeof(val), f)) {
-		val[strcspn(val, "\n")] = 0;
-		stack_sysctl_set(pd.st, dotted, val);
-	}
+		return false;
+	ok = fgets(val, (int)size, f);
 	fclose(f);
+	if (ok)
+		val[strcspn(val, "\n")] = 0;
+	return ok;
+}
+
+/* The machine's own choice of congestion control is no wish of the script's;
+ * where it may not choose CUBIC, what it got is ours. */
+static void read_sysctl(const char *dotted)
+{
+	char val[128];
+
+	if (!proc_value(dotted, val, sizeof(val)))
+		return;
+	if (strcmp(dotted, CC_SYSCTL) == 0 && strcmp(val, pd.born_cc) == 0)
+		return;
+	stack_sysctl_set(pd.st, dotted, val);
 }
 
 /* The script's own settings are in its namespace; it changes them between its
@@ -965,6 +982,7 @@ __attribute__((visibility("default"))) void packetdrill_interface_init(
 	const char *flags, struct packetdrill_interface *ifc)
 {
 	parse_flags(flags);
+	proc_value(CC_SYSCTL, pd.born_cc, sizeof(pd.born_cc));
 	list_init(&pd.outq);
 	pd.now = SEC;
 	*ifc = (struct packetdrill_interface){

@@ -686,18 +686,22 @@ void tcp_tw_fini(struct tcp *t);
 void tcp_out(struct tcp_conn *c, nsec now);
 /* The same with Nagle and cork off for what is queued. */
 void tcp_out_push(struct tcp_conn *c, nsec now);
-int tcp_send_ack(struct tcp_conn *c, nsec now);
-void tcp_send_rst(struct tcp_conn *c, nsec now);
 int tcp_send_syn(struct tcp_conn *c, nsec now);	 /* with what is queued */
 void tcp_send_fin(struct tcp_conn *c, nsec now); /* queues it, and sends */
-/* Window probe or keepalive: an old sequence number, no data. */
-int tcp_send_probe(struct tcp_conn *c, nsec now);
 /* Persist: a piece of data if the window has any room, else a probe. */
 int tcp_send_wakeup(struct tcp_conn *c, nsec now);
-/* Resends the first record that is not acked, at once. 0 or -errno. */
-int tcp_resend_head(struct tcp_conn *c, nsec now);
 /* One segment whatever the window: a new one, else the last one again. */
 int tcp_send_tail(struct tcp_conn *c, bool *is_rtx, nsec now);
+
+/* --- tcp_resend.c --- */
+/* Resends the first record that is not acked, at once. 0 or -errno. */
+int tcp_resend_head(struct tcp_conn *c, nsec now);
+
+/* --- tcp_xmit.c --- */
+int tcp_send_ack(struct tcp_conn *c, nsec now);
+void tcp_send_rst(struct tcp_conn *c, nsec now);
+/* Window probe or keepalive: an old sequence number, no data. */
+int tcp_send_probe(struct tcp_conn *c, nsec now);
 uint32_t tcp_out_mss(const struct tcp_conn *c); /* of a data segment now */
 void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu);
 uint32_t tcp_mss_of_mtu(const struct tcp_key *k, uint32_t mtu);

@@ -1,446 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * tcp_out.c - what may be sent now, and building it
+ * tcp_out.c - what may be sent now
  *
  * tcp_out() is the one loop: first what is lost, then what is new, a frame at a
  * time, while the congestion window, the peer's window, Nagle and the transmit
- * queue agree. A frame is up to 64 segments when the device cuts them. It is
- * never larger than half of the largest window that the peer has shown: one
- * that offers 60,416 bytes and never more must not be waited for. A connection
- * that is paced (tcp_pace.c) stops between frames until the next may leave.
- *
- * A frame that the queue refuses counts as not sent; nothing has moved then,
- * and the connection waits on tcp->wait for tcp_tx_room().
+ * queue agree. A connection that is paced (tcp_pace.c) stops between frames
+ * until the next may leave.
  */
 #include <errno.h>
 
-#include "base/csum.h"
 #include "base/util.h"
 #include "transport/tcp_conn.h"
-
-#define MAX_FRAME 65535u /* an IP packet */
-
-enum { SENT = 1, NOTHING = 0 };
-
-/* --- sizes --- */
-
-static uint32_t ip_hlen(const struct tcp_key *k)
-{
-	return ip_addr_is4(&k->raddr) ? 20 : 40;
-}
-
-uint32_t tcp_mss_of_mtu(const struct tcp_key *k, uint32_t mtu)
-{
-	uint32_t hdr = ip_hlen(k) + TCP_HLEN;
-
-	return mtu > hdr + 8 ? mtu - hdr : 8;
-}
-
-void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu)
-{
-	uint32_t mss = tcp_mss_of_mtu(&c->node.key, pmtu);
-
-	/* a peer may have offered next to nothing */
-	mss = MIN(mss, c->mss_clamp);
-	if (c->ts_ok)
-		mss -= MIN(mss, TCP_TS_OPT_LEN);
-	mss = MAX(mss, (uint32_t)tcp_sysctl(c)->tcp_min_snd_mss);
-	c->pmtu = pmtu;
-	c->mss_cache = (uint16_t)MIN(mss, 65535u);
-}
-
-static unsigned num_sack_now(const struct tcp_conn *c)
-{
-	struct tcp_sack_block b[TCP_MAX_SACK];
-
-	return tcp_sack_blocks(c, b, c->ts_ok ? 3 : 4);
-}
-
-/* The MSS, less SACK blocks that go along; at most half of the largest window
- * ever seen (RFC 1122 4.2.3.4, as Linux's tcp_bound_to_half_wnd()). */
-uint32_t tcp_out_mss(const struct tcp_conn *c)
-{
-	uint32_t mss = c->mss_cache, half = c->max_window / 2;
-	unsigned sacks = num_sack_now(c);
-
-	if (sacks && mss > 64 + 4 + 8 * sacks)
-		mss -= 4 + 8 * sacks;
-	if (c->max_window > TCP_DEF_MSS)
-		mss = MIN(mss, half);
-	else if (c->max_window)
-		mss = MIN(mss, c->max_window);
-	return MAX(mss, 48u);
-}
-
-static bool can_gso(const struct tcp_conn *c)
-{
-	const struct link *l = c->t->tp->ip->link;
-
-	/* each segment of a frame would carry the same urgent pointer */
-	if (c->snd_up != c->snd_una)
-		return false;
-	return ip_addr_is4(&c->node.key.raddr) ? l->can_tso4 : l->can_tso6;
-}
-
-/* Linux's tcp_tso_autosize(): a millisecond's worth, more the nearer the peer
- * is, or a frame would be a burst on a slow path. */
-static uint32_t pace_segs(const struct tcp_conn *c, uint32_t mss)
-{
-	const struct sysctl_values *v = tcp_sysctl(c);
-	uint64_t bytes = MIN(c->pacing_rate >> 10, (uint64_t)MAX_FRAME);
-	nsec r = c->min_rtt / USEC >> v->tcp_tso_rtt_log;
-	uint32_t least = (uint32_t)v->tcp_min_tso_segs;
-
-	if (v->tcp_tso_rtt_log && r < 32)
-		bytes += MAX_FRAME >> r;
-	if (cc_ops(&c->cc)->min_segs)
-		least = cc_ops(&c->cc)->min_segs(&c->cc);
-	return (uint32_t)MAX(bytes / mss, (uint64_t)least);
-}
-
-static uint32_t max_frame(const struct tcp_conn *c, uint32_t mss)
-{
-	uint32_t room = MAX_FRAME - ip_hlen(&c->node.key) - 60;
-	uint32_t segs;
-
-	if (!can_gso(c))
-		return mss;
-	segs = MIN(TCP_MAX_SEGS, room / mss);
-	segs = MIN(segs, pace_segs(c, mss));
-	segs = MIN(segs, c->max_window / 2 / mss);
-	return MAX(segs, 1u) * mss;
-}
-
-/* --- the receive window --- */
-
-static uint32_t window_left(const struct tcp_conn *c)
-{
-	uint32_t end = c->rcv_wup + c->rcv_wnd;
-
-	return seq_gt(end, c->rcv_nxt) ? end - c->rcv_nxt : 0;
-}
-
-/* __tcp_select_window() of Linux: RFC 1122 4.2.3.3; shrinks for one reason. */
-uint32_t tcp_select_window(const struct tcp_conn *c)
-{
-	const struct ep *e = c->ep;
-	uint32_t space = e->rcvbuf > e->rx_mem ? e->rcvbuf - e->rx_mem : 0;
-	uint32_t free_win = tcp_win_from_space(c, space);
-	uint32_t full = MIN(c->window_clamp, tcp_win_from_space(c, e->rcvbuf));
-	uint32_t mss = MIN(c->rcv_mss, MAX(full, 1u)), left = window_left(c);
-	uint32_t win = left, grain = 1u << c->rcv_wscale;
-
-	/* a promise that memory can't keep is taken back (ICSK_ACK_NOMEM of
-	 * Linux): the peer would send the same again and again, unheard */
-	if (c->owe & TCP_OWE_NOMEM)
-		return 0;
-	if (free_win < full / 2 && (free_win < full / 16 || free_win < mss))
-		return left; /* closed, but for what was promised */
-	free_win = MIN(free_win, c->rcv_ssthresh);
-	if (c->rcv_wscale) {
-		win = ALIGN_UP(free_win, grain);
-	} else if (win <= free_win - MIN(free_win, mss) || win > free_win) {
-		win = free_win / mss * mss;
-	}
-	win = MIN(win, 0xffffu << c->rcv_wscale);
-	return MAX(win, left);
-}
-
-/* What is left of an old promise may not end on the scale's grid: rounding
- * down would take it back (Linux rounds up too). */
-static uint16_t wire_window(const struct tcp_conn *c, uint32_t *win)
-{
-	uint32_t w = DIV_ROUND_UP(*win, 1u << c->rcv_wscale);
-
-	w = MIN(w, 0xffffu);
-	*win = w << c->rcv_wscale;
-	return (uint16_t)w;
-}
-
-/* --- building --- */
-
-struct out {
-	uint32_t seq, len;
-	struct tcp_slice *sl;
-	uint8_t flags;
-	uint16_t mss; /* gso when len is more */
-};
-
-static void tx_of(const struct tcp_conn *c, struct ip_tx *tx)
-{
-	const struct ep *e = c->ep;
-	bool is4 = ip_addr_is4(&c->node.key.raddr);
-	int hops = is4 ? e->ttl : e->hops6;
-
-	*tx = (struct ip_tx){
-		.oif = e->dev_if,
-		.src = c->node.key.laddr,
-		.dst = c->node.key.raddr,
-		.proto = IPPROTO_TCP,
-		.ttl = hops > 0 ? (uint8_t)hops : 0,
-		.tos = is4 ? e->tos : e->tclass,
-		.df = is4 ? e->pmtudisc != 0 : true,
-	};
-	if (!is4)
-		tx->flow = ep_opt(e, EP_O_AUTOFLOWLABEL) && !e->flowinfo
-				   ? c->flow
-				   : e->flowinfo & 0xfffff;
-}
-
-static void add_urgent(const struct tcp_conn *c, struct tcp_repr *r)
-{
-	uint32_t ahead = c->snd_up - r->seq;
-
-	if (c->snd_up == c->snd_una || !seq_gt(c->snd_up, r->seq))
-		return;
-	r->flags |= TCP_URG;
-	r->urg = (uint16_t)MIN(ahead, 0xffffu);
-}
-
-static void add_options(const struct tcp_conn *c, struct tcp_repr *r,
-			const struct out *o, nsec now)
-{
-	bool syn = o->flags & TCP_SYN;
-
-	r->has_ts = syn && !(o->flags & TCP_ACK)
-			    ? tcp_sysctl(c)->tcp_timestamps != 0
-			    : c->ts_ok;
-	if (r->has_ts) {
-		r->ts_val = tcp_ts_now(c->ts_off, now);
-		r->ts_ecr = c->ts_recent;
-	}
-	if (syn) {
-		bool first = !(o->flags & TCP_ACK);
-
-		r->has_mss = true;
-		r->mss = c->advmss;
-		r->sack_ok = first ? tcp_sysctl(c)->tcp_sack != 0 : c->sack_ok;
-		r->has_wscale = first ? tcp_sysctl(c)->tcp_window_scaling != 0
-				      : c->wscale_ok;
-		r->wscale = c->rcv_wscale;
-		r->fo = c->fo;
-		return;
-	}
-	/* a frame cut for a larger MSS has no room for blocks */
-	if (!o->len || o->mss + 4u + 8u * num_sack_now(c) <= c->mss_cache)
-		r->num_sack =
-			(uint8_t)tcp_sack_blocks(c, r->sack, c->ts_ok ? 3 : 4);
-}
-
-static void add_payload(struct pkt *p, const struct out *o)
-{
-	uint32_t seq = o->seq + !!(o->flags & TCP_SYN), left = o->len;
-	struct list *at = o->sl ? &o->sl->node : NULL;
-
-	while (left) {
-		struct tcp_slice *s = list_entry(at, struct tcp_slice, node);
-		uint32_t off = seq - s->seq, n = MIN(left, s->len - off);
-
-		ASSERT(off < s->len);
-		ASSERT(pkt_add(p, &s->c->b, s->p + off, n) == 0);
-		seq += n;
-		left -= n;
-		at = at->next;
-	}
-}
-
-/* The device sums if it can; else here, over one segment. */
-static void put_csum(struct pkt *p, const struct link *l,
-		     const struct ip_tx *tx)
-{
-	uint8_t *h = pkt_head(p);
-	uint64_t sum = csum_pseudo(&tx->src, &tx->dst, IPPROTO_TCP, p->len);
-	uint16_t v;
-
-	if (l->can_csum || p->gso) {
-		p->csum = CSUM_PARTIAL;
-		v = csum_fold_raw(sum);
-	} else {
-		p->csum = CSUM_NONE;
-		sum = csum_add(sum, h, p->hdr_len);
-		v = csum_fold(pkt_payload_csum(p, sum));
-	}
-	memcpy(h + 16, &v, sizeof(v));
-}
-
-static int emit(struct tcp *t, struct pkt *p, struct tcp_repr *r,
-		const struct ip_tx *tx, nsec now)
-{
-	unsigned hlen = tcp_emit_len(r);
-	uint8_t *h = pkt_push(p, hlen);
-
-	ASSERT(h);
-	tcp_emit(r, h);
-	p->hdr_len = (uint16_t)hlen;
-	put_csum(p, t->tp->ip->link, tx);
-	return ip_out(t->tp->ip, p, tx, now);
-}
-
-static void ack_is_out(struct tcp_conn *c, uint32_t win, nsec now)
-{
-	c->rcv_wnd = win;
-	c->rcv_wup = c->rcv_nxt;
-	c->owe = 0;
-	c->owed_frames = 0;
-	c->has_dsack = false;
-	if (c->quick)
-		c->quick--;
-	tcp_timer_stop(c, TCP_T_DELACK);
-}
-
-static void wait_for_room(struct tcp_conn *c)
-{
-	c->t->tp->ip->link->tx_starved = true;
-	if (list_empty(&c->wait_link))
-		list_push(&c->t->wait, &c->wait_link);
-}
-
-static int transmit(struct tcp_conn *c, const struct out *o, nsec now)
-{
-	struct tcp *t = c->t;
-	uint32_t win = tcp_select_window(c);
-	bool syn = o->flags & TCP_SYN;
-	struct ip_tx tx;
-	struct tcp_repr r = {
-		.src_port = c->node.key.lport,
-		.dst_port = c->node.key.rport,
-		.seq = o->seq,
-		.flags = o->flags,
-	};
-	struct pkt *p = pkt_new(t->core->arena);
-	uint32_t segs = 1;
-	int err;
-
-	if (!p) {
-		drop(t->core, DROP_NO_MEM);
-		wait_for_room(c);
-		return -ENOBUFS;
-	}
-	if (syn) { /* RFC 7323 2.2: never scaled in a SYN */
-		win = c->rcv_wnd;
-		r.window = (uint16_t)MIN(win, 0xffffu);
-	} else {
-		r.window = wire_window(c, &win);
-	}
-	if (o->flags & TCP_ACK)
-		r.ack = c->rcv_nxt;
-	/* ends a burst for whoever joins segments, as Linux does it */
-	if (o->len > o->mss)
-		r.flags |= TCP_PSH;
-	add_urgent(c, &r);
-	add_options(c, &r, o, now);
-	add_payload(p, o);
-	if (o->len > o->mss) {
-		segs = DIV_ROUND_UP(o->len, o->mss);
-		p->gso = ip_addr_is4(&c->node.key.raddr) ? GSO_TCP4 : GSO_TCP6;
-		p->gso_size = o->mss;
-		p->gso_segs = (uint16_t)segs;
-	}
-	if (o->len && !list_empty(&c->marks))
-		tcp_mark_pkt(c, p, o->seq, o->len);
-	tx_of(c, &tx);
-	r.flags |= tcp_ecn_out(c, o->flags, o->len && o->seq == c->snd_nxt,
-			       &tx.tos);
-	if (p->gso && r.flags & TCP_CWR)
-		p->flags |= FRAME_F_CWR;
-	err = emit(t, p, &r, &tx, now);
-	if (err == -ENOBUFS || err == -ENOMEM) {
-		wait_for_room(c);
-		return -ENOBUFS;
-	}
-	if (err == -EMSGSIZE)
-		return err;
-	/* no route now is as good as lost: the timer tries again */
-	if (r.flags & TCP_CWR && !syn)
-		c->ecn_cwr = false;
-	c->segs_out += segs;
-	if (o->len) {
-		c->data_segs_out += segs;
-		tcp_pace_sent(c, o->len, now);
-	}
-	stat_add(t->core, STAT_TcpOutSegs, segs);
-	if (o->flags & TCP_RST)
-		stat_inc(t->core, STAT_TcpOutRsts);
-	else if (o->flags & TCP_ACK)
-		ack_is_out(c, win, now);
-	return err;
-}
-
-/* --- without data --- */
-
-int tcp_send_ack(struct tcp_conn *c, nsec now)
-{
-	struct out o = {.seq = c->snd_nxt, .flags = TCP_ACK};
-	int err;
-
-	if (c->state == TCPS_CLOSED)
-		return 0;
-	err = transmit(c, &o, now);
-	if (err == -ENOBUFS) {
-		c->owe |= TCP_OWE_NOW;
-		tcp_timer_delack(c, now);
-	}
-	return err;
-}
-
-void tcp_send_rst(struct tcp_conn *c, nsec now)
-{
-	struct out o = {.seq = c->snd_nxt, .flags = TCP_RST | TCP_ACK};
-
-	transmit(c, &o, now);
-}
-
-int tcp_send_probe(struct tcp_conn *c, nsec now)
-{
-	struct out o = {.seq = c->snd_una - 1, .flags = TCP_ACK};
-
-	return transmit(c, &o, now);
-}
-
-void tcp_send_bare(struct tcp *t, const struct tcp_key *k, struct tcp_repr *r,
-		   uint8_t tos, uint8_t ttl, nsec now)
-{
-	struct ip_tx tx = {.src = k->laddr,
-			   .dst = k->raddr,
-			   .proto = IPPROTO_TCP,
-			   .tos = tos,
-			   .ttl = ttl,
-			   .df = true};
-	struct pkt *p = pkt_new(t->core->arena);
-
-	if (!p) {
-		drop(t->core, DROP_NO_MEM);
-		return;
-	}
-	r->src_port = k->lport;
-	r->dst_port = k->rport;
-	stat_inc(t->core, STAT_TcpOutSegs);
-	if (r->flags & TCP_RST)
-		stat_inc(t->core, STAT_TcpOutRsts);
-	emit(t, p, r, &tx, now);
-}
-
-struct tcp_key tcp_seg_key(const struct tcp_seg *s)
-{
-	return (struct tcp_key){s->rx->dst, s->rx->src, s->r.dst_port,
-				s->r.src_port, 0};
-}
-
-void tcp_answer_rst(struct tcp *t, const struct tcp_seg *s)
-{
-	struct tcp_key k = tcp_seg_key(s);
-	struct tcp_repr r = {.flags = TCP_RST};
-
-	if (s->r.flags & TCP_RST || s->rx->scope != IP_SCOPE_LOCAL)
-		return;
-	if (s->r.flags & TCP_ACK) {
-		r.seq = s->r.ack;
-	} else {
-		r.flags |= TCP_ACK;
-		r.ack = s->end;
-	}
-	tcp_send_bare(t, &k, &r, 0, 0, s->now);
-}
+#include "transport/tcp_out.h"
 
 /* --- records --- */
 
@@ -460,19 +31,6 @@ static void enqueue(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 		tcp_timer_set(c, TCP_T_RTX,
 			      now + c->rto + tcp_pace_delay(c, now));
 	tcp_timer_stop(c, TCP_T_PROBE);
-}
-
-static struct out out_of_rec(const struct tcp_conn *c, const struct tcp_rec *r)
-{
-	struct out o = {.seq = r->seq,
-			.len = r->len,
-			.sl = r->sl,
-			.mss = r->mss,
-			.flags = r->flags};
-
-	if (c->state != TCPS_SYN_SENT)
-		o.flags |= TCP_ACK;
-	return o;
 }
 
 static struct tcp_rec *new_rec(struct tcp_conn *c, uint32_t seq, uint8_t flags,
@@ -495,7 +53,7 @@ int tcp_send_syn(struct tcp_conn *c, nsec now)
 {
 	uint32_t len = c->write_seq - c->iss - 1;
 	struct tcp_rec *r = new_rec(c, c->iss, TCP_SYN, now), *data = NULL;
-	struct out o;
+	struct tcp_frame o;
 	int err;
 
 	if (!r)
@@ -514,7 +72,7 @@ int tcp_send_syn(struct tcp_conn *c, nsec now)
 	c->fo_deferred = false;
 	c->fo_asked = c->fo.is_there;
 	enqueue(c, r, now);
-	o = out_of_rec(c, r);
+	o = tcp_frame_of(c, r);
 	if (data) {
 		o.len = len;
 		o.mss = data->mss;
@@ -525,163 +83,10 @@ int tcp_send_syn(struct tcp_conn *c, nsec now)
 		c->bytes_sent += len;
 	}
 	c->syn_at = now;
-	err = transmit(c, &o, now);
+	err = tcp_transmit(c, &o, now);
 	c->fo_data = data && !err;
 	c->fo.is_there = false;		  /* a SYN sent again is a plain one */
 	return err == -ENOBUFS ? 0 : err; /* the timer sends it again */
-}
-
-/* --- sending again --- */
-
-static void note_resent(struct tcp_conn *c, struct tcp_rec *r, nsec now)
-{
-	tcp_rec_sent(c, r, true, now);
-	c->total_retrans += r->num_segs;
-	c->bytes_retrans += r->len;
-	stat_add(c->t->core, STAT_TcpRetransSegs, r->num_segs);
-	stat_add(c->t->core,
-		 c->ca == CA_LOSS ? STAT_TcpExtTCPSlowStartRetrans
-				  : STAT_TcpExtTCPFastRetrans,
-		 r->num_segs);
-	if (!c->retrans_at)
-		c->retrans_at = now;
-}
-
-/* A second copy in the pipe; the loss probe's is not counted, as in Linux. */
-static void note_pipe(struct tcp_conn *c, struct tcp_rec *r, nsec now)
-{
-	if (!r->is_rtx) {
-		r->is_rtx = true;
-		c->retrans_out += r->num_segs - rec_count(r->sacked);
-	}
-	if (!c->undo.resent_at)
-		c->undo.resent_at = now;
-	c->undo.retrans = MAX(c->undo.retrans, 0) + r->num_segs;
-	if (tcp_is_reducing(c))
-		c->prr_out += r->num_segs;
-	/* the timeout runs from the last transmission of the oldest byte */
-	if (r->node.prev == &c->recs) {
-		tcp_timer_stop(c, TCP_T_TLP);
-		tcp_timer_set(c, TCP_T_RTX,
-			      now + c->rto + tcp_pace_delay(c, now));
-	}
-}
-
-/* A record of its own for the run of segments of @r that starts at @first, at
- * most @max long. NULL: no memory. */
-static struct tcp_rec *carve(struct tcp_conn *c, struct tcp_rec *r,
-			     uint64_t run, uint32_t max)
-{
-	unsigned first = (unsigned)__builtin_ctzll(run);
-	uint64_t rest = ~(run >> first);
-	unsigned len = rest ? (unsigned)__builtin_ctzll(rest) : 64;
-
-	len = MIN(len, max);
-	if (first) {
-		r = tcp_rec_split(c, r, r->seq + first * r->mss);
-		if (!r)
-			return NULL;
-	}
-	if (len < r->num_segs && !tcp_rec_split(c, r, r->seq + len * r->mss))
-		return NULL;
-	return r;
-}
-
-/* The MSS has fallen since: cut to what goes now, in one frame's worth. */
-static bool fit_mss(struct tcp_conn *c, struct tcp_rec *r, uint32_t mss)
-{
-	uint32_t per = MAX(TCP_MAX_SEGS * mss / r->mss, 1u);
-
-	if (r->mss <= c->mss_cache)
-		return true;
-	if (DIV_ROUND_UP(r->len, mss) > TCP_MAX_SEGS && r->num_segs > per &&
-	    !tcp_rec_split(c, r, r->seq + per * r->mss))
-		return false;
-	if (DIV_ROUND_UP(r->len, mss) > TCP_MAX_SEGS)
-		mss = DIV_ROUND_UP(r->len, TCP_MAX_SEGS);
-	tcp_rec_resegment(c, r, (uint16_t)mss);
-	if (!can_gso(c) && r->num_segs > 1 &&
-	    !tcp_rec_split(c, r, r->seq + r->mss))
-		return false;
-	return true;
-}
-
-static int resend_copy(struct tcp_conn *c, struct tcp_rec *r, nsec now)
-{
-	struct out o = out_of_rec(c, r);
-	int err = transmit(c, &o, now);
-
-	if (err == -ENOBUFS || err == -EMSGSIZE)
-		return err;
-	note_resent(c, r, now);
-	return SENT;
-}
-
-static int resend(struct tcp_conn *c, struct tcp_rec *r, nsec now)
-{
-	int err = resend_copy(c, r, now);
-
-	if (err == SENT)
-		note_pipe(c, r, now);
-	return err;
-}
-
-static uint64_t rec_todo(const struct tcp_rec *r)
-{
-	return r->is_rtx ? 0 : r->lost & ~r->sacked;
-}
-
-static struct tcp_rec *next_lost(struct tcp_conn *c)
-{
-	struct tcp_rec *r = c->hint_rtx;
-
-	if (c->hold_resend || c->frto_new || !c->lost_out ||
-	    c->lost_out <= c->retrans_out)
-		return NULL;
-	if (!r)
-		r = list_first(&c->recs, struct tcp_rec, node);
-	while (r && !rec_todo(r))
-		r = rec_next(c, r);
-	c->hint_rtx = r;
-	return r;
-}
-
-/* One frame of what is lost. */
-static int send_lost(struct tcp_conn *c, nsec now)
-{
-	struct tcp_rec *r = next_lost(c);
-	uint32_t room, pipe = tcp_in_flight(c), mss;
-
-	if (!r)
-		return NOTHING;
-	room = c->cc.cwnd > pipe ? c->cc.cwnd - pipe : 0;
-	if (!room)
-		return NOTHING;
-	mss = tcp_out_mss(c);
-	room = MIN(room, MAX(max_frame(c, r->mss) / r->mss, 1u));
-	r = carve(c, r, rec_todo(r), room);
-	if (!r || !fit_mss(c, r, mss))
-		return NOTHING;
-	return resend(c, r, now);
-}
-
-int tcp_resend_head(struct tcp_conn *c, nsec now)
-{
-	struct tcp_rec *r = list_first(&c->recs, struct tcp_rec, node);
-	int err;
-
-	if (!r)
-		return 0;
-	if (r->num_segs > 1) {
-		uint64_t first = 1;
-
-		if (!carve(c, r, first, 1))
-			return -ENOMEM;
-	}
-	if (!fit_mss(c, r, tcp_out_mss(c)))
-		return -ENOMEM;
-	err = resend(c, r, now);
-	return err == SENT ? 0 : err;
 }
 
 /* --- sending what is new --- */
@@ -745,7 +150,7 @@ static uint32_t next_len(struct tcp_conn *c, uint32_t mss, enum push push)
 		c->is_rwnd_limited = true;
 		return 0;
 	}
-	len = MIN(MIN(unsent, wnd), max_frame(c, mss));
+	len = MIN(MIN(unsent, wnd), tcp_max_frame(c, mss));
 	/* half the window at most, so that there are ACKs (tcp_cwnd_test()) */
 	room = MIN(cwnd - pipe, MAX(c->cc.cwnd / 2, 1u));
 	if (len > room * (uint64_t)mss) {
@@ -828,7 +233,7 @@ static int send_new(struct tcp_conn *c, enum push push, nsec now)
 	uint32_t unsent = tcp_unsent(c);
 	bool fin = c->fin_queued && !c->fin_sent;
 	struct tcp_rec *r;
-	struct out o;
+	struct tcp_frame o;
 	int err;
 
 	if (c->fin_sent || (!unsent && !fin))
@@ -850,8 +255,8 @@ static int send_new(struct tcp_conn *c, enum push push, nsec now)
 		r->flags |= TCP_PSH;
 	if (len == unsent && fin)
 		r->flags |= TCP_FIN;
-	o = out_of_rec(c, r);
-	err = transmit(c, &o, now);
+	o = tcp_frame_of(c, r);
+	err = tcp_transmit(c, &o, now);
 	if (err == -ENOBUFS || err == -EMSGSIZE) {
 		arena_free(tcp_arena(c), r);
 		return err;
@@ -869,25 +274,8 @@ static int send_new(struct tcp_conn *c, enum push push, nsec now)
 
 static bool has_more(struct tcp_conn *c)
 {
-	return next_lost(c) || tcp_unsent(c) || (c->fin_queued && !c->fin_sent);
-}
-
-static int resend_last(struct tcp_conn *c, nsec now)
-{
-	struct tcp_rec *r = list_last(&c->recs, struct tcp_rec, node);
-	uint32_t last;
-
-	if (!r)
-		return -ENOENT;
-	last = r->num_segs - 1u;
-	if (last) {
-		r = tcp_rec_split(c, r, r->seq + last * r->mss);
-		if (!r)
-			return -ENOMEM;
-	}
-	if (!fit_mss(c, r, tcp_out_mss(c)))
-		return -ENOMEM;
-	return resend_copy(c, r, now);
+	return tcp_next_lost(c) || tcp_unsent(c) ||
+	       (c->fin_queued && !c->fin_sent);
 }
 
 /* Something to send, but not yet. */
@@ -905,7 +293,7 @@ int tcp_send_tail(struct tcp_conn *c, bool *is_rtx, nsec now)
 	*is_rtx = !has_new;
 	if (has_new && is_paced_off(c, now))
 		return -EAGAIN;
-	err = has_new ? send_new(c, PUSH_TAIL, now) : resend_last(c, now);
+	err = has_new ? send_new(c, PUSH_TAIL, now) : tcp_resend_last(c, now);
 	return err == SENT ? 0 : err == NOTHING ? -EAGAIN : err;
 }
 
@@ -962,12 +350,12 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 	for (; budget && r == SENT; budget--) {
 		if (link_tx_room(c->t->tp->ip->link) <= TCP_TXQ_SPARE) {
 			if (has_more(c))
-				wait_for_room(c);
+				tcp_wait_for_room(c);
 			break;
 		}
 		if (is_paced_off(c, now))
 			break;
-		r = send_lost(c, now);
+		r = tcp_resend_lost(c, now);
 		if (r == NOTHING)
 			r = send_new(c, push, now);
 		if (c->frto_new && r == NOTHING && c->snd_nxt == before) {
@@ -1017,7 +405,7 @@ int tcp_send_wakeup(struct tcp_conn *c, nsec now)
 	uint32_t end = c->snd_una + c->snd_wnd, mss = tcp_out_mss(c);
 	uint32_t unsent = tcp_unsent(c), len;
 	struct tcp_rec *r;
-	struct out o;
+	struct tcp_frame o;
 	int err;
 
 	if (!unsent || !seq_gt(end, c->snd_nxt))
@@ -1035,8 +423,8 @@ int tcp_send_wakeup(struct tcp_conn *c, nsec now)
 	r->flags = TCP_PSH;
 	if (len == unsent && c->fin_queued)
 		r->flags |= TCP_FIN;
-	o = out_of_rec(c, r);
-	err = transmit(c, &o, now);
+	o = tcp_frame_of(c, r);
+	err = tcp_transmit(c, &o, now);
 	if (err == -ENOBUFS || err == -EMSGSIZE) {
 		arena_free(tcp_arena(c), r);
 		return err;

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tcp_xmit.c - building a segment and handing it down
+ *
+ * How large a segment and a frame may be, the window that is advertised, the
+ * options, and the packet. A frame is up to 64 segments when the device cuts
+ * them. It is never larger than half of the largest window that the peer has
+ * shown: one that offers 60,416 bytes and never more must not be waited for.
+ *
+ * A frame that the queue refuses counts as not sent; nothing has moved then,
+ * and the connection waits on tcp->wait for tcp_tx_room().
+ */
+#include <errno.h>
+
+#include "base/csum.h"
+#include "base/util.h"
+#include "transport/tcp_conn.h"
+#include "transport/tcp_out.h"
+
+#define MAX_FRAME 65535u /* an IP packet */
+
+/* --- sizes --- */
+
+static uint32_t ip_hlen(const struct tcp_key *k)
+{
+	return ip_addr_is4(&k->raddr) ? 20 : 40;
+}
+
+uint32_t tcp_mss_of_mtu(const struct tcp_key *k, uint32_t mtu)
+{
+	uint32_t hdr = ip_hlen(k) + TCP_HLEN;
+
+	return mtu > hdr + 8 ? mtu - hdr : 8;
+}
+
+void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu)
+{
+	uint32_t mss = tcp_mss_of_mtu(&c->node.key, pmtu);
+
+	/* a peer may have offered next to nothing */
+	mss = MIN(mss, c->mss_clamp);
+	if (c->ts_ok)
+		mss -= MIN(mss, TCP_TS_OPT_LEN);
+	mss = MAX(mss, (uint32_t)tcp_sysctl(c)->tcp_min_snd_mss);
+	c->pmtu = pmtu;
+	c->mss_cache = (uint16_t)MIN(mss, 65535u);
+}
+
+static unsigned num_sack_now(const struct tcp_conn *c)
+{
+	struct tcp_sack_block b[TCP_MAX_SACK];
+
+	return tcp_sack_blocks(c, b, c->ts_ok ? 3 : 4);
+}
+
+/* The MSS, less SACK blocks that go along; at most half of the largest window
+ * ever seen (RFC 1122 4.2.3.4, as Linux's tcp_bound_to_half_wnd()). */
+uint32_t tcp_out_mss(const struct tcp_conn *c)
+{
+	uint32_t mss = c->mss_cache, half = c->max_window / 2;
+	unsigned sacks = num_sack_now(c);
+
+	if (sacks && mss > 64 + 4 + 8 * sacks)
+		mss -= 4 + 8 * sacks;
+	if (c->max_window > TCP_DEF_MSS)
+		mss = MIN(mss, half);
+	else if (c->max_window)
+		mss = MIN(mss, c->max_window);
+	return MAX(mss, 48u);
+}
+
+bool tcp_can_gso(const struct tcp_conn *c)
+{
+	const struct link *l = c->t->tp->ip->link;
+
+	/* each segment of a frame would carry the same urgent pointer */
+	if (c->snd_up != c->snd_una)
+		return false;
+	return ip_addr_is4(&c->node.key.raddr) ? l->can_tso4 : l->can_tso6;
+}
+
+/* Linux's tcp_tso_autosize(): a millisecond's worth, more the nearer the peer
+ * is, or a frame would be a burst on a slow path. */
+static uint32_t pace_segs(const struct tcp_conn *c, uint32_t mss)
+{
+	const struct sysctl_values *v = tcp_sysctl(c);
+	uint64_t bytes = MIN(c->pacing_rate >> 10, (uint64_t)MAX_FRAME);
+	nsec r = c->min_rtt / USEC >> v->tcp_tso_rtt_log;
+	uint32_t least = (uint32_t)v->tcp_min_tso_segs;
+
+	if (v->tcp_tso_rtt_log && r < 32)
+		bytes += MAX_FRAME >> r;
+	if (cc_ops(&c->cc)->min_segs)
+		least = cc_ops(&c->cc)->min_segs(&c->cc);
+	return (uint32_t)MAX(bytes / mss, (uint64_t)least);
+}
+
+uint32_t tcp_max_frame(const struct tcp_conn *c, uint32_t mss)
+{
+	uint32_t room = MAX_FRAME - ip_hlen(&c->node.key) - 60;
+	uint32_t segs;
+
+	if (!tcp_can_gso(c))
+		return mss;
+	segs = MIN(TCP_MAX_SEGS, room / mss);
+	segs = MIN(segs, pace_segs(c, mss));
+	segs = MIN(segs, c->max_window / 2 / mss);
+	return MAX(segs, 1u) * mss;
+}
+
+/* --- the receive window --- */
+
+static uint32_t window_left(const struct tcp_conn *c)
+{
+	uint32_t end = c->rcv_wup + c->rcv_wnd;
+
+	return seq_gt(end, c->rcv_nxt) ? end - c->rcv_nxt : 0;
+}
+
+/* __tcp_select_window() of Linux: RFC 1122 4.2.3.3; shrinks for one reason. */
+uint32_t tcp_select_window(const struct tcp_conn *c)
+{
+	const struct ep *e = c->ep;
+	uint32_t space = e->rcvbuf > e->rx_mem ? e->rcvbuf - e->rx_mem : 0;
+	uint32_t free_win = tcp_win_from_space(c, space);
+	uint32_t full = MIN(c->window_clamp, tcp_win_from_space(c, e->rcvbuf));
+	uint32_t mss = MIN(c->rcv_mss, MAX(full, 1u)), left = window_left(c);
+	uint32_t win = left, grain = 1u << c->rcv_wscale;
+
+	/* a promise that memory can't keep is taken back (ICSK_ACK_NOMEM of
+	 * Linux): the peer would send the same again and again, unheard */
+	if (c->owe & TCP_OWE_NOMEM)
+		return 0;
+	if (free_win < full / 2 && (free_win < full / 16 || free_win < mss))
+		return left; /* closed, but for what was promised */
+	free_win = MIN(free_win, c->rcv_ssthresh);
+	if (c->rcv_wscale) {
+		win = ALIGN_UP(free_win, grain);
+	} else if (win <= free_win - MIN(free_win, mss) || win > free_win) {
+		win = free_win / mss * mss;
+	}
+	win = MIN(win, 0xffffu << c->rcv_wscale);
+	return MAX(win, left);
+}
+
+/* What is left of an old promise may not end on the scale's grid: rounding
+ * down would take it back (Linux rounds up too). */
+static uint16_t wire_window(const struct tcp_conn *c, uint32_t *win)
+{
+	uint32_t w = DIV_ROUND_UP(*win, 1u << c->rcv_wscale);
+
+	w = MIN(w, 0xffffu);
+	*win = w << c->rcv_wscale;
+	return (uint16_t)w;
+}
+
+/* --- building --- */
+
+static void tx_of(const struct tcp_conn *c, struct ip_tx *tx)
+{
+	const struct ep *e = c->ep;
+	bool is4 = ip_addr_is4(&c->node.key.raddr);
+	int hops = is4 ? e->ttl : e->hops6;
+
+	*tx = (struct ip_tx){
+		.oif = e->dev_if,
+		.src = c->node.key.laddr,
+		.dst = c->node.key.raddr,
+		.proto = IPPROTO_TCP,
+		.ttl = hops > 0 ? (uint8_t)hops : 0,
+		.tos = is4 ? e->tos : e->tclass,
+		.df = is4 ? e->pmtudisc != 0 : true,
+	};
+	if (!is4)
+		tx->flow = ep_opt(e, EP_O_AUTOFLOWLABEL) && !e->flowinfo
+				   ? c->flow
+				   : e->flowinfo & 0xfffff;
+}
+
+static void add_urgent(const struct tcp_conn *c, struct tcp_repr *r)
+{
+	uint32_t ahead = c->snd_up - r->seq;
+
+	if (c->snd_up == c->snd_una || !seq_gt(c->snd_up, r->seq))
+		return;
+	r->flags |= TCP_URG;
+	r->urg = (uint16_t)MIN(ahead, 0xffffu);
+}
+
+static void add_options(const struct tcp_conn *c, struct tcp_repr *r,
+			const struct tcp_frame *o, nsec now)
+{
+	bool syn = o->flags & TCP_SYN;
+
+	r->has_ts = syn && !(o->flags & TCP_ACK)
+			    ? tcp_sysctl(c)->tcp_timestamps != 0
+			    : c->ts_ok;
+	if (r->has_ts) {
+		r->ts_val = tcp_ts_now(c->ts_off, now);
+		r->ts_ecr = c->ts_recent;
+	}
+	if (syn) {
+		bool first = !(o->flags & TCP_ACK);
+
+		r->has_mss = true;
+		r->mss = c->advmss;
+		r->sack_ok = first ? tcp_sysctl(c)->tcp_sack != 0 : c->sack_ok;
+		r->has_wscale = first ? tcp_sysctl(c)->tcp_window_scaling != 0
+				      : c->wscale_ok;
+		r->wscale = c->rcv_wscale;
+		r->fo = c->fo;
+		return;
+	}
+	/* a frame cut for a larger MSS has no room for blocks */
+	if (!o->len || o->mss + 4u + 8u * num_sack_now(c) <= c->mss_cache)
+		r->num_sack =
+			(uint8_t)tcp_sack_blocks(c, r->sack, c->ts_ok ? 3 : 4);
+}
+
+static void add_payload(struct pkt *p, const struct tcp_frame *o)
+{
+	uint32_t seq = o->seq + !!(o->flags & TCP_SYN), left = o->len;
+	struct list *at = o->sl ? &o->sl->node : NULL;
+
+	while (left) {
+		struct tcp_slice *s = list_entry(at, struct tcp_slice, node);
+		uint32_t off = seq - s->seq, n = MIN(left, s->len - off);
+
+		ASSERT(off < s->len);
+		ASSERT(pkt_add(p, &s->c->b, s->p + off, n) == 0);
+		seq += n;
+		left -= n;
+		at = at->next;
+	}
+}
+
+/* The device sums if it can; else here, over one segment. */
+static void put_csum(struct pkt *p, const struct link *l,
+		     const struct ip_tx *tx)
+{
+	uint8_t *h = pkt_head(p);
+	uint64_t sum = csum_pseudo(&tx->src, &tx->dst, IPPROTO_TCP, p->len);
+	uint16_t v;
+
+	if (l->can_csum || p->gso) {
+		p->csum = CSUM_PARTIAL;
+		v = csum_fold_raw(sum);
+	} else {
+		p->csum = CSUM_NONE;
+		sum = csum_add(sum, h, p->hdr_len);
+		v = csum_fold(pkt_payload_csum(p, sum));
+	}
+	memcpy(h + 16, &v, sizeof(v));
+}
+
+static int emit(struct tcp *t, struct pkt *p, struct tcp_repr *r,
+		const struct ip_tx *tx, nsec now)
+{
+	unsigned hlen = tcp_emit_len(r);
+	uint8_t *h = pkt_push(p, hlen);
+
+	ASSERT(h);
+	tcp_emit(r, h);
+	p->hdr_len = (uint16_t)hlen;
+	put_csum(p, t->tp->ip->link, tx);
+	return ip_out(t->tp->ip, p, tx, now);
+}
+
+static void ack_is_out(struct tcp_conn *c, uint32_t win, nsec now)
+{
+	c->rcv_wnd = win;
+	c->rcv_wup = c->rcv_nxt;
+	c->owe = 0;
+	c->owed_frames = 0;
+	c->has_dsack = false;
+	if (c->quick)
+		c->quick--;
+	tcp_timer_stop(c, TCP_T_DELACK);
+}
+
+void tcp_wait_for_room(struct tcp_conn *c)
+{
+	c->t->tp->ip->link->tx_starved = true;
+	if (list_empty(&c->wait_link))
+		list_push(&c->t->wait, &c->wait_link);
+}
+
+int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
+{
+	struct tcp *t = c->t;
+	uint32_t win = tcp_select_window(c);
+	bool syn = o->flags & TCP_SYN;
+	struct ip_tx tx;
+	struct tcp_repr r = {
+		.src_port = c->node.key.lport,
+		.dst_port = c->node.key.rport,
+		.seq = o->seq,
+		.flags = o->flags,
+	};
+	struct pkt *p = pkt_new(t->core->arena);
+	uint32_t segs = 1;
+	int err;
+
+	if (!p) {
+		drop(t->core, DROP_NO_MEM);
+		tcp_wait_for_room(c);
+		return -ENOBUFS;
+	}
+	if (syn) { /* RFC 7323 2.2: never scaled in a SYN */
+		win = c->rcv_wnd;
+		r.window = (uint16_t)MIN(win, 0xffffu);
+	} else {
+		r.window = wire_window(c, &win);
+	}
+	if (o->flags & TCP_ACK)
+		r.ack = c->rcv_nxt;
+	/* ends a burst for whoever joins segments, as Linux does it */
+	if (o->len > o->mss)
+		r.flags |= TCP_PSH;
+	add_urgent(c, &r);
+	add_options(c, &r, o, now);
+	add_payload(p, o);
+	if (o->len > o->mss) {
+		segs = DIV_ROUND_UP(o->len, o->mss);
+		p->gso = ip_addr_is4(&c->node.key.raddr) ? GSO_TCP4 : GSO_TCP6;
+		p->gso_size = o->mss;
+		p->gso_segs = (uint16_t)segs;
+	}
+	if (o->len && !list_empty(&c->marks))
+		tcp_mark_pkt(c, p, o->seq, o->len);
+	tx_of(c, &tx);
+	r.flags |= tcp_ecn_out(c, o->flags, o->len && o->seq == c->snd_nxt,
+			       &tx.tos);
+	if (p->gso && r.flags & TCP_CWR)
+		p->flags |= FRAME_F_CWR;
+	err = emit(t, p, &r, &tx, now);
+	if (err == -ENOBUFS || err == -ENOMEM) {
+		tcp_wait_for_room(c);
+		return -ENOBUFS;
+	}
+	if (err == -EMSGSIZE)
+		return err;
+	/* no route now is as good as lost: the timer tries again */
+	if (r.flags & TCP_CWR && !syn)
+		c->ecn_cwr = false;
+	c->segs_out += segs;
+	if (o->len) {
+		c->data_segs_out += segs;
+		tcp_pace_sent(c, o->len, now);
+	}
+	stat_add(t->core, STAT_TcpOutSegs, segs);
+	if (o->flags & TCP_RST)
+		stat_inc(t->core, STAT_TcpOutRsts);
+	else if (o->flags & TCP_ACK)
+		ack_is_out(c, win, now);
+	return err;
+}
+
+struct tcp_frame tcp_frame_of(const struct tcp_conn *c, const struct tcp_rec *r)
+{
+	struct tcp_frame o = {.seq = r->seq,
+			      .len = r->len,
+			      .sl = r->sl,
+			      .mss = r->mss,
+			      .flags = r->flags};
+
+	if (c->state != TCPS_SYN_SENT)
+		o.flags |= TCP_ACK;
+	return o;
+}
+
+/* --- without data --- */
+
+int tcp_send_ack(struct tcp_conn *c, nsec now)
+{
+	struct tcp_frame o = {.seq = c->snd_nxt, .flags = TCP_ACK};
+	int err;
+
+	if (c->state == TCPS_CLOSED)
+		return 0;
+	err = tcp_transmit(c, &o, now);
+	if (err == -ENOBUFS) {
+		c->owe |= TCP_OWE_NOW;
+		tcp_timer_delack(c, now);
+	}
+	return err;
+}
+
+void tcp_send_rst(struct tcp_conn *c, nsec now)
+{
+	struct tcp_frame o = {.seq = c->snd_nxt, .flags = TCP_RST | TCP_ACK};
+
+	tcp_transmit(c, &o, now);
+}
+
+int tcp_send_probe(struct tcp_conn *c, nsec now)
+{
+	struct tcp_frame o = {.seq = c->snd_una - 1, .flags = TCP_ACK};
+
+	return tcp_transmit(c, &o, now);
+}
+
+void tcp_send_bare(struct tcp *t, const struct tcp_key *k, struct tcp_repr *r,
+		   uint8_t tos, uint8_t ttl, nsec now)
+{
+	struct ip_tx tx = {.src = k->laddr,
+			   .dst = k->raddr,
+			   .proto = IPPROTO_TCP,
+			   .tos = tos,
+			   .ttl = ttl,
+			   .df = true};
+	struct pkt *p = pkt_new(t->core->arena);
+
+	if (!p) {
+		drop(t->core, DROP_NO_MEM);
+		return;
+	}
+	r->src_port = k->lport;
+	r->dst_port = k->rport;
+	stat_inc(t->core, STAT_TcpOutSegs);
+	if (r->flags & TCP_RST)
+		stat_inc(t->core, STAT_TcpOutRsts);
+	emit(t, p, r, &tx, now);
+}
+
+struct tcp_key tcp_seg_key(const struct tcp_seg *s)
+{
+	return (struct tcp_key){s->rx->dst, s->rx->src, s->r.dst_port,
+				s->r.src_port, 0};
+}
+
+void tcp_answer_rst(struct tcp *t, const struct tcp_seg *s)
+{
+	struct tcp_key k = tcp_seg_key(s);
+	struct tcp_repr r = {.flags = TCP_RST};
+
+	if (s->r.flags & TCP_RST || s->rx->scope != IP_SCOPE_LOCAL)
+		return;
+	if (s->r.flags & TCP_ACK) {
+		r.seq = s->r.ack;
+	} else {
+		r.flags |= TCP_ACK;
+		r.ack = s->end;
+	}
+	tcp_send_bare(t, &k, &r, 0, 0, s->now);
+}
