@@ -61,21 +61,21 @@ static void repair(void)
 	sock_close(host.st, sh->op_sock, sh->now);
 }
 
-/* For the keeper: a holder that is stopped (Ctrl-Z) would stop everybody. */
+/* A holder that is stopped (Ctrl-Z) would stop everybody. */
 static int lock_or_nudge(pthread_mutex_t *l)
 {
 	struct timespec until;
 	nsec at = sys_now();
 	int r;
 
-	for (;;) {
+	for (unsigned i = 1;; i++) {
 		at += LOCK_PATIENCE;
 		until = sys_timespec(at);
 		r = pthread_mutex_clocklock(l, CLOCK_MONOTONIC, &until);
 		if (r != ETIMEDOUT)
 			return r;
 		sys_forbidden = false; /* it is not ours yet */
-		host.nudge(l->__data.__lock & FUTEX_TID_MASK);
+		host_nudge(i);
 		sys_forbidden = true;
 	}
 }
@@ -92,7 +92,7 @@ static void take_lock(void)
 			__builtin_ia32_pause();
 #endif
 	}
-	if (r == EBUSY && host.nudge)
+	if (r == EBUSY && !host.is_confined)
 		r = lock_or_nudge(l);
 	else if (r == EBUSY)
 		r = pthread_mutex_lock(l);

@@ -49,8 +49,6 @@ struct host {
 	_Atomic bool has_signals, has_news;
 	void (*after)(void);
 	void (*touched)(sockid s); /* at the end of a call's lock; or NULL */
-	/* The thread that has the lock doesn't let go; NULL: not ours to do. */
-	void (*nudge)(int tid);
 };
 extern struct host host;
 
@@ -76,6 +74,9 @@ int fd_make_internal(int fd);
 /* What is opened in between gets a high number, and is marked internal. */
 void fdtab_fill_low(void);
 void fdtab_free_low(void);
+
+/* nudge.c: the lock was waited for in vain, the @num_times-th time. */
+void host_nudge(unsigned num_times);
 
 /* make.c: a host of our own. 0, or -errno with cause and cure in @why. */
 int host_make(char *why, size_t len);

@@ -31,6 +31,7 @@
 #include "sigio.h"
 #include "sleeper.h"
 #include "sys.h"
+#include "tid.h"
 
 #define REPLY_PATIENCE (10 * SEC)
 #define TRIES 200 /* to find or to start a keeper, a nap between */
@@ -329,18 +330,16 @@ static int call_keeper(char *why, size_t len)
 	return r;
 }
 
-/* One request and its reply; @fds may be NULL. Bytes or -errno. */
-static long ask(int fd, const struct keeper_req *req,
-		struct keeper_reply *reply, int *fds, unsigned *num_fds)
+/* @fds may be NULL. Bytes or -errno. */
+static long get_reply(int fd, struct keeper_reply *reply, int *fds,
+		      unsigned *num_fds)
 {
 	struct timespec t = sys_timespec(REPLY_PATIENCE);
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 	int none[3];
-	unsigned n;
-	long r = keeper_send(fd, req, sizeof(*req), NULL, 0);
+	unsigned n = 0;
+	long r;
 
-	if (r < 0)
-		return r;
 	do
 		r = sys_ppoll(&p, 1, &t, NULL);
 	while (r == -EINTR);
@@ -348,7 +347,27 @@ static long ask(int fd, const struct keeper_req *req,
 		return r ? r : -ETIMEDOUT;
 	r = keeper_recv(fd, reply, sizeof(*reply), fds ? fds : none,
 			fds ? num_fds : &n);
+	while (!fds && n)
+		sys(close, none[--n]);
 	return r == 0 ? -ECONNRESET : r;
+}
+
+/* One request and its reply. A keeper that was killed has a successor, which
+ * may answer a second time what was answered already. */
+static long ask(int fd, struct keeper_req *req, struct keeper_reply *reply,
+		int *fds, unsigned *num_fds)
+{
+	static _Atomic uint32_t last;
+	long r;
+
+	req->seq = atomic_fetch_add(&last, 1) + 1;
+	r = keeper_send(fd, req, sizeof(*req), NULL, 0);
+	if (r < 0)
+		return r;
+	do
+		r = get_reply(fd, reply, fds, num_fds);
+	while (r > 0 && reply->seq != req->seq);
+	return r;
 }
 
 static void kick_keeper(void)
@@ -467,7 +486,7 @@ static int join(char *why, size_t len)
 	return r;
 }
 
-long join_tell(const struct keeper_req *req, int fd)
+long join_tell(struct keeper_req *req, int fd)
 {
 	struct keeper_reply reply;
 	long r;
@@ -548,6 +567,8 @@ static int come_up(char *why, size_t len)
 {
 	int r;
 
+	tid_init();
+	tid_fix();
 	host_init();
 	host.dispatch = wait_dispatch;
 	host.after = after_unlock;
@@ -694,6 +715,8 @@ void host_forked(void)
 {
 	sys_forbidden = false;
 	is_forker = false;
+	if (host_is_up())
+		tid_fix();
 	pthread_mutex_init(&up.lock, NULL);
 	pthread_mutex_init(&up.control_lock, NULL);
 	if (!host_is_up())

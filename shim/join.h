@@ -9,7 +9,7 @@
 
 /* Sends @req, with @fd unless it is -1, and waits for the reply of those that
  * have one. No lock held. >= 0 or -errno. */
-long join_tell(const struct keeper_req *req, int fd);
+long join_tell(struct keeper_req *req, int fd);
 /* The same over a connection of its own: for a child that has closed ours, or
  * shares our memory. Takes no lock. */
 void join_tell_anew(struct keeper_req *req);

@@ -33,43 +33,18 @@
 
 #include "call_priv.h"
 #include "host_priv.h"
-#include "keeper.h"
+#include "keeper_priv.h"
 #include "knobs.h"
 #include "relay.h"
 #include "sys.h"
+#include "tid.h"
 
-#define MAX_FDS (1u << 20)
-#define NUM_BUCKETS 4096
 #define EVENTS 64
 #define FIRST_GRACE (1 * SEC)
 #define FORGET_BUDGET 256 /* endpoints in one hold of the lock */
+#define STRAYS 64	  /* descriptors that may not be written down yet */
 
-enum kind { NONE, DOOR, KICK, DEVICE, MEMBER, PIDFD, LISTENER, FAR };
-
-/* What an fd of ours is, by number. Links are fds, 0 is none. */
-struct item {
-	uint8_t kind;
-	bool is_known;	 /* MEMBER: said hello */
-	uint16_t party;	 /* MEMBER */
-	int32_t pid;	 /* MEMBER */
-	int32_t other;	 /* MEMBER: its pidfd; PIDFD, LISTENER: the member */
-	int32_t next;	 /* MEMBER: first listener; LISTENER: the next one */
-	int32_t hash;	 /* FAR: next in its bucket */
-	uint32_t num;	 /* LISTENER */
-	uint64_t cookie; /* FAR; 0: not read yet */
-	struct relay *relay; /* FAR: its socket is pumped */
-};
-
-static struct {
-	struct item *items;
-	int32_t buckets[NUM_BUCKETS];
-	int epoll, door, kick;
-	unsigned num_members, num_far, num_joined, highest;
-	nsec deadline; /* the sentinel's */
-	nsec end_at;   /* TIME_NEVER: somebody is there */
-	uint64_t config;
-	bool is_ending;
-} me;
+struct keeper *me;
 
 /* --- what the shared files ask of a process --- */
 
@@ -114,38 +89,6 @@ static void nothing(void)
 {
 }
 
-/* State, and the process, of thread @tid: /proc/TID/status. */
-static char state_of(int tid, int *pid)
-{
-	char path[32], buf[1024], *p;
-	long fd, n;
-
-	log_snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	fd = sys(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	n = fd < 0 ? fd : sys(read, fd, buf, sizeof(buf) - 1);
-	if (fd >= 0)
-		sys(close, fd);
-	if (n <= 0)
-		return 0;
-	buf[n] = '\0';
-	p = strstr(buf, "\nTgid:\t");
-	*pid = p ? atoi(p + 7) : 0;
-	p = strstr(buf, "\nState:\t");
-	return p ? p[8] : 0;
-}
-
-/* Stopped by a signal: it goes on, and stops again when it is out. One that is
- * debugged is the debugger's; we wait. */
-static void nudge(int tid)
-{
-	int pid = 0;
-
-	if (tid && state_of(tid, &pid) == 'T' && pid) {
-		atomic_store(&host.sh->stops_again, (uint32_t)tid);
-		sys(kill, pid, SIGCONT);
-	}
-}
-
 static void arm_fd(bool on)
 {
 	struct epoll_event ev = {
@@ -153,17 +96,19 @@ static void arm_fd(bool on)
 		.data.fd = host.tun.fd,
 	};
 
-	sys(epoll_ctl, me.epoll, EPOLL_CTL_MOD, host.tun.fd, &ev);
+	sys(epoll_ctl, me->epoll, EPOLL_CTL_MOD, host.tun.fd, &ev);
 }
 
 static void arm_deadline(nsec at)
 {
-	me.deadline = at;
+	me->deadline = at;
 }
+
+static const struct sentinel_ops ops = {arm_fd, arm_deadline};
 
 /* --- items --- */
 
-static struct item *add(int fd, enum kind kind, uint32_t events)
+struct item *keeper_add(int fd, enum kind kind, uint32_t events)
 {
 	struct epoll_event ev = {.events = events, .data.fd = fd};
 	struct item *it;
@@ -173,186 +118,55 @@ static struct item *add(int fd, enum kind kind, uint32_t events)
 			sys(close, fd);
 		return NULL;
 	}
-	it = &me.items[fd];
+	it = &me->items[fd];
 	*it = (struct item){.kind = (uint8_t)kind};
-	me.highest = MAX(me.highest, (unsigned)fd + 1);
+	me->highest = MAX(me->highest, (unsigned)fd + 1);
 	if (events)
-		sys(epoll_ctl, me.epoll, EPOLL_CTL_ADD, fd, &ev);
+		sys(epoll_ctl, me->epoll, EPOLL_CTL_ADD, fd, &ev);
 	return it;
 }
 
-static void forget(int fd)
+void keeper_forget(int fd)
 {
-	me.items[fd].kind = NONE;
+	me->items[fd].kind = NONE;
 	sys(close, fd);
-}
-
-/* --- far ends --- */
-
-static int32_t *bucket(uint64_t cookie)
-{
-	return &me.buckets[cookie * 0x9e3779b97f4a7c15 >> 32 &
-			   (NUM_BUCKETS - 1)];
-}
-
-static int find_far(uint64_t cookie)
-{
-	for (int fd = *bucket(cookie); fd; fd = me.items[fd].hash)
-		if (me.items[fd].cookie == cookie)
-			return fd;
-	return 0;
-}
-
-static void drop_far(int fd)
-{
-	struct item *it = &me.items[fd];
-
-	for (int32_t *p = bucket(it->cookie); it->cookie && *p;
-	     p = &me.items[*p].hash)
-		if (*p == fd) {
-			*p = it->hash;
-			break;
-		}
-	if (it->relay)
-		relay_free(it->relay);
-	me.num_far--;
-	forget(fd);
-}
-
-/* Has the near end's last copy been closed? */
-static bool has_hung_up(int fd)
-{
-	struct pollfd p = {.fd = fd};
-	struct timespec zero = {0};
-
-	return sys_ppoll(&p, 1, &zero, NULL) > 0 && (p.revents & POLLHUP);
-}
-
-static void close_socket(uint64_t cookie)
-{
-	sockid s;
-
-	host_lock(OP_CLOSE, 0);
-	s = sock_by_tag(host.st, cookie);
-	host.sh->op_sock = s;
-	if (s)
-		sock_close(host.st, s, host_now());
-	host_unlock();
-}
-
-static void watch_far(int fd, uint32_t events)
-{
-	struct epoll_event ev = {.events = events, .data.fd = fd};
-
-	if (sys(epoll_ctl, me.epoll, EPOLL_CTL_ADD, fd, &ev) == -EEXIST)
-		sys(epoll_ctl, me.epoll, EPOLL_CTL_MOD, fd, &ev);
-}
-
-/* Has the program written something that is not sent yet? */
-static bool has_left(int fd)
-{
-	char byte;
-
-	return sys(recvfrom, fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL,
-		   NULL) == 1;
-}
-
-static void pump(int fd)
-{
-	uint32_t events = relay_pump(me.items[fd].relay);
-
-	/* a far end that hung up would wake us for ever; news of the socket
-	 * does */
-	if (has_hung_up(fd) && !(events & EPOLLIN))
-		events = EPOLLET;
-	watch_far(fd, events & ~(uint32_t)EPOLLRDHUP);
-}
-
-/* An accepted far end, or one with news. */
-static void look_at_far(int fd)
-{
-	struct item *it = &me.items[fd];
-	uint64_t cookie;
-	long n;
-
-	if (!it->cookie) {
-		n = sys(recvfrom, fd, &cookie, sizeof(cookie), MSG_DONTWAIT,
-			NULL, NULL);
-		if (n == -EAGAIN && !has_hung_up(fd)) {
-			watch_far(fd, EPOLLIN);
-			return;
-		}
-		if (n != sizeof(cookie)) {
-			drop_far(fd);
-			return;
-		}
-		it->cookie = cookie;
-		it->hash = *bucket(cookie);
-		*bucket(cookie) = fd;
-	}
-	if (it->relay) {
-		pump(fd);
-		if (has_left(fd))
-			return;
-	}
-	if (!has_hung_up(fd)) {
-		if (!it->relay)
-			watch_far(fd, EPOLLRDHUP);
-		return;
-	}
-	cookie = it->cookie;
-	drop_far(fd);
-	close_socket(cookie);
-}
-
-static void accept_all(int listener)
-{
-	int fd;
-
-	while ((fd = (int)sys(accept4, listener, NULL, NULL,
-			      SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-		if (!add(fd, FAR, 0))
-			continue;
-		me.num_far++;
-		look_at_far(fd);
-	}
 }
 
 /* --- members --- */
 
 static struct item *find_listener(const struct item *m, uint32_t num, int *out)
 {
-	for (int fd = m->next; fd; fd = me.items[fd].next)
-		if (me.items[fd].num == num) {
+	for (int fd = m->next; fd; fd = me->items[fd].next)
+		if (me->items[fd].num == num) {
 			*out = fd;
-			return &me.items[fd];
+			return &me->items[fd];
 		}
 	return NULL;
 }
 
 static void on_listener(int member, uint32_t num, int fd)
 {
-	struct item *it = add(fd, LISTENER, 0);
+	struct item *it = keeper_add(fd, LISTENER, 0);
 
 	if (!it)
 		return;
 	sys(fcntl, fd, F_SETFL, O_RDWR | O_NONBLOCK);
 	it->num = num;
 	it->other = member;
-	it->next = me.items[member].next;
-	me.items[member].next = fd;
+	it->next = me->items[member].next;
+	me->items[member].next = fd;
 }
 
 static void on_listener_done(struct item *m, uint32_t num)
 {
-	for (int32_t *p = &m->next; *p; p = &me.items[*p].next) {
+	for (int32_t *p = &m->next; *p; p = &me->items[*p].next) {
 		int fd = *p;
 
-		if (me.items[fd].num != num)
+		if (me->items[fd].num != num)
 			continue;
-		*p = me.items[fd].next;
-		accept_all(fd);
-		forget(fd);
+		*p = me->items[fd].next;
+		far_accept(fd);
+		keeper_forget(fd);
 		return;
 	}
 }
@@ -360,28 +174,27 @@ static void on_listener_done(struct item *m, uint32_t num)
 /* The maker has closed its copy. */
 static void on_dropped(const struct item *m, uint32_t num, uint64_t cookie)
 {
-	int fd = find_far(cookie);
+	int fd = far_find(cookie);
 
 	if (fd)
-		look_at_far(fd);
+		far_look(fd);
 	else if (find_listener(m, num, &fd))
-		accept_all(fd);
+		far_accept(fd);
 }
 
 static void on_relay(uint64_t cookie, uint32_t num)
 {
-	int fd = find_far(cookie);
+	int fd = far_find(cookie);
 
-	for (int l = 1; !fd && (unsigned)l < me.highest; l++)
-		if (me.items[l].kind == LISTENER && me.items[l].num == num) {
-			accept_all(l);
-			fd = find_far(cookie);
+	for (int l = 1; !fd && (unsigned)l < me->highest; l++)
+		if (me->items[l].kind == LISTENER && me->items[l].num == num) {
+			far_accept(l);
+			fd = far_find(cookie);
 		}
-	if (!fd || me.items[fd].relay)
+	if (!fd || me->items[fd].relay)
 		return;
-	me.items[fd].relay = relay_new(fd, cookie);
-	if (me.items[fd].relay)
-		pump(fd);
+	me->items[fd].is_relayed = true;
+	far_relay(fd);
 }
 
 static void pump_news(void)
@@ -389,7 +202,7 @@ static void pump_news(void)
 	int fd;
 
 	for (unsigned i = 0; i < EVENTS && relay_next(&fd); i++)
-		look_at_far(fd);
+		far_look(fd);
 }
 
 static void flush(void)
@@ -400,7 +213,7 @@ static void flush(void)
 /* Nobody is here, and nothing of anybody. */
 static bool is_idle(void)
 {
-	return !me.num_members && !me.num_far;
+	return !me->num_members && !me->num_far;
 }
 
 static bool is_same_device(void)
@@ -415,7 +228,7 @@ static bool is_same_device(void)
 static void leave(void)
 {
 	sys(close, host.tun.fd);
-	sys(close, me.door);
+	sys(close, me->door);
 }
 
 /* The next one is to find a new host. What is still on its way is lost. */
@@ -425,7 +238,7 @@ static void end_now(void)
 	stack_abort_all(host.st, host_now());
 	host_unlock();
 	host_drain_logs();
-	me.is_ending = true;
+	me->is_ending = true;
 }
 
 static void refuse(struct keeper_reply *r, int err, const char *why)
@@ -449,8 +262,8 @@ static void judge(int fd, const struct keeper_req *req, struct keeper_reply *r)
 		!memcmp(req->secret, host.sh->secret, sizeof(req->secret));
 
 	sys(getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &who, &len);
-	me.items[fd].pid = who.pid;
-	r->is_other_config = req->config != me.config;
+	me->items[fd].pid = who.pid;
+	r->is_other_config = req->config != me->config;
 	if (!is_child && who.uid != (uid_t)sys(geteuid))
 		refuse(r, -EPERM,
 		       "the host on %s belongs to another user "
@@ -460,20 +273,39 @@ static void judge(int fd, const struct keeper_req *req, struct keeper_reply *r)
 		       "the host on %s is kept by process %d, of "
 		       "another version; end it, or use another "
 		       "device");
-	else if (me.num_joined && is_idle() && !is_child &&
+	else if (me->num_joined && is_idle() && !is_child &&
 		 (r->is_other_config || (req->flags & HELLO_FRESH) ||
 		  !is_same_device()))
 		refuse(r, -EAGAIN, "");
 }
 
+static void give_place(int fd, const struct keeper_reply *r)
+{
+	int fds[3] = {host.memfd, host.tun.fd, me->kick};
+
+	keeper_send(fd, r, sizeof(*r), fds, ARRAY_SIZE(fds));
+}
+
+static void watch_process(int fd)
+{
+	struct item *m = &me->items[fd], *p;
+	int pidfd = (int)sys(pidfd_open, m->pid, 0);
+
+	p = keeper_add(pidfd, PIDFD, EPOLLIN);
+	if (!p)
+		return;
+	p->other = fd;
+	m->other = pidfd;
+}
+
 static void on_hello(int fd, const struct keeper_req *req)
 {
 	struct keeper_reply r = {
+		.seq = req->seq,
 		.at = (uintptr_t)host.sh,
 		.len = host.sh->max,
 	};
-	int fds[3] = {host.memfd, host.tun.fd, me.kick}, pidfd;
-	struct item *m = &me.items[fd], *p;
+	struct item *m = &me->items[fd];
 
 	judge(fd, req, &r);
 	if (!r.err) {
@@ -489,55 +321,59 @@ static void on_hello(int fd, const struct keeper_req *req)
 		end_now();
 		leave();
 	}
-	keeper_send(fd, &r, sizeof(r), fds, r.err ? 0 : 3);
 	if (r.err) {
+		keeper_send(fd, &r, sizeof(r), NULL, 0);
 		sys(shutdown, fd, SHUT_RDWR);
 		return;
 	}
-	m->is_known = true;
 	m->party = r.party;
-	me.num_members++;
-	me.num_joined++;
-	pidfd = (int)sys(pidfd_open, m->pid, 0);
-	p = add(pidfd, PIDFD, EPOLLIN);
-	if (!p)
-		return;
-	m->other = pidfd;
-	p->other = fd;
+	m->is_known = true;
+	me->num_members++;
+	me->num_joined++;
+	watch_process(fd);
+	give_place(fd, &r);
+}
+
+static void party_gone(uint16_t party)
+{
+	uint32_t pos = 0;
+	bool done = false;
+
+	host_lock(OP_EXIT, 0);
+	party_died(party);
+	host_unlock();
+	while (!done) {
+		host_lock(OP_EXIT, 0);
+		done = stack_forget_party(host.st, party, &pos, FORGET_BUDGET,
+					  host_now());
+		if (done && party != PARTY_KEEPER)
+			party_free(party);
+		host_unlock();
+	}
 }
 
 static void member_gone(int fd)
 {
-	struct item *m = &me.items[fd];
-	uint16_t party = m->party;
-	uint32_t pos = 0;
-	bool done = false;
+	struct item *m = &me->items[fd];
+	bool was_known = m->is_known;
 
 	if (m->other)
-		forget(m->other);
+		keeper_forget(m->other);
 	m->other = 0;
-	if (m->is_known) {
-		host_lock(OP_EXIT, 0);
-		party_died(party);
-		host_unlock();
-		me.num_members--;
-	}
 	while (m->next) {
 		int l = m->next;
 
-		m->next = me.items[l].next;
-		accept_all(l);
-		forget(l);
+		m->next = me->items[l].next;
+		far_accept(l);
+		keeper_forget(l);
 	}
-	while (m->is_known && !done) {
-		host_lock(OP_EXIT, 0);
-		done = stack_forget_party(host.st, party, &pos, FORGET_BUDGET,
-					  host_now());
-		if (done)
-			party_free(party);
-		host_unlock();
+	/* first: its number may be another's soon */
+	m->is_known = false;
+	if (was_known) {
+		me->num_members--;
+		party_gone(m->party);
 	}
-	forget(fd);
+	keeper_forget(fd);
 }
 
 static bool has_mapping(int pid)
@@ -576,48 +412,32 @@ static bool is_dead(const struct item *m)
  * will be seen. */
 static void on_hang_up(int fd)
 {
-	const struct item *m = &me.items[fd];
+	const struct item *m = &me->items[fd];
 
 	if (!m->is_known || is_dead(m) || !has_mapping(m->pid))
 		member_gone(fd);
 	else
-		sys(epoll_ctl, me.epoll, EPOLL_CTL_DEL, fd, NULL);
+		sys(epoll_ctl, me->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
-static void on_request(int fd)
+static void answer(int fd, const struct keeper_req *req)
 {
-	struct keeper_req req = {0};
-	struct keeper_reply reply = {0};
-	struct item *m = &me.items[fd];
-	int fds[3];
-	unsigned num_fds = 0;
-	long n = keeper_recv(fd, &req, sizeof(req), fds, &num_fds);
+	struct item *m = &me->items[fd];
+	struct keeper_reply reply = {.seq = req->seq};
 
-	if (n == -EAGAIN)
-		return;
-	if (n != sizeof(req)) {
-		on_hang_up(fd);
-		return;
-	}
-	if (req.type == KEEPER_LISTENER && num_fds == 1 && m->is_known) {
-		on_listener(fd, req.arg, fds[0]);
-		return;
-	}
-	while (num_fds)
-		sys(close, fds[--num_fds]);
-	if (req.type == KEEPER_HELLO && !m->is_known)
-		on_hello(fd, &req);
-	if (req.type == KEEPER_RELAY && knows_us(&req))
-		on_relay(req.cookie, req.arg);
+	if (req->type == KEEPER_HELLO && !m->is_known)
+		on_hello(fd, req);
+	if (req->type == KEEPER_RELAY && knows_us(req))
+		on_relay(req->cookie, req->arg);
 	else if (!m->is_known)
 		return;
-	switch (req.type) {
+	switch (req->type) {
 	case KEEPER_LISTENER_DONE:
-		on_listener_done(m, req.arg);
+		on_listener_done(m, req->arg);
 		break;
 	case KEEPER_DROPPED:
 	case KEEPER_DROPPED_REPLY:
-		on_dropped(m, req.arg, req.cookie);
+		on_dropped(m, req->arg, req->cookie);
 		break;
 	case KEEPER_RELAY:
 		break;
@@ -627,17 +447,188 @@ static void on_request(int fd)
 	default:
 		return;
 	}
-	if (keeper_replies(req.type))
+	if (keeper_replies(req->type))
 		keeper_send(fd, &reply, sizeof(reply), NULL, 0);
+}
+
+static void on_request(int fd)
+{
+	struct keeper_req *req = &me->doing;
+	struct item *m = &me->items[fd];
+	int fds[3];
+	unsigned num_fds = 0;
+	long n;
+
+	req->type = 0;
+	me->doing_fd = fd;
+	n = keeper_recv(fd, req, sizeof(*req), fds, &num_fds);
+	if (n == sizeof(*req) && req->type == KEEPER_LISTENER && num_fds == 1 &&
+	    m->is_known) {
+		on_listener(fd, req->arg, fds[--num_fds]);
+		req->type = 0;
+	}
+	while (num_fds)
+		sys(close, fds[--num_fds]);
+	if (n == sizeof(*req))
+		answer(fd, req);
+	else if (n != -EAGAIN)
+		on_hang_up(fd);
+	me->doing_fd = 0;
 }
 
 static void on_door(void)
 {
 	int fd;
 
-	while ((fd = (int)sys(accept4, me.door, NULL, NULL,
+	while ((fd = (int)sys(accept4, me->door, NULL, NULL,
 			      SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
-		add(fd, MEMBER, EPOLLIN);
+		keeper_add(fd, MEMBER, EPOLLIN);
+}
+
+/* --- after another's death --- */
+
+/* @fd is open, and nothing says what it is. */
+static void on_stray(int fd)
+{
+	struct sockaddr_un sa = {0};
+	socklen_t len = sizeof(sa), type_len = sizeof(int);
+	int type = 0, listens = 0;
+
+	if (sys(getsockname, fd, &sa, &len) < 0 || sa.sun_family != AF_UNIX)
+		return;
+	sys(getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &type_len);
+	sys(getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &type_len);
+	if (type == SOCK_DGRAM)
+		return; /* to ring with */
+	if (!keeper_far_number(&sa, len))
+		sys(close, fd); /* who is there tries again */
+	else if (!listens)
+		keeper_add(fd, FAR, 0);
+	else if (me->doing_fd && me->doing.type == KEEPER_LISTENER)
+		on_listener(me->doing_fd, me->doing.arg, fd);
+	else
+		sys(close, fd);
+}
+
+/* Lists and counts, anew. */
+static void take_stock(void)
+{
+	memset(me->buckets, 0, sizeof(me->buckets));
+	me->num_members = me->num_far = 0;
+	for (unsigned fd = 0; fd < me->highest; fd++)
+		me->items[fd].next = 0;
+	for (int fd = 0; (unsigned)fd < me->highest; fd++) {
+		struct item *it = &me->items[fd];
+
+		if (it->kind == NONE || sys(fcntl, fd, F_GETFD) < 0) {
+			it->kind = NONE;
+			continue;
+		}
+		it->relay = NULL;
+		if (it->kind == MEMBER) {
+			me->num_members += it->is_known;
+		} else if (it->kind == LISTENER) {
+			it->next = me->items[it->other].next;
+			me->items[it->other].next = fd;
+		} else if (it->kind == FAR && it->cookie) {
+			far_note(fd);
+		}
+	}
+}
+
+static void look_again(int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
+	struct item *it = &me->items[fd];
+	bool has_owner = it->kind != PIDFD && it->kind != LISTENER;
+
+	if (!has_owner)
+		has_owner = me->items[it->other].kind == MEMBER;
+	switch ((enum kind)it->kind) {
+	case LISTENER:
+		if (has_owner)
+			return;
+		far_accept(fd);
+		keeper_forget(fd);
+		return;
+	case PIDFD:
+		if (!has_owner || me->items[it->other].other != fd) {
+			keeper_forget(fd);
+			return;
+		}
+		break;
+	case SPARE: /* we are it */
+		keeper_forget(fd);
+		return;
+	case FAR:
+		me->num_far++;
+		if (it->is_relayed && it->cookie)
+			far_relay(fd);
+		far_look(fd);
+		return;
+	case MEMBER:
+		if (it->is_known && !it->other)
+			watch_process(fd);
+		break;
+	case DEVICE:
+		return; /* armed by the sentinel */
+	default:
+		break;
+	}
+	if (it->kind)
+		sys(epoll_ctl, me->epoll, EPOLL_CTL_ADD, fd, &ev);
+}
+
+/* A participant of whom no connection tells. */
+static void free_places(void)
+{
+	bool has_owner[STACK_MAX_PARTIES] = {false};
+
+	for (unsigned fd = 0; fd < me->highest; fd++)
+		if (me->items[fd].kind == MEMBER && me->items[fd].is_known)
+			has_owner[me->items[fd].party] = true;
+	for (uint16_t i = 1; i < STACK_MAX_PARTIES; i++)
+		if (host.sh->parties[i].pid && !has_owner[i])
+			party_gone(i);
+}
+
+static void do_again(void)
+{
+	int fd = me->doing_fd;
+	struct keeper_reply r = {
+		.seq = me->doing.seq,
+		.at = (uintptr_t)host.sh,
+		.len = host.sh->max,
+	};
+
+	if (!fd || me->items[fd].kind != MEMBER)
+		return;
+	r.party = me->items[fd].party;
+	if (me->doing.type == KEEPER_HELLO && me->items[fd].is_known)
+		give_place(fd, &r);
+	else
+		answer(fd, &me->doing);
+}
+
+void keeper_take_over(void)
+{
+	unsigned most = me->highest + STRAYS;
+
+	relay_forget_all();
+	host.sh->parties[PARTY_KEEPER].pid = host.pid;
+	party_gone(PARTY_KEEPER);
+	take_stock();
+	for (unsigned fd = KEEPER_FD; fd < MIN(most, MAX_FDS); fd++)
+		if (me->items[fd].kind == NONE)
+			on_stray((int)fd);
+	for (unsigned fd = 0; fd < me->highest; fd++)
+		look_again((int)fd);
+	free_places();
+	do_again();
+	me->doing_fd = 0;
+	me->deadline = 0;
+	if (sentinel_init(&ops) < 0)
+		sys(exit_group, 1);
 }
 
 /* --- the loop --- */
@@ -647,7 +638,7 @@ static unsigned on_event(const struct epoll_event *ev)
 	int fd = ev->data.fd;
 	uint64_t count;
 
-	switch ((enum kind)me.items[fd].kind) {
+	switch ((enum kind)me->items[fd].kind) {
 	case DOOR:
 		on_door();
 		break;
@@ -660,10 +651,13 @@ static unsigned on_event(const struct epoll_event *ev)
 		on_request(fd);
 		break;
 	case PIDFD:
-		member_gone(me.items[fd].other);
+		member_gone(me->items[fd].other);
 		break;
 	case FAR:
-		look_at_far(fd);
+		far_look(fd);
+		break;
+	case SPARE:
+		spare_gone();
 		break;
 	default:
 		break;
@@ -677,36 +671,38 @@ static nsec next_at(void)
 	bool is_busy = !is_idle() || stack_num_unfinished(host.st);
 
 	if (is_busy) {
-		me.end_at = TIME_NEVER;
-		return me.deadline;
+		me->end_at = TIME_NEVER;
+		return me->deadline;
 	}
 	/* who started it has yet to say hello */
-	if (me.end_at == TIME_NEVER)
-		me.end_at =
-			sys_now() + (me.num_joined ? knobs.grace : FIRST_GRACE);
-	if (sys_now() >= me.end_at)
-		me.is_ending = true;
-	return MIN(me.deadline, me.end_at);
+	if (me->end_at == TIME_NEVER)
+		me->end_at = sys_now() +
+			     (me->num_joined ? knobs.grace : FIRST_GRACE);
+	if (sys_now() >= me->end_at)
+		me->is_ending = true;
+	return MIN(me->deadline, me->end_at);
 }
 
 static void loop(void)
 {
 	struct epoll_event ev[EVENTS];
 
-	while (!me.is_ending) {
+	while (!me->is_ending) {
 		nsec at = next_at(), left = MAX(at - sys_now(), 0);
 		struct timespec t = sys_timespec(left);
 		unsigned what = 0;
-		long n = sys(epoll_pwait2, me.epoll, ev, EVENTS,
+		long n = sys(epoll_pwait2, me->epoll, ev, EVENTS,
 			     at == TIME_NEVER ? NULL : &t, NULL, 0);
 
-		for (long i = 0; i < n && !me.is_ending; i++)
+		for (long i = 0; i < n && !me->is_ending; i++)
 			what |= on_event(&ev[i]);
-		if (me.is_ending)
+		if (me->is_ending)
 			break;
 		sentinel_turn(what);
 		pump_news();
 		host_grow();
+		if (me->num_joined)
+			spare_make();
 	}
 }
 
@@ -718,15 +714,15 @@ static int open_door(void)
 	socklen_t len = keeper_addr(&name, knobs.dev, (unsigned)sys(geteuid));
 	int r;
 
-	me.door = (int)sys(socket, AF_UNIX,
-			   SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (me.door < 0)
-		return me.door;
-	r = (int)sys(bind, me.door, &name, len);
+	me->door = (int)sys(socket, AF_UNIX,
+			    SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (me->door < 0)
+		return me->door;
+	r = (int)sys(bind, me->door, &name, len);
 	if (r == -EADDRINUSE)
 		return -EAGAIN; /* another was faster */
 	if (r == 0)
-		r = (int)sys(listen, me.door, 1024);
+		r = (int)sys(listen, me->door, 1024);
 	return r;
 }
 
@@ -752,16 +748,20 @@ static void be_nobody(void)
 
 static int come_up(char *why, size_t len)
 {
-	static const struct sentinel_ops ops = {arm_fd, arm_deadline};
 	int r = knobs_load(why, len);
+
+	tid_init();
+	me = mmap(NULL, sizeof(*me), PROT_READ | PROT_WRITE,
+		  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (me == MAP_FAILED)
+		return -ENOMEM;
 
 	host_init();
 	host.dispatch = relay_news;
 	log_set_panic(say_panic);
 	host.kick = nothing;
-	host.nudge = nudge;
 	host.log_fd = -1;
-	me.config = knobs_host_hash();
+	me->config = knobs_host_hash();
 	if (r == 0)
 		r = open_door();
 	if (r == 0)
@@ -771,20 +771,20 @@ static int come_up(char *why, size_t len)
 	if (r < 0)
 		return r;
 	host.bell_fd = (int)sys(socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	me.kick = (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
-	me.epoll = (int)sys(epoll_create1, EPOLL_CLOEXEC);
-	me.items =
-		mmap(NULL, MAX_FDS * sizeof(*me.items), PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (me.kick < 0 || me.epoll < 0 || me.items == MAP_FAILED)
+	me->kick = (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	me->epoll = (int)sys(epoll_create1, EPOLL_CLOEXEC);
+	me->items =
+		mmap(NULL, MAX_FDS * sizeof(*me->items), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (me->kick < 0 || me->epoll < 0 || me->items == MAP_FAILED)
 		return -ENOMEM;
 	if (chdir("/"))
 		return -errno;
-	me.end_at = me.deadline = TIME_NEVER;
-	add(me.door, DOOR, EPOLLIN);
-	add(me.kick, KICK, EPOLLIN);
-	add(host.tun.fd, DEVICE, EPOLLONESHOT);
-	add(KEEPER_FD, MEMBER, EPOLLIN);
+	me->end_at = me->deadline = TIME_NEVER;
+	keeper_add(me->door, DOOR, EPOLLIN);
+	keeper_add(me->kick, KICK, EPOLLIN);
+	keeper_add(host.tun.fd, DEVICE, EPOLLONESHOT);
+	keeper_add(KEEPER_FD, MEMBER, EPOLLIN);
 	return sentinel_init(&ops);
 }
 
@@ -801,11 +801,13 @@ int main(void)
 	if (r < 0) { /* it waits for an answer to its hello */
 		no.err = r;
 		keeper_recv(KEEPER_FD, &req, sizeof(req), fds, &num_fds);
+		no.seq = req.seq;
 		keeper_send(KEEPER_FD, &no, sizeof(no), NULL, 0);
 		return 1;
 	}
 	sys(fcntl, KEEPER_FD, F_SETFL, O_RDWR | O_NONBLOCK);
 	loop();
 	leave();
+	spare_end();
 	return 0;
 }

@@ -37,6 +37,7 @@ static inline bool keeper_replies(uint32_t type)
 
 struct keeper_req {
 	uint32_t type, arg;
+	uint32_t seq; /* the reply has it again */
 	uint64_t cookie;
 	/* HELLO */
 	uint64_t layout, config;
@@ -45,6 +46,7 @@ struct keeper_req {
 };
 
 struct keeper_reply {
+	uint32_t seq;
 	int32_t err; /* -errno; -EAGAIN: this keeper is going, try again */
 	uint16_t party;
 	bool is_other_config;

@@ -83,6 +83,11 @@ void relay_free(struct relay *r)
 	free(r);
 }
 
+void relay_forget_all(void)
+{
+	all = NULL;
+}
+
 void relay_news(void)
 {
 	struct ready v[32];

@@ -19,6 +19,8 @@ void relay_free(struct relay *r);
 uint32_t relay_pump(struct relay *r);
 /* The sockets that have something new are pumped at the next relay_next(). */
 void relay_news(void);
+/* All that there are were another process's. */
+void relay_forget_all(void);
 /* One whose socket has news; its far end in @far. NULL: none. */
 struct relay *relay_next(int *far);
 

@@ -94,6 +94,7 @@ struct shared {
 	_Atomic bool has_tx; /* at the last unlock; for who has no lock */
 	uint64_t num_forced; /* repairs after a death under the lock */
 	_Atomic uint32_t stops_again; /* thread that was nudged */
+	_Atomic uint32_t debugged;    /* thread that was told of, last */
 	/* who writes: odd while taken; moves when it is stolen */
 	_Atomic uint64_t tx_token __attribute__((aligned(64)));
 	nsec tx_at; /* when its owner was last seen */
