@@ -8,7 +8,14 @@ the client that asks them all
                                    all at once; each sends random bytes, then an
                                    end, and wants the same bytes, then an end
                                    (keep: closes when it has them)
+    servers.py watch HOST PORT     until SIGTERM; whom it hears of first it
+                                   listens to, to others (HTTP, or PORT + 1) it
+                                   sends without an end; a line for each
+                                   connection: how it went
+    servers.py leave HOST PORT FILE
+                                   sends the file, and leaves by _exit()
 """
+import itertools
 import multiprocessing
 import os
 import random
@@ -90,6 +97,32 @@ def child(fd):
     echo(socket.socket(fileno=int(fd)))
 
 
+def mixed(host, port):
+    """Threads accept; they serve it, or fork, or start another program."""
+    s = socket.create_server((host, port), backlog=64)
+
+    def accept():
+        for n in itertools.count():
+            conn, _ = s.accept()
+            if n % 3 == 0:
+                echo(conn)
+            elif n % 3 == 1:
+                if os.fork() == 0:
+                    echo(conn)
+                    os._exit(0)
+            else:
+                subprocess.Popen([sys.executable, __file__, "child",
+                                  str(conn.fileno())],
+                                 pass_fds=[conn.fileno()])
+            conn.close()
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for _ in range(6):
+        threading.Thread(target=accept, daemon=True).start()
+    ready()
+    signal.pause()
+
+
 # --- processes that were there before ---
 
 def accept_forever(s):
@@ -137,6 +170,59 @@ def spawned(host, port):
 
 # --- the other side ---
 
+def listen_to(conn):
+    """All that comes; then: an end, or what else."""
+    try:
+        while conn.recv(65536):
+            pass
+        return "end"
+    except OSError as e:
+        return e.strerror
+
+
+def pour(conn):
+    """Until the other side has gone; both ways of hearing of it are one."""
+    try:
+        while True:
+            conn.sendall(b"x" * 65536)
+    except (ConnectionResetError, BrokenPipeError):
+        return "gone"
+    except OSError as e:
+        return e.strerror
+
+
+def watched(conn, is_told):
+    asked = b"GET" if is_told else conn.recv(4096)
+    if asked.startswith(b"GET"):
+        if not is_told:
+            conn.sendall(b"HTTP/1.1 200 OK\r\n"
+                         b"Content-Length: 100000000000\r\n\r\n")
+        how = "to " + pour(conn)
+    else:
+        how = "from " + (listen_to(conn) if asked else "end")
+    conn.close()
+    os.write(1, (how + "\n").encode())
+
+
+def watch(host, port):
+    def accept(s, is_told):
+        while True:
+            threading.Thread(target=watched, args=(s.accept()[0], is_told),
+                             daemon=True).start()
+
+    for i in 0, 1:
+        s = socket.create_server((host, port + i), backlog=64)
+        threading.Thread(target=accept, args=(s, i == 1), daemon=True).start()
+    signal.pause()
+
+
+def leave(host, port, file):
+    s = socket.create_connection((host, port))
+    with open(file, "rb") as f:
+        s.sendall(f.read())
+    os._exit(0)
+
+
 def client(host, port, connections, size, keep=False):
     bad = []
 
@@ -179,11 +265,14 @@ def main(how, *args):
         host, port, connections, size, *keep = args
         return client(host, int(port), int(connections), int(size),
                       bool(keep))
+    if how == "leave":
+        return leave(args[0], int(args[1]), args[2])
     os.setpgrp()
     signal.signal(signal.SIGTERM, lambda *_: (
         signal.signal(signal.SIGTERM, signal.SIG_DFL), os.killpg(0, 15)))
     return {"forking": forking, "fork": fork, "passed": passed, "pre": pre,
-            "workers": workers, "spawned": spawned}[how](
+            "workers": workers, "spawned": spawned, "mixed": mixed,
+            "watch": watch}[how](
                 args[0], int(args[1]))
 
 
