@@ -213,6 +213,33 @@ static long do_connect(const long *a)
 	return 0;
 }
 
+/* Connects a socket that "refuse" has made. */
+static long do_open(const long *a)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = make_addr(&ss, (int)a[1], (int)a[2], false);
+
+	if (connect(slots[a[0]].fd, (struct sockaddr *)&ss, len) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Signs what a slot sends to the program (RFC 2385): the key is text; 0 is
+ * none. */
+static long do_md5(const long *a)
+{
+	struct tcp_md5sig m = {0};
+
+	make_addr((struct sockaddr_storage *)&m.tcpm_addr, (int)a[1], 0, false);
+	if (a[2])
+		m.tcpm_keylen =
+			(uint16_t)snprintf((char *)m.tcpm_key,
+					   sizeof(m.tcpm_key), "key %ld", a[2]);
+	if (setsockopt(slots[a[0]].fd, IPPROTO_TCP, TCP_MD5SIG, &m, sizeof(m)))
+		return -errno;
+	return 0;
+}
+
 /* A TCP port that stays bound and refuses. */
 static long do_refuse(const long *a)
 {
@@ -703,7 +730,8 @@ static const struct command {
 	{"sink", do_sink, false},	{"source", do_source, false},
 	{"serve", do_serve, false},	{"member", do_member, false},
 	{"tomany", do_tomany, true},	{"dial", do_dial, false},
-	{"join", do_join, true},
+	{"join", do_join, true},	{"open", do_open, false},
+	{"md5", do_md5, false},
 };
 
 static void obey(char *line, char *reply, size_t len)

@@ -99,6 +99,7 @@ static int do_set(struct file *f, int level, int name, const void *val,
 		  socklen_t len)
 {
 	char copy[MAX_OPT];
+	unsigned num_tries = 0;
 	struct stack *st;
 	int r;
 
@@ -111,9 +112,12 @@ static int do_set(struct file *f, int level, int name, const void *val,
 		memset(copy, 0, len);
 	else if (user_in(copy, val, len))
 		return has_level(f, level) ? -EFAULT : -ENOPROTOOPT;
-	st = host_lock(OP_OPTION, f->s);
-	r = sock_setopt(st, f->s, level, name, copy, len, host_now());
-	host_unlock();
+	do {
+		st = host_lock(OP_OPTION, f->s);
+		r = sock_setopt(st, f->s, level, name, copy, len, host_now());
+		host_unlock();
+	} while ((r == -ENOMEM || r == -ENOBUFS) && num_tries++ < 4 &&
+		 host_more_memory());
 	if (!r)
 		remember(f, level, name, copy, len);
 	return r;

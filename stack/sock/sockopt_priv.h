@@ -171,5 +171,7 @@ opt_get_int_fn opt_get_raw_csum, opt_get_hdrincl, opt_get_hdrincl6;
 opt_set_int_fn opt_set_nodefrag;
 opt_get_int_fn opt_get_nodefrag;
 opt_get_int_fn opt_get_mtu;
+/* sockopt_auth.c */
+opt_set_raw_fn opt_set_md5, opt_set_md5_ext;
 
 #endif

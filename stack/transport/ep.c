@@ -11,6 +11,7 @@
 #include "transport/errq.h"
 #include "transport/filter.h"
 #include "transport/tcp.h"
+#include "transport/tcp_auth.h"
 #include "transport/udp.h"
 
 int ep_table_init(struct ep_table *t, struct core *c)
@@ -144,6 +145,7 @@ static void ep_free(struct ep *e)
 		dgram_ep_fini(e);
 	errq_fini(e);
 	filter_detach(e);
+	tcp_auth_fini(e);
 	port_release(e);
 	ep_sub_del_all(e);
 	ep_set_tag(e, 0);

@@ -27,6 +27,7 @@ typedef uint64_t sockid; /* generation << 32 | index + 1; 0 is none */
 struct transport;
 struct tcp_conn;
 struct tcp_listen;
+struct tcp_auth;
 
 enum ep_kind { EP_UDP, EP_TCP, EP_RAW, EP_PING, EP_NUM_KINDS };
 
@@ -195,6 +196,7 @@ struct ep {
 	/* TCP: one of them, or neither (CLOSED) */
 	struct tcp_conn *tcp;
 	struct tcp_listen *listen;
+	struct tcp_auth *auth; /* keys; NULL: none were ever set */
 	/* TCP values set before there is a connection; children inherit them */
 	struct ep_tcp_opts {
 		uint16_t maxseg;

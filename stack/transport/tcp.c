@@ -870,7 +870,7 @@ uint16_t tcp_mss_now(const struct ep *e)
 		uint32_t half = c->max_window > TCP_DEF_MSS ? c->max_window / 2
 							    : UINT32_MAX;
 
-		return (uint16_t)MIN(c->mss_cache, half);
+		return (uint16_t)MIN(c->mss_cache + tcp_auth_len(c), half);
 	}
 	return e->topt.maxseg ? e->topt.maxseg : TCP_DEF_MSS;
 }
@@ -900,6 +900,10 @@ void tcp_opt_changed(struct ep *e, int level, int name, nsec now)
 		case TCP_KEEPIDLE:
 		case TCP_KEEPINTVL:
 			tcp_timer_keep_changed(c, now);
+			break;
+		case TCP_MD5SIG:
+		case TCP_MD5SIG_EXT:
+			tcp_mss_sync(c, c->pmtu);
 			break;
 		case TCP_WINDOW_CLAMP:
 			if (e->topt.window_clamp)

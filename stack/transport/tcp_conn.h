@@ -16,6 +16,7 @@
 #include "sysctl.h"
 #include "transport/cc.h"
 #include "transport/tcp.h"
+#include "transport/tcp_auth.h"
 #include "wire/tcp.h"
 
 /* Values are those of netinet/tcp.h, which TCP_INFO shows. */
@@ -143,6 +144,7 @@ _Static_assert(sizeof(struct tcp_syn) <= 96, "design: SYN record");
 #define TCP_TW_TS 1
 #define TCP_TW_REUSEADDR 2
 #define TCP_TW_REUSEPORT 4
+#define TCP_TW_MD5 8 /* it is a struct tcp_tw_md5 */
 
 struct tcp_tw {
 	struct tcp_node n;
@@ -156,6 +158,11 @@ struct tcp_tw {
 	uint8_t oow; /* when the last answer was given, in 268 ms */
 };
 _Static_assert(sizeof(struct tcp_tw) <= 96, "design: TIME-WAIT record");
+
+struct tcp_tw_md5 {
+	struct tcp_tw w;
+	struct tcp_md5_key key; /* its answers are signed with */
+};
 
 /* Who holds a local port without being in the port table: children of
  * listeners and TIME-WAIT records. bind(2) wants to know. */
@@ -676,6 +683,7 @@ void tcp_tw_enter(struct tcp_conn *c, nsec now);
 bool tcp_tw_in(struct tcp *t, struct tcp_tw *w, struct tcp_seg *s,
 	       uint32_t *iss);
 void tcp_tw_free(struct tcp *t, struct tcp_tw *w);
+struct tcp_sig tcp_tw_sig(const struct tcp_tw *w);
 bool tcp_tw_may_reuse(const struct tcp *t, const struct tcp_tw *w, nsec now);
 void tcp_tw_timer(struct tcp *t, nsec now);
 nsec tcp_tw_next_at(const struct tcp *t, nsec now);
@@ -704,12 +712,15 @@ void tcp_send_rst(struct tcp_conn *c, nsec now);
 int tcp_send_probe(struct tcp_conn *c, nsec now);
 uint32_t tcp_out_mss(const struct tcp_conn *c); /* of a data segment now */
 void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu);
+/* What a signature takes of each header; Linux's mss_cache is with it. */
+unsigned tcp_auth_len(const struct tcp_conn *c);
 uint32_t tcp_mss_of_mtu(const struct tcp_key *k, uint32_t mtu);
 /* The window to advertise, unscaled; may raise rcv_wnd when it is sent. */
 uint32_t tcp_select_window(const struct tcp_conn *c);
 /* A segment that belongs to no connection: RST, TIME-WAIT's ACK, SYN-ACK. */
 void tcp_send_bare(struct tcp *t, const struct tcp_key *k, struct tcp_repr *r,
-		   uint8_t tos, uint8_t ttl, nsec now);
+		   const struct tcp_sig *sig, uint8_t tos, uint8_t ttl,
+		   nsec now);
 /* RFC 9293 3.10.7.1: the RST that answers @s. */
 void tcp_answer_rst(struct tcp *t, const struct tcp_seg *s);
 struct tcp_key tcp_seg_key(const struct tcp_seg *s);

@@ -663,6 +663,13 @@ static void node_in(struct tcp *t, struct tcp_node *n, struct tcp_seg *s)
 		tcp_syn_in(t, container_of(n, struct tcp_syn, n), s);
 }
 
+static struct ep *node_ep(struct tcp *t, struct tcp_node *n)
+{
+	if (n->kind == TCP_NODE_CONN)
+		return container_of(n, struct tcp_conn, node)->ep;
+	return tcp_syn_listener(t, container_of(n, struct tcp_syn, n))->ep;
+}
+
 static bool parse(struct tcp *t, const struct ip_rx *rx, struct tcp_seg *s)
 {
 	enum drop d = tcp_parse(&s->r, &rx->src, &rx->dst, rx->l4, rx->l4_len,
@@ -704,12 +711,12 @@ void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now)
 		return;
 	k = tcp_seg_key(&s);
 	n = tcp_tuple_find(t, &k);
-	if (n && n->kind == TCP_NODE_CONN) {
-		e = container_of(n, struct tcp_conn, node)->ep;
-		if (!filter_pass(e, rx, rx->l4, &len))
-			return;
-	}
 	if (n && n->kind != TCP_NODE_TW) {
+		e = node_ep(t, n);
+		if (!tcp_auth_check(e, &s) ||
+		    (n->kind == TCP_NODE_CONN &&
+		     !filter_pass(e, rx, rx->l4, &len)))
+			return;
 		node_in(t, n, &s);
 		return;
 	}
@@ -719,7 +726,7 @@ void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now)
 		t->tp, EP_TCP, &k.laddr, k.lport, &k.raddr, k.rport, ip_dif(rx),
 		(uint32_t)sip_hash(&t->core->hash_key, &k, TCP_KEY_LEN));
 	if (e && e->listen) {
-		if (filter_pass(e, rx, rx->l4, &len))
+		if (tcp_auth_check(e, &s) && filter_pass(e, rx, rx->l4, &len))
 			tcp_listen_in(e->listen, &s);
 		return;
 	}

@@ -68,7 +68,8 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	c->pmtu = ip_mtu(c->t->tp->ip, &c->node.key.raddr, now);
 	c->advmss = advertised_mss(e, &c->node.key, c->pmtu);
 	c->mss_clamp = e->topt.maxseg ? e->topt.maxseg : 65535;
-	c->ts_ok = v->tcp_timestamps != 0;
+	/* no room for them beside a digest in a SYN, Linux finds */
+	c->ts_ok = v->tcp_timestamps && !tcp_md5_find(e, &c->node.key.raddr);
 	tcp_mss_sync(c, c->pmtu);
 	c->win_ratio = RATIO_INIT;
 	c->rcv_wnd = tcp_initial_window(e, MAX(c->advmss, 1u), &c->rcv_wscale,
@@ -172,6 +173,7 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 	bool is4 = ip_addr_is4(&k->raddr);
 	uint16_t mss = advertised_mss(e, k, ip_mtu(t->tp->ip, &k->raddr, now));
 	int hops = is4 ? e->ttl : e->hops6;
+	struct tcp_sig sig = tcp_sig_of(e, &k->raddr);
 	uint32_t clamp;
 	uint8_t scale;
 	struct tcp_repr r = {
@@ -197,7 +199,7 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 		r.fo = *fo;
 	r.window =
 		(uint16_t)tcp_initial_window(e, MAX(mss, 1u), &scale, &clamp);
-	tcp_send_bare(t, k, &r, is4 ? e->tos : e->tclass,
+	tcp_send_bare(t, k, &r, &sig, is4 ? e->tos : e->tclass,
 		      hops > 0 ? (uint8_t)hops : 0, now);
 }
 
@@ -237,6 +239,10 @@ static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 	}
 	if (r->sack_ok && v->tcp_sack)
 		q->n.bits |= TCP_SYN_SACK;
+	/* a digest and timestamps leave no room for SACK, which Linux prefers
+	 */
+	if (q->n.bits & TCP_SYN_SACK && tcp_md5_find(l->ep, &q->n.key.raddr))
+		q->n.bits &= (uint8_t)~TCP_SYN_TS;
 	if (v->tcp_ecn && tcp_ecn_asked(s))
 		q->n.bits |= TCP_SYN_ECN;
 	if (r->has_wscale && v->tcp_window_scaling) {
@@ -298,6 +304,7 @@ static struct ep *child_ep(struct tcp_listen *l, const struct tcp_key *k,
 	e->is_child = true;
 	e->is_connected = true;
 	e->phase = EP_CONNECTED;
+	tcp_auth_inherit(e, l->ep);
 	return e;
 }
 

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 
 #include "base/csum.h"
+#include "base/md5.h"
 #include "transport/tcp_conn.h"
 #include "wire/ip4.h"
 
@@ -129,8 +130,30 @@ void quiet(void)
 		expect(0xff, 0, 0, 0);
 }
 
+/* RFC 2385 2.0 */
+static void digest(const struct ip_addr *src, const struct ip_addr *dst,
+		   const uint8_t *l4, uint32_t len, uint8_t out[MD5_LEN])
+{
+	uint8_t v[12] = {[9] = IPPROTO_TCP}, head[TCP_HLEN];
+	unsigned hlen = l4[12] / 16 * 4u;
+	struct md5 m;
+
+	memcpy(v, src->b + 12, 4);
+	memcpy(v + 4, dst->b + 12, 4);
+	put_be16(v + 10, (uint16_t)len);
+	memcpy(head, l4, sizeof(head));
+	head[16] = head[17] = 0;
+	md5_init(&m);
+	md5_add(&m, v, sizeof(v));
+	md5_add(&m, head, sizeof(head));
+	md5_add(&m, l4 + hlen, len - hlen);
+	md5_add(&m, w.key, strlen(w.key));
+	md5_end(&m, out);
+}
+
 static void look(const struct seen *n, struct peer_seg *s)
 {
+	uint8_t sum[MD5_LEN];
 	struct ip4_repr ip;
 	struct tcp_repr r;
 	const uint8_t *l4;
@@ -144,6 +167,11 @@ static void look(const struct seen *n, struct peer_seg *s)
 	if (r.flags & TCP_SYN) {
 		w.iss = r.seq;
 		w.has_iss = true;
+	}
+	cr_assert(r.has_md5 == (w.key != NULL));
+	if (w.key) {
+		digest(&ip.src, &ip.dst, l4, n->len - ip.hdr_len, sum);
+		cr_assert(!memcmp(sum, l4 + r.md5_at, sizeof(sum)));
 	}
 	*s = (struct peer_seg){
 		.flags = r.flags,
@@ -249,6 +277,7 @@ void send_seg(const struct peer_seg *s)
 	uint16_t c;
 
 	fill_repr(s, &r);
+	r.has_md5 = w.key;
 	hlen = tcp_emit_len(&r);
 	cr_assert(stack_rx_alloc(
 			  w.st, room <= FRAME_SMALL ? FRAME_SMALL : FRAME_LARGE,
@@ -258,6 +287,9 @@ void send_seg(const struct peer_seg *s)
 	tcp_emit(&r, f->data + IP4_HLEN);
 	for (uint32_t i = 0; i < s->len; i++)
 		f->data[IP4_HLEN + hlen + i] = byte_at(s->seq + i);
+	if (w.key)
+		digest(&ip.src, &ip.dst, f->data + IP4_HLEN, hlen + s->len,
+		       f->data + IP4_HLEN + r.md5_at);
 	sum = csum_pseudo(&ip.src, &ip.dst, IPPROTO_TCP, hlen + s->len);
 	c = csum_fold(csum_add(sum, f->data + IP4_HLEN, hlen + s->len));
 	memcpy(f->data + IP4_HLEN + 16, &c, 2);

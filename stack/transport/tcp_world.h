@@ -49,6 +49,7 @@ struct peer {
 	struct peer_seg last; /* what expect() saw */
 	uint8_t data[65536];  /* its payload, or what get() read */
 	struct sysctl_values sysctl;
+	const char *key; /* TCP-MD5: the peer signs, and asks for it */
 };
 
 extern struct peer w;

@@ -33,6 +33,13 @@ uint32_t tcp_mss_of_mtu(const struct tcp_key *k, uint32_t mtu)
 	return mtu > hdr + 8 ? mtu - hdr : 8;
 }
 
+unsigned tcp_auth_len(const struct tcp_conn *c)
+{
+	struct tcp_sig sig = tcp_sig_of(c->ep, &c->node.key.raddr);
+
+	return tcp_sig_len(&sig);
+}
+
 void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu)
 {
 	uint32_t mss = tcp_mss_of_mtu(&c->node.key, pmtu);
@@ -41,16 +48,26 @@ void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu)
 	mss = MIN(mss, c->mss_clamp);
 	if (c->ts_ok)
 		mss -= MIN(mss, TCP_TS_OPT_LEN);
+	mss -= MIN(mss, tcp_auth_len(c));
 	mss = MAX(mss, (uint32_t)tcp_sysctl(c)->tcp_min_snd_mss);
 	c->pmtu = pmtu;
 	c->mss_cache = (uint16_t)MIN(mss, 65535u);
+}
+
+/* SACK blocks that there is room for (RFC 2018 3). */
+static unsigned max_sack(const struct tcp_conn *c)
+{
+	unsigned room = TCP_MAX_OPTS - tcp_auth_len(c);
+
+	room -= c->ts_ok ? TCP_TS_OPT_LEN : 0;
+	return room < 4 + 8 ? 0 : (room - 4) / 8;
 }
 
 static unsigned num_sack_now(const struct tcp_conn *c)
 {
 	struct tcp_sack_block b[TCP_MAX_SACK];
 
-	return tcp_sack_blocks(c, b, c->ts_ok ? 3 : 4);
+	return tcp_sack_blocks(c, b, max_sack(c));
 }
 
 /* The MSS, less SACK blocks that go along; at most half of the largest window
@@ -74,7 +91,7 @@ bool tcp_can_gso(const struct tcp_conn *c)
 	const struct link *l = c->t->tp->ip->link;
 
 	/* each segment of a frame would carry the same urgent pointer */
-	if (c->snd_up != c->snd_una)
+	if (c->snd_up != c->snd_una || c->ep->auth) /* or digest */
 		return false;
 	return ip_addr_is4(&c->node.key.raddr) ? l->can_tso4 : l->can_tso6;
 }
@@ -192,9 +209,7 @@ static void add_options(const struct tcp_conn *c, struct tcp_repr *r,
 {
 	bool syn = o->flags & TCP_SYN;
 
-	r->has_ts = syn && !(o->flags & TCP_ACK)
-			    ? tcp_sysctl(c)->tcp_timestamps != 0
-			    : c->ts_ok;
+	r->has_ts = c->ts_ok;
 	if (r->has_ts) {
 		r->ts_val = tcp_ts_now(c->ts_off, now);
 		r->ts_ecr = c->ts_recent;
@@ -213,8 +228,7 @@ static void add_options(const struct tcp_conn *c, struct tcp_repr *r,
 	}
 	/* a frame cut for a larger MSS has no room for blocks */
 	if (!o->len || o->mss + 4u + 8u * num_sack_now(c) <= c->mss_cache)
-		r->num_sack =
-			(uint8_t)tcp_sack_blocks(c, r->sack, c->ts_ok ? 3 : 4);
+		r->num_sack = (uint8_t)tcp_sack_blocks(c, r->sack, max_sack(c));
 }
 
 static void add_payload(struct pkt *p, const struct tcp_frame *o)
@@ -254,14 +268,18 @@ static void put_csum(struct pkt *p, const struct link *l,
 }
 
 static int emit(struct tcp *t, struct pkt *p, struct tcp_repr *r,
-		const struct ip_tx *tx, nsec now)
+		const struct ip_tx *tx, const struct tcp_sig *sig, nsec now)
 {
-	unsigned hlen = tcp_emit_len(r);
-	uint8_t *h = pkt_push(p, hlen);
+	unsigned hlen;
+	uint8_t *h;
 
+	tcp_sig_room(sig, r);
+	hlen = tcp_emit_len(r);
+	h = pkt_push(p, hlen);
 	ASSERT(h);
 	tcp_emit(r, h);
 	p->hdr_len = (uint16_t)hlen;
+	tcp_sig_put(sig, p, r, tx);
 	put_csum(p, t->tp->ip->link, tx);
 	return ip_out(t->tp->ip, p, tx, now);
 }
@@ -290,6 +308,7 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 	struct tcp *t = c->t;
 	uint32_t win = tcp_select_window(c);
 	bool syn = o->flags & TCP_SYN;
+	struct tcp_sig sig = tcp_sig_of(c->ep, &c->node.key.raddr);
 	struct ip_tx tx;
 	struct tcp_repr r = {
 		.src_port = c->node.key.lport,
@@ -318,6 +337,7 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 	if (o->len > o->mss)
 		r.flags |= TCP_PSH;
 	add_urgent(c, &r);
+	tcp_sig_room(&sig, &r);
 	add_options(c, &r, o, now);
 	add_payload(p, o);
 	if (o->len > o->mss) {
@@ -333,7 +353,7 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 			       &tx.tos);
 	if (p->gso && r.flags & TCP_CWR)
 		p->flags |= FRAME_F_CWR;
-	err = emit(t, p, &r, &tx, now);
+	err = emit(t, p, &r, &tx, &sig, now);
 	if (err == -ENOBUFS || err == -ENOMEM) {
 		tcp_wait_for_room(c);
 		return -ENOBUFS;
@@ -401,7 +421,8 @@ int tcp_send_probe(struct tcp_conn *c, nsec now)
 }
 
 void tcp_send_bare(struct tcp *t, const struct tcp_key *k, struct tcp_repr *r,
-		   uint8_t tos, uint8_t ttl, nsec now)
+		   const struct tcp_sig *sig, uint8_t tos, uint8_t ttl,
+		   nsec now)
 {
 	struct ip_tx tx = {.src = k->laddr,
 			   .dst = k->raddr,
@@ -420,7 +441,7 @@ void tcp_send_bare(struct tcp *t, const struct tcp_key *k, struct tcp_repr *r,
 	stat_inc(t->core, STAT_TcpOutSegs);
 	if (r->flags & TCP_RST)
 		stat_inc(t->core, STAT_TcpOutRsts);
-	emit(t, p, r, &tx, now);
+	emit(t, p, r, &tx, sig, now);
 }
 
 struct tcp_key tcp_seg_key(const struct tcp_seg *s)
@@ -429,12 +450,55 @@ struct tcp_key tcp_seg_key(const struct tcp_seg *s)
 				s->r.src_port, 0};
 }
 
+/**
+ * rst_sig() - What a reset is signed with: tcp_v4_send_reset() of Linux
+ * @t:		The stack's TCP
+ * @k:		Ends of the reset
+ * @s:		What it answers
+ * @sig:	Filled in
+ *
+ * Where no socket is, but one listens on the port that @s came from, ours was
+ * lost and the peer still signs: it believes no reset that is not signed.
+ *
+ * Return: false if none may be sent
+ */
+static bool rst_sig(struct tcp *t, const struct tcp_key *k,
+		    const struct tcp_seg *s, struct tcp_sig *sig)
+{
+	struct tcp_node *n = tcp_tuple_find(t, k);
+	const struct ep *e;
+
+	*sig = (struct tcp_sig){0};
+	if (n && n->kind == TCP_NODE_TW) {
+		*sig = tcp_tw_sig(container_of(n, struct tcp_tw, n));
+		return true;
+	}
+	if (n && n->kind == TCP_NODE_CONN)
+		e = container_of(n, struct tcp_conn, node)->ep;
+	else if (n)
+		e = tcp_syn_listener(t, container_of(n, struct tcp_syn, n))->ep;
+	else
+		e = port_lookup(t->tp, EP_TCP, &k->laddr, k->lport, &k->raddr,
+				k->rport, ip_dif(s->rx), 0);
+	if (!e && s->r.has_md5) {
+		e = port_lookup(t->tp, EP_TCP, &k->laddr, k->rport, &k->raddr,
+				k->rport, ip_dif(s->rx), 0);
+		if (!e || !tcp_auth_check(e, s))
+			return false;
+	}
+	if (e)
+		*sig = tcp_sig_of(e, &k->raddr);
+	return true;
+}
+
 void tcp_answer_rst(struct tcp *t, const struct tcp_seg *s)
 {
 	struct tcp_key k = tcp_seg_key(s);
 	struct tcp_repr r = {.flags = TCP_RST};
+	struct tcp_sig sig;
 
-	if (s->r.flags & TCP_RST || s->rx->scope != IP_SCOPE_LOCAL)
+	if (s->r.flags & TCP_RST || s->rx->scope != IP_SCOPE_LOCAL ||
+	    !rst_sig(t, &k, s, &sig))
 		return;
 	if (s->r.flags & TCP_ACK) {
 		r.seq = s->r.ack;
@@ -442,5 +506,5 @@ void tcp_answer_rst(struct tcp *t, const struct tcp_seg *s)
 		r.flags |= TCP_ACK;
 		r.ack = s->end;
 	}
-	tcp_send_bare(t, &k, &r, 0, 0, s->now);
+	tcp_send_bare(t, &k, &r, &sig, 0, 0, s->now);
 }

@@ -12,6 +12,8 @@ enum { /* option kinds */
        OPT_SACK_OK = 4,	  /* RFC 2018 2 */
        OPT_SACK = 5,	  /* RFC 2018 3 */
        OPT_TS = 8,	  /* RFC 7323 3 */
+       OPT_MD5 = 19,	  /* RFC 2385 3.0 */
+       OPT_AO = 29,	  /* RFC 5925 2.2 */
        OPT_FO = 34,	  /* RFC 7413 4.1.1 */
        OPT_ACCECN0 = 172, /* RFC 9768 3.2.3 */
        OPT_ACCECN1 = 174,
@@ -25,6 +27,8 @@ enum { /* their lengths */
        LEN_SACK_BASE = 2,
        LEN_SACK_BLOCK = 8,
        LEN_TS = 10,
+       LEN_MD5 = 18,
+       LEN_AO_BASE = 4,
        LEN_FO_BASE = 2,
        LEN_EXP_BASE = 4,
        LEN_ACCECN_BASE = 2,
@@ -73,8 +77,31 @@ static void parse_accecn(struct tcp_repr *r, const uint8_t *p, unsigned len)
 		o->v[i] = (uint32_t)p[0] << 16 | get_be16(p + 1);
 }
 
-/* An option of a wrong length is passed over, as Linux does. */
-static void parse_option(struct tcp_repr *r, const uint8_t *p, unsigned len)
+/* tcp_parse_auth_options() of Linux: one of them at most. */
+static void parse_auth(struct tcp_repr *r, const uint8_t *p, unsigned len,
+		       unsigned at)
+{
+	if (p[0] == OPT_MD5 && len != LEN_MD5)
+		return;
+	if (r->has_md5 || r->ao_len || (p[0] == OPT_AO && len <= LEN_AO_BASE)) {
+		r->auth_bad = true;
+		return;
+	}
+	if (p[0] == OPT_MD5) {
+		r->has_md5 = true;
+		r->md5_at = (uint8_t)(at + 2);
+		return;
+	}
+	r->ao_at = (uint8_t)at;
+	r->ao_len = (uint8_t)len;
+	r->ao_key = p[2];
+	r->ao_rnext = p[3];
+}
+
+/* An option of a wrong length is passed over, as Linux does. @at: where it is
+ * in the header. */
+static void parse_option(struct tcp_repr *r, const uint8_t *p, unsigned len,
+			 unsigned at)
 {
 	bool is_syn = r->flags & TCP_SYN;
 
@@ -105,6 +132,10 @@ static void parse_option(struct tcp_repr *r, const uint8_t *p, unsigned len)
 			r->ts_ecr = get_be32(p + 6);
 		}
 		break;
+	case OPT_MD5:
+	case OPT_AO:
+		parse_auth(r, p, len, at);
+		break;
 	case OPT_FO:
 		if (is_syn)
 			parse_fo(r, p + LEN_FO_BASE, len - LEN_FO_BASE, false);
@@ -131,7 +162,7 @@ static void parse_options(struct tcp_repr *r, const uint8_t *p, unsigned left)
 			if (left < 2 || p[1] < 2 || p[1] > left)
 				return;
 			len = p[1];
-			parse_option(r, p, len);
+			parse_option(r, p, len, r->hdr_len - left);
 		}
 		p += len;
 		left -= len;
@@ -179,11 +210,18 @@ static unsigned fo_len(const struct tcp_repr *r, unsigned before)
 	return before + n <= TCP_HLEN + TCP_MAX_OPTS ? n : 0;
 }
 
+static unsigned auth_len(const struct tcp_repr *r)
+{
+	if (r->has_md5)
+		return 2 + LEN_MD5;
+	return ALIGN_UP((unsigned)r->ao_len, 4u);
+}
+
 /* Bytes of what is always there. Every option is padded in front to 4, the
  * layout that Linux uses and that middleboxes know. */
 static unsigned plain_len(const struct tcp_repr *r)
 {
-	unsigned n = TCP_HLEN;
+	unsigned n = TCP_HLEN + auth_len(r);
 
 	n += r->has_mss ? LEN_MSS : 0;
 	if (r->has_ts)
@@ -342,6 +380,29 @@ static uint8_t *emit_fo(const struct tcp_repr *r, uint8_t *p, unsigned room)
 	return p;
 }
 
+static uint8_t *emit_auth(struct tcp_repr *r, uint8_t *p)
+{
+	unsigned n = auth_len(r);
+
+	if (!n)
+		return p;
+	memset(p, 0, n);
+	if (r->has_md5) {
+		p[0] = p[1] = OPT_NOP;
+		p[2] = OPT_MD5;
+		p[3] = LEN_MD5;
+		r->md5_at = TCP_HLEN + 4;
+		return p + n;
+	}
+	p[0] = OPT_AO;
+	p[1] = r->ao_len;
+	p[2] = r->ao_key;
+	p[3] = r->ao_rnext;
+	memset(p + r->ao_len, OPT_NOP, n - r->ao_len);
+	r->ao_at = TCP_HLEN;
+	return p + n;
+}
+
 static void emit_ts(const struct tcp_repr *r, struct opts_out *o)
 {
 	*o->p++ = r->sack_ok ? OPT_SACK_OK : OPT_NOP;
@@ -353,9 +414,9 @@ static void emit_ts(const struct tcp_repr *r, struct opts_out *o)
 	o->p += 8;
 }
 
-static void emit_options(const struct tcp_repr *r, uint8_t *begin)
+static void emit_options(struct tcp_repr *r, uint8_t *begin)
 {
-	struct opts_out o = {.p = begin};
+	struct opts_out o = {.p = emit_auth(r, begin)};
 
 	if (r->has_mss) {
 		*o.p++ = OPT_MSS;
@@ -429,11 +490,15 @@ static void print_options(const struct tcp_repr *r, struct text *t)
 	const char *sep = "";
 
 	if (!(r->has_mss || r->has_ts || r->has_wscale || r->sack_ok ||
-	      r->num_sack || r->accecn.is_there))
+	      r->num_sack || r->accecn.is_there || r->has_md5 || r->ao_len))
 		return;
 	say(t, ", options [");
+	if (r->has_md5 || r->ao_len) {
+		say(t, r->has_md5 ? "md5" : "tcp-ao");
+		sep = ",";
+	}
 	if (r->has_mss) {
-		say(t, "mss %u", r->mss);
+		say(t, "%smss %u", sep, r->mss);
 		sep = ",";
 	}
 	if (r->sack_ok) {

@@ -68,6 +68,14 @@ struct tcp_repr {
 	struct tcp_sack_block sack[TCP_MAX_SACK];
 	struct tcp_fo_cookie fo; /* SYNs only */
 	struct tcp_accecn_opt accecn;
+
+	/* signatures. Emit: room for them, zeroed, in front of the others; both
+	 * then say where in the header it is. 0: not there. */
+	bool has_md5;
+	uint8_t md5_at; /* of the 16 bytes of the digest (RFC 2385 3.0) */
+	uint8_t ao_len; /* all of the option (RFC 5925 2.2) */
+	uint8_t ao_at, ao_key, ao_rnext;
+	bool auth_bad; /* parse: twice, or both, or too short */
 };
 
 /* Checks lengths and, when @state is CSUM_NONE, the checksum. Options that are
