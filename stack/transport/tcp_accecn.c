@@ -22,6 +22,7 @@
 #include "transport/tcp_conn.h"
 
 #define ACE_MASK 7u
+#define ACE_RESERVED 5u
 #define MAX_PENDING                                              \
 	6u /* RFC 9768 3.2.2.5.1: an ACK is due before ACE wraps \
 	    */
@@ -88,7 +89,8 @@ bool tcp_accecn_reflection_ok(struct tcp_conn *c, uint8_t ace)
 	uint8_t snt = c->ecn.syn_snt;
 	bool is_same = tcp_accecn_is_reflection(ace, snt);
 
-	if (!tcp_sysctl(c)->tcp_ecn_fallback || is_same)
+	if (!tcp_sysctl(c)->tcp_ecn_fallback || is_same ||
+	    ace == ACE_RESERVED)
 		return true;
 	if (snt != IP_NOT_ECT && snt != IP_CE &&
 	    !tcp_accecn_is_reflection(ace, IP_NOT_ECT))
@@ -134,7 +136,7 @@ void tcp_accecn_heard(struct tcp_conn *c, const struct tcp_seg *s)
 		return;
 	/* RFC 9768 3.2.2.5.1; two, so that the second tells of one kind */
 	if (changed)
-		c->owe |= TCP_OWE_NOW;
+		e->ack_soon = true;
 	e->opt_demand = 2;
 }
 
@@ -378,7 +380,7 @@ uint32_t tcp_accecn_ack(struct tcp_conn *c, const struct tcp_seg *s,
 	if (e->fail & ECN_FAIL_ACE_RCV)
 		return 0;
 	if (e->ce_pending >= MAX_PENDING)
-		c->owe |= TCP_OWE_NOW;
+		e->ack_soon = true;
 	delta = (ace - TCP_ACE_INIT - e->delivered_ce) & ACE_MASK;
 	if (segs <= ACE_MASK)
 		return delta;

@@ -345,6 +345,7 @@ struct tcp_ecn {
 	uint8_t opt_demand;	  /* so many ACKs must have ours */
 	bool opt_with_dsack;	  /* the last of ours went with a D-SACK */
 	uint8_t least;		  /* fields of it that have changed */
+	bool ack_soon;		  /* the next data is acknowledged at once */
 	bool reflect;		  /* an ACK tells how the SYN-ACK came */
 	uint8_t syn_snt, syn_rcv; /* codepoint of SYN or SYN-ACK */
 	uint8_t last_rcv;

@@ -12,7 +12,8 @@
  * for, those of the SYN-ACK what is agreed to, and how the SYN came:
  *
  *	SYN 111	SYN-ACK 010 011 100 110	accurate: Not-ECT, ECT(1), ECT(0), CE
- *	SYN 111	SYN-ACK 001 101		RFC 3168
+ *	SYN 111	SYN-ACK 101		accurate, not in use yet
+ *	SYN 111	SYN-ACK 001		RFC 3168
  *	SYN 011	SYN-ACK 001		RFC 3168
  *	any	SYN-ACK 000 111		none
  *
@@ -36,6 +37,7 @@ enum {
 #define ACE_CLASSIC 3u /* CWR and ECE */
 #define ACE_ALL 7u
 #define ACE_SYNACK_CLASSIC 1u
+#define ACE_RESERVED 5u /* RFC 9768 3.1.3: taken as accurate */
 
 static bool cc_needs_ecn(unsigned id)
 {
@@ -92,7 +94,8 @@ void tcp_ecn_synack_in(struct tcp_conn *c, const struct tcp_seg *s)
 	c->ecn.mode = ECN_OFF;
 	if (c->ecn.asks == ECN_OFF || ace == 0 || ace == ACE_ALL)
 		return;
-	if ((ace & ACE_CLASSIC) == ACE_SYNACK_CLASSIC) {
+	if (ace == ACE_SYNACK_CLASSIC ||
+	    (ace == ACE_RESERVED && c->ecn.asks == ECN_CLASSIC)) {
 		c->ecn.mode = ECN_CLASSIC;
 		return;
 	}
@@ -239,6 +242,8 @@ void tcp_ecn_in(struct tcp_conn *c, const struct tcp_seg *s)
 
 	if (!c->ecn.mode)
 		return;
+	if (c->ecn.ack_soon)
+		c->owe |= TCP_OWE_NOW;
 	if (s->r.flags & TCP_CWR && tcp_ecn_is_classic(c)) {
 		c->ecn.demand = false;
 		c->owe |= TCP_OWE_NOW; /* its window may be very small now */
@@ -291,6 +296,7 @@ static void accurate_out(struct tcp_conn *c, struct tcp_repr *r, uint8_t *tos)
 	} else {
 		tcp_set_ace(r, c->ecn.received_ce + TCP_ACE_INIT);
 		c->ecn.ce_pending = 0;
+		c->ecn.ack_soon = false;
 	}
 	if (!(c->ecn.fail & ECN_FAIL_ACE_RCV))
 		set_ect(tos, IP_ECT0);

@@ -202,6 +202,7 @@ static bool step_syn(struct tcp_conn *c, struct tcp_seg *s)
 	}
 	/* the ACK of its SYN-ACK may be lost: RFC 9768 3.2.2.1 */
 	c->ecn.reflect = tcp_ecn_is_accurate(c) && s->r.flags & TCP_ACK;
+	c->ecn.syn_rcv = s->rx->tos & IP_ECN_MASK;
 	tcp_challenge_ack(c, true, s->now);
 	c->ecn.reflect = false;
 	return false;
