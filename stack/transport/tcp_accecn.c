@@ -89,8 +89,7 @@ bool tcp_accecn_reflection_ok(struct tcp_conn *c, uint8_t ace)
 	uint8_t snt = c->ecn.syn_snt;
 	bool is_same = tcp_accecn_is_reflection(ace, snt);
 
-	if (!tcp_sysctl(c)->tcp_ecn_fallback || is_same ||
-	    ace == ACE_RESERVED)
+	if (!tcp_sysctl(c)->tcp_ecn_fallback || is_same || ace == ACE_RESERVED)
 		return true;
 	if (snt != IP_NOT_ECT && snt != IP_CE &&
 	    !tcp_accecn_is_reflection(ace, IP_NOT_ECT))
