@@ -143,6 +143,7 @@ void far_look(int fd)
 	}
 	cookie = it->cookie;
 	drop_far(fd);
+	sentinel_drain(); /* data that nobody has read makes the FIN an RST */
 	close_socket(cookie);
 }
 

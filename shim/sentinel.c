@@ -171,6 +171,12 @@ void sentinel_turn(unsigned what)
 	host_drain_logs();
 }
 
+void sentinel_drain(void)
+{
+	if (has_frames())
+		drive(false);
+}
+
 int sentinel_init(const struct sentinel_ops *ops)
 {
 	me.ops = ops;
