@@ -26,6 +26,7 @@
 /* Takes the place that a child has not taken yet. */
 static void take_place(void)
 {
+	heirs_join();
 	if (!host_is_up() || !host.has_keeper || host_has_joined() ||
 	    sys_forbidden)
 		return;
@@ -68,8 +69,10 @@ EXPORT int prctl(int op, ...)
 	for (int i = 0; i < 4; i++)
 		v[i] = va_arg(ap, unsigned long);
 	va_end(ap);
-	if (op == PR_SET_SECCOMP || op == PR_SET_NO_NEW_PRIVS)
+	if (op == PR_SET_SECCOMP || op == PR_SET_NO_NEW_PRIVS) {
+		heirs_adopt();
 		take_place();
+	}
 	if (op == PR_SET_SECCOMP && host_is_up())
 		host.is_confined = true;
 	r = real.prctl(op, v[0], v[1], v[2], v[3]);

@@ -15,7 +15,6 @@
  * What copies descriptors without the handlers of fork() is noted, since a
  * socket that may have copies is not closed by us (fdtab.c).
  */
-#include <dirent.h>
 #include <dlfcn.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -24,6 +23,7 @@
 #include <unistd.h>
 
 #include "call_priv.h"
+#include "forks.h"
 #include "host_priv.h"
 #include "join.h"
 #include "real.h"
@@ -346,7 +346,7 @@ static int spawn(spawn_fn fn, pid_t *pid, const char *path,
 		return -r;
 	if (is_preloaded(&env))
 		target_warn_file(path);
-	fdtab_copied();
+	fork_copied();
 	r = fn(pid, path, actions, attr, argv, env.v);
 	strings_fini(&env);
 	return r;
@@ -370,13 +370,13 @@ EXPORT int posix_spawnp(pid_t *pid, const char *file,
 
 EXPORT int system(const char *command)
 {
-	fdtab_copied();
+	fork_copied();
 	return real.system(command);
 }
 
 EXPORT FILE *popen(const char *command, const char *mode)
 {
-	fdtab_copied();
+	fork_copied();
 	return real.popen(command, mode);
 }
 
@@ -389,7 +389,8 @@ void *exec_before_vfork(void)
 	static _Atomic(void *) libc;
 	void *p = atomic_load(&libc);
 
-	fdtab_copied();
+	fork_copied();
+	heirs_join(); /* the child can't */
 	if (!p) {
 		p = dlsym(RTLD_NEXT, "vfork");
 		atomic_store(&libc, p);
@@ -420,20 +421,6 @@ void *exec_before_vfork(void)
 VFORK(vfork);
 VFORK(__vfork);
 
-/* --- what was handed down --- */
-
-static void adopt_all(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	struct dirent *e;
-
-	while (d && (e = readdir(d)))
-		if (e->d_name[0] != '.')
-			fd_adopt(atoi(e->d_name));
-	if (d)
-		closedir(d);
-}
-
 void exec_init(void)
 {
 	bool all = false;
@@ -452,9 +439,5 @@ void exec_init(void)
 	}
 	if (to)
 		*to = NULL;
-	for (int fd = 0; fd < 3 && !all; fd++)
-		if (fd_is_handed_down(fd))
-			all = true;
-	if (all && host_up() == 0)
-		adopt_all();
+	heirs_init(all);
 }

@@ -124,7 +124,7 @@ static int shared(int fd, struct file *f)
 	r = fd_share(fd, f);
 	if (r < 0)
 		sys(close, fd);
-	else if (f->kind == FILE_SOCK)
+	else if (f->kind != FILE_EPOLL)
 		stdio_take(fd);
 	return r < 0 ? r : fd;
 }
@@ -184,11 +184,19 @@ EXPORT int dup3(int fd, int to, int flags)
 
 /* --- fcntl --- */
 
+static bool is_about_owner(int cmd)
+{
+	return cmd == F_SETOWN || cmd == F_SETOWN_EX || cmd == F_SETSIG;
+}
+
 static int do_fcntl(int fd, struct file *f, int cmd, void *arg)
 {
-	int r = (int)sys(fcntl, fd, cmd, arg);
+	int r;
 
-	if (r < 0)
+	if (f->kind == FILE_HEIR && (cmd == F_SETFL || is_about_owner(cmd)))
+		f = fd_any(fd);
+	r = (int)sys(fcntl, fd, cmd, arg);
+	if (r < 0 || !f)
 		return r;
 	if (cmd == F_SETFD && !((intptr_t)arg & FD_CLOEXEC))
 		fdtab_hands_down();
@@ -201,7 +209,7 @@ static int do_fcntl(int fd, struct file *f, int cmd, void *arg)
 			atomic_fetch_and(&f->flags, ~FILE_NONBLOCK);
 	}
 	if (((cmd == F_SETFL && ((intptr_t)arg & O_ASYNC || f->sigio)) ||
-	     cmd == F_SETOWN || cmd == F_SETOWN_EX || cmd == F_SETSIG) &&
+	     is_about_owner(cmd)) &&
 	    f->kind == FILE_SOCK && is_us())
 		sigio_changed(fd, f);
 	return r;

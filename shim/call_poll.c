@@ -81,7 +81,7 @@ static bool has_ours(struct pollfd *v, nfds_t n)
 		return false;
 	}
 	for (nfds_t i = 0; i < n; i++) {
-		if (fd_file(v[i].fd))
+		if (fd_any(v[i].fd))
 			return true;
 		has_set |= epoll_is_number(v[i].fd);
 	}
@@ -172,7 +172,7 @@ static int split_init(struct split *s, struct pollfd *v, nfds_t n)
 	if (r < 0)
 		return r;
 	for (nfds_t i = 0; i < n; i++) {
-		struct file *f = fd_file(v[i].fd);
+		struct file *f = fd_any(v[i].fd);
 		bool is_set = f && f->kind == FILE_EPOLL;
 
 		s->has_set |= is_set || epoll_is_number(v[i].fd);
@@ -513,7 +513,7 @@ static bool select_has_ours(int n, const fd_set *r, const fd_set *w,
 		for (; bits; bits &= bits - 1) {
 			int fd = i * WORD_BITS + __builtin_ctzl(bits);
 
-			if (fd < n && fd_file(fd))
+			if (fd < n && fd_any(fd))
 				return true;
 			has_set |= epoll_is_number(fd);
 		}

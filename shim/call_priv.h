@@ -10,7 +10,7 @@
 #include "host.h"
 #include "wait.h"
 
-/* fdtab.c: sockets. */
+/* near.c, fdtab.c: sockets. */
 /* A near end on the lowest free number, not yet in the table. SOCK_CLOEXEC and
  * SOCK_NONBLOCK of @flags. The number or -errno. */
 struct near {
@@ -125,7 +125,8 @@ bool ifaddr_ioctl(struct file *f, unsigned long req, void *arg, int *ret);
 /* fdtab.c: forgets @fd if it is no more what it was (closed or replaced by libc
  * without a call that we see). */
 void fd_recheck(int fd); /* errno stays */
-/* @fd came from somewhere: is it a copy of a socket of ours? 0 or -errno. */
+/* adopt.c: @fd came from somewhere: is it a copy of a socket of ours? 0 or
+ * -errno. */
 int fd_adopt(int fd);
 
 /* call_opt.c: sets on kernel socket @k what was set on @f. */

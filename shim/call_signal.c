@@ -19,6 +19,7 @@
 #include <ucontext.h>
 
 #include "call_priv.h"
+#include "forks.h"
 #include "host_priv.h"
 #include "real.h"
 #include "sleeper.h"
@@ -70,7 +71,7 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 	int saved = errno;
 	bool was_open;
 
-	if (sys_forbidden || signal_num_holds) {
+	if (sys_forbidden || signal_num_holds || fork_is_mine()) {
 		put_off(sig, info, uc);
 		errno = saved;
 		return;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "call_priv.h"
+#include "forks.h"
 #include "real.h"
 #include "sys.h"
 
@@ -137,8 +138,7 @@ static long of_many(long nr, const long a[6], bool *is_done)
 	case SYS_clone:
 	case SYS_clone3:
 		/* numbers are copied; the child notices by itself */
-		if (fdtab_num)
-			fdtab_copied();
+		fork_copied();
 		*is_done = false;
 		return 0;
 	default:

@@ -146,7 +146,7 @@ struct file *epnum_file(int epfd)
 {
 	struct file *f = fd_epoll(epfd);
 
-	if (f || !fdtab_num || bit_test(epnum_bits, epfd) || fd_file(epfd) ||
+	if (f || !host_is_up() || bit_test(epnum_bits, epfd) || fd_file(epfd) ||
 	    (unsigned)epfd >= NUM_BITS)
 		return f;
 	f = find_same(epfd);

@@ -26,6 +26,8 @@ enum file_kind {
 	FILE_FREE,
 	FILE_SOCK,  /* a socket of the stack: ->s */
 	FILE_EPOLL, /* an epoll set with sockets of the stack in it: ->priv */
+	FILE_HEIR,  /* a near end that came across exec; nobody has asked for
+		     * its socket yet (adopt.c) */
 };
 
 #define FILE_NONBLOCK 1u  /* O_NONBLOCK, as fcntl() would say */
@@ -57,7 +59,7 @@ struct file {
 	struct file *next;	/* on the free list */
 	int proto;		/* as given to socket() */
 	uint32_t listener;	/* near end: whom it is connected to */
-	uint32_t fork_epoch;	/* forks before it was made */
+	uint64_t fork_epoch;	/* when it was made, see forks.h */
 	uint64_t cookie;	/* near end: SO_COOKIE */
 	struct file_opt
 		*opts; /* FILE_MAX_OPTS; not touched while none is set */
@@ -74,12 +76,25 @@ static inline struct file *fd_file(int fd)
 	return atomic_load_explicit(&fdtab_v[fd], memory_order_acquire);
 }
 
+/* An heir is used: what it names, or NULL if that is not ours. errno stays. */
+struct file *fd_adopt_heir(int fd);
+
+/* As fd_file(); an heir becomes what it is. */
+static inline struct file *fd_any(int fd)
+{
+	struct file *f = fd_file(fd);
+
+	return f && f->kind == FILE_HEIR ? fd_adopt_heir(fd) : f;
+}
+
 /* A socket of the stack, or NULL: pass the call on to real.NAME. */
 static inline struct file *fd_sock(int fd)
 {
 	struct file *f = fd_file(fd);
 
-	return f && f->kind == FILE_SOCK ? f : NULL;
+	if (!f || __builtin_expect(f->kind == FILE_SOCK, 1))
+		return f;
+	return f->kind == FILE_HEIR ? fd_adopt_heir(fd) : NULL;
 }
 
 /* An epoll set that has, or had, sockets of the stack in it; or NULL. */
@@ -124,18 +139,20 @@ void epoll_number_goes(struct file *f, int fd);
  * in an epoll set is made anew with the kernel, before the program goes on.
  * Called before the socket's watches hear of WATCH_GONE; no lock held. */
 void epoll_file_handed_over(struct file *f, int fd);
-/* In a forked child: sets made by the parent are the kernel's again. */
-/* Without @has_keeper; else they stay, without the parent's threads. */
+/* In a forked child: sets made by the parent are the kernel's again without
+ * @has_keeper; else they stay, without the parent's threads. */
 void epoll_forked(bool has_keeper);
-/* Descriptors are copied by something that runs no handlers (vfork,
- * posix_spawn). */
-void fdtab_copied(void);
 /* Address space that the tables take. */
 size_t fdtab_reserved(void);
 /* May a socket of ours be without FD_CLOEXEC? */
 bool fdtab_may_hand_down(void);
-/* From the constructor. */
-void fdtab_early(void);
+/* adopt.c: from the constructor. Numbers that were handed down are noted: 0, 1
+ * and 2, or as many as there may be. */
+void heirs_init(bool may_be_many);
+/* Joins the host if heirs wait, while that is possible; all of them are
+ * adopted, since later may be too late. */
+void heirs_join(void);
+void heirs_adopt(void);
 void fdtab_hands_down(void); /* one is, from now on */
 /* A program that we are not in will have what is handed down: the keeper moves
  * the bytes. No lock held. */

@@ -56,6 +56,7 @@ extern struct host host;
 #define GATE_LEAVING 2u /* exit: threads that may not go on are parked */
 #define GATE_FORKING 4u /* stay out of the lock until the fork is done */
 #define GATE_JOIN 8u	/* a child that has yet to join */
+#define GATE_WAITED 16u /* somebody sleeps on it */
 
 /* This thread goes on while the process leaves. */
 extern __thread bool host_may_go_on;
@@ -127,6 +128,8 @@ struct sentinel_ops {
 /* Caller holds the lock, or is alone. 0 or -ENOMEM. */
 int sentinel_init(const struct sentinel_ops *ops);
 void sentinel_turn(unsigned what);
+/* Packets that came before now are processed, unless somebody drives. */
+void sentinel_drain(void);
 
 /* join.c: in a forked child. */
 void host_forked(void);
@@ -136,9 +139,7 @@ bool host_notices_fork(void);
 
 /* fdtab.c */
 int fdtab_init(void);
-/* In a forked child; without @has_keeper nothing is ours any more. */
-void fdtab_forked(bool has_keeper);
-/* The child has its place: what it watches is watched for it. */
+/* forks.c: the child has its place: what it watches is watched for it. */
 void fdtab_watch_again(void);
 
 /* call_signal.c: handlers that are installed already defer from now on. */

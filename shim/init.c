@@ -12,7 +12,6 @@
 static void __attribute__((constructor)) init(void)
 {
 	real_init();
-	fdtab_early();
 	proc_init();
 	exec_init();
 }

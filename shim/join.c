@@ -23,6 +23,7 @@
 
 #include "call_priv.h"
 #include "edge/uv.h"
+#include "forks.h"
 #include "host_priv.h"
 #include "join.h"
 #include "keeper.h"
@@ -41,18 +42,16 @@ enum up_state { UP_NOT_YET, UP_YES, UP_FAILED, UP_FORKED };
 
 static struct {
 	pthread_mutex_t lock; /* taken by host_up() and at the gate only */
+	int owner;	      /* the process that has it, in host_up() */
 	_Atomic int state;
-	int control;		      /* connection to the keeper, -1: none */
-	pthread_mutex_t control_lock; /* one request at a time */
+	int control; /* connection to the keeper, -1: none */
 	struct sockaddr_un name;
 	socklen_t name_len;
 	uint8_t secret[16];
 } up = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.control_lock = PTHREAD_MUTEX_INITIALIZER,
 	.control = -1,
 };
-static __thread bool is_forker __attribute__((tls_model("initial-exec")));
 
 extern char **environ;
 
@@ -73,8 +72,25 @@ static void gate_set(uint32_t bits)
 
 static void gate_clear(uint32_t bits)
 {
-	atomic_fetch_and(host.gate, ~bits);
-	sys_futex_wake((uint32_t *)host.gate, INT_MAX);
+	uint32_t was = atomic_fetch_and(host.gate, ~(bits | GATE_WAITED));
+
+	if (was & GATE_WAITED)
+		sys_futex_wake((uint32_t *)host.gate, INT_MAX);
+}
+
+/* Until nobody forks or executes. What the gate says then. */
+static uint32_t gate_wait(void)
+{
+	uint32_t g = atomic_load(host.gate);
+
+	while (g & GATE_FORKING && !fork_is_mine()) {
+		if (g & GATE_WAITED || atomic_compare_exchange_strong(
+					       host.gate, &g, g | GATE_WAITED))
+			sys_futex_wait((uint32_t *)host.gate, g | GATE_WAITED,
+				       NULL);
+		g = atomic_load(host.gate);
+	}
+	return g;
 }
 
 bool host_notices_fork(void)
@@ -92,31 +108,13 @@ static void at_gate(enum host_op op)
 	uint32_t g;
 
 	host_notices_fork();
-	g = atomic_load(host.gate);
-	while (g & GATE_FORKING && !is_forker) {
-		sys_futex_wait((uint32_t *)host.gate, g, NULL);
-		g = atomic_load(host.gate);
-	}
+	g = gate_wait();
 	if (g & GATE_LEAVING && !host_may_go_on)
 		park();
 	/* who only closes, mostly before it executes another program, is not
 	 * worth a place */
 	if (g & GATE_JOIN && op != OP_CLOSE)
 		join_again();
-}
-
-static int make_gate(void)
-{
-	long p = sys(mmap, NULL, 4096, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p < 0 && p >= -4095)
-		return (int)p;
-	sys(madvise, p, 4096, MADV_WIPEONFORK);
-	host.gate = (_Atomic uint32_t *)p;
-	atomic_store(host.gate, GATE_OPEN);
-	host.at_gate = at_gate;
-	return 0;
 }
 
 void host_leaving(void)
@@ -494,14 +492,14 @@ long join_tell(struct keeper_req *req, int fd)
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	signal_hold();
-	pthread_mutex_lock(&up.control_lock);
+	pthread_mutex_lock(&fork_page->control_lock);
 	if (up.control < 0)
 		r = -ENOTCONN;
 	else if (keeper_replies(req->type))
 		r = ask(up.control, req, &reply, NULL, NULL);
 	else
 		r = keeper_send(up.control, req, sizeof(*req), &fd, fd >= 0);
-	pthread_mutex_unlock(&up.control_lock);
+	pthread_mutex_unlock(&fork_page->control_lock);
 	signal_release();
 	pthread_setcancelstate(cancel, NULL);
 	return r;
@@ -573,9 +571,10 @@ static int come_up(char *why, size_t len)
 	host.dispatch = wait_dispatch;
 	host.after = after_unlock;
 	log_set_panic(say_panic);
+	host.at_gate = at_gate;
 	r = knobs_load(why, len);
 	if (r == 0)
-		r = make_gate();
+		r = forks_init();
 	if (r == 0)
 		r = fdtab_init();
 	if (r == -EMFILE)
@@ -630,8 +629,14 @@ int host_up(void)
 	/* a handler that makes a socket would wait for us */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &mask);
+	if (up.owner && up.owner != (int)sys(getpid)) {
+		/* forked while another thread was at it */
+		up.owner = 0;
+		pthread_mutex_init(&up.lock, NULL);
+	}
 	pthread_mutex_lock(&up.lock);
 	if (atomic_load(&up.state) == UP_NOT_YET) {
+		up.owner = (int)sys(getpid);
 		is_raised = fdtab_raise_limit(&was);
 		r = come_up(why, sizeof(why));
 		if (is_raised)
@@ -640,6 +645,7 @@ int host_up(void)
 			up_failed(r, why);
 		atomic_store(&host.is_up, r == 0);
 		atomic_store(&up.state, r < 0 ? UP_FAILED : UP_YES);
+		up.owner = 0;
 	} else if (atomic_load(&up.state) == UP_FORKED) {
 		sys_say("the device is in use by the parent of this process; "
 			"without a keeper (TCPSHIM_KEEPER) a forked child has "
@@ -667,7 +673,7 @@ bool host_has_failed(void)
 
 void host_exec_before(void)
 {
-	is_forker = true;
+	fork_begin();
 	gate_set(GATE_FORKING);
 	host_lock(OP_EXIT, 0);
 	host_unlock();
@@ -676,20 +682,28 @@ void host_exec_before(void)
 void host_exec_failed(void)
 {
 	gate_clear(GATE_FORKING);
-	is_forker = false;
+	fork_end();
 }
 
-void host_fork_wait(void)
+/* It is taken by who comes up and who joins, and by nobody afterwards. */
+bool host_fork_wait(void)
 {
-	pthread_mutex_lock(&up.lock);
+	bool is_wanted = !host_is_up() || !host_has_joined();
+
+	if (is_wanted)
+		pthread_mutex_lock(&up.lock);
+	return is_wanted;
+}
+
+void host_fork_go(void)
+{
+	pthread_mutex_unlock(&up.lock);
 }
 
 void host_fork_before(void)
 {
 	if (!host_is_up())
 		return;
-	is_forker = true;
-	pthread_mutex_lock(&up.control_lock);
 	/* no thread of ours is in the lock then, and what it guards in our own
 	 * memory is whole */
 	gate_set(GATE_FORKING);
@@ -699,12 +713,7 @@ void host_fork_before(void)
 
 void host_fork_parent(void)
 {
-	if (is_forker) {
-		gate_clear(GATE_FORKING);
-		pthread_mutex_unlock(&up.control_lock);
-	}
-	is_forker = false;
-	pthread_mutex_unlock(&up.lock);
+	gate_clear(GATE_FORKING);
 }
 
 static void not_ours(void)
@@ -714,14 +723,14 @@ static void not_ours(void)
 void host_forked(void)
 {
 	sys_forbidden = false;
-	is_forker = false;
 	if (host_is_up())
 		tid_fix();
 	pthread_mutex_init(&up.lock, NULL);
-	pthread_mutex_init(&up.control_lock, NULL);
-	if (!host_is_up())
-		return;
 	host.pid = (int)sys(getpid);
+	if (!host_is_up()) {
+		atomic_store(host.gate, GATE_OPEN);
+		return;
+	}
 	host.party = PARTY_KEEPER; /* until it has one; watches nothing, */
 	host.dispatch = not_ours;  /* and takes nothing of the keeper's */
 	host.is_guest = true;
@@ -731,7 +740,7 @@ void host_forked(void)
 		atomic_store(&host.is_up, false);
 		atomic_store(&up.state, UP_FORKED);
 	}
-	fdtab_forked(host.has_keeper);
+	forks_child(host.has_keeper);
 	wait_forked();
 	list_init(&host.wakes);
 	up.control = -1;

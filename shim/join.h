@@ -21,9 +21,11 @@ bool host_has_joined(void);
 /* No other thread of ours is in the lock when exec ends it. */
 void host_exec_before(void);
 void host_exec_failed(void);
-/* In the parent, in this order; wait: until no thread makes the host. */
-void host_fork_wait(void);
+/* In the parent, in this order. wait: until no thread makes the host or joins
+ * it; true: go is to be called in the end. */
+bool host_fork_wait(void);
 void host_fork_before(void);
 void host_fork_parent(void);
+void host_fork_go(void);
 
 #endif

@@ -63,7 +63,5 @@ void rights_came(const struct msghdr *h)
 		return;
 	while ((fds = next_fds(h, &c, &n)))
 		for (size_t i = 0; i < n; i++)
-			if (fdtab_num ||
-			    (fd_is_handed_down(fds[i]) && host_up() == 0))
-				fd_adopt(fds[i]);
+			fd_adopt(fds[i]);
 }
