@@ -17,22 +17,6 @@
 static const struct t_fam *fam;
 static int the_fd, the_ep, data_fd;
 
-static bool sleeps(pid_t tid)
-{
-	char path[64], line[512], *s;
-	FILE *f;
-	bool ret = false;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	if (fgets(line, sizeof(line), f) && (s = strrchr(line, ')')))
-		ret = s[2] == 'S';
-	fclose(f);
-	return ret;
-}
-
 /* --- the calls --- */
 static char buf[8 << 20];
 static struct iovec iov = {buf, 8}, big_iov = {buf, sizeof(buf)};

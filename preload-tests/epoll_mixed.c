@@ -155,22 +155,6 @@ static void *wait_main(void *arg)
 	return (void *)(n == 1 ? (long)e.data.u64 : -n);
 }
 
-static bool sleeps(pid_t tid)
-{
-	char path[64], line[512], *s;
-	FILE *f;
-	bool ret = false;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	if (fgets(line, sizeof(line), f) && (s = strrchr(line, ')')))
-		ret = s[2] == 'S';
-	fclose(f);
-	return ret;
-}
-
 static pthread_t start_waiter(void)
 {
 	int seen = 0;
@@ -180,7 +164,7 @@ static pthread_t start_waiter(void)
 	if (pthread_create(&t, NULL, wait_main, NULL))
 		t_die("pthread_create");
 	for (int i = 0; i < T_PATIENCE && seen < 5; i++) {
-		seen = waiter_tid && sleeps(waiter_tid) ? seen + 1 : 0;
+		seen = waiter_tid && t_sleeps(waiter_tid) ? seen + 1 : 0;
 		poll(NULL, 0, 1);
 	}
 	return t;

@@ -39,22 +39,6 @@ static void *wait_main(void *arg)
 	return NULL;
 }
 
-static bool sleeps(pid_t tid)
-{
-	char path[64], line[512], *s;
-	FILE *f;
-	bool ret = false;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	if (fgets(line, sizeof(line), f) && (s = strrchr(line, ')')))
-		ret = s[2] == 'S';
-	fclose(f);
-	return ret;
-}
-
 /* Every thread of @v sleeps, or is back, and it stays so. */
 static void settle(struct waiting *v, int n)
 {
@@ -64,7 +48,7 @@ static void settle(struct waiting *v, int n)
 		bool all = true;
 
 		for (int k = 0; k < n; k++)
-			all &= v[k].is_back || (v[k].tid && sleeps(v[k].tid));
+			all &= v[k].is_back || (v[k].tid && t_sleeps(v[k].tid));
 		seen = all ? seen + 1 : 0;
 		poll(NULL, 0, 1);
 	}

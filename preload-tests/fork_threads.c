@@ -194,7 +194,7 @@ static void all_fork(const struct t_fam *f)
 struct sleeper {
 	pthread_t tid;
 	int fd;
-	_Atomic int tid_kernel;
+	volatile pid_t tid_kernel;
 	long got;
 };
 
@@ -217,27 +217,6 @@ static void *accepter_main(void *arg)
 	return NULL;
 }
 
-/* Until the thread sleeps. */
-static void until_asleep(struct sleeper *s)
-{
-	char path[64], line[256], *state;
-
-	for (int i = 0; i < T_PATIENCE; i++) {
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%d/stat",
-			 s->tid_kernel);
-		f = fopen(path, "re");
-		state = f && fgets(line, sizeof(line), f) ? strrchr(line, ')')
-							  : NULL;
-		if (f)
-			fclose(f);
-		if (s->tid_kernel && state && state[2] == 'S')
-			return;
-		poll(NULL, 0, 1);
-	}
-}
-
 static void asleep(const struct t_fam *f)
 {
 	struct sleeper s = {.fd = t_connected(f, 0)};
@@ -245,7 +224,7 @@ static void asleep(const struct t_fam *f)
 
 	say("a thread sleeps in recv, a child sends");
 	pthread_create(&s.tid, NULL, receiver_main, &s);
-	until_asleep(&s);
+	t_wait_asleep(&s.tid_kernel);
 	fflush(stdout);
 	pid = (pid_t)MUST(fork());
 	if (pid == 0)
@@ -262,7 +241,7 @@ static void asleep(const struct t_fam *f)
 	say("a thread and a child wait for the same");
 	s = (struct sleeper){.fd = t_listener(f, 4)};
 	pthread_create(&s.tid, NULL, accepter_main, &s);
-	until_asleep(&s);
+	t_wait_asleep(&s.tid_kernel);
 	fflush(stdout);
 	pid = (pid_t)MUST(fork());
 	if (pid == 0) {

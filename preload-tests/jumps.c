@@ -23,28 +23,12 @@ static void jump(int sig)
 	siglongjmp(out, 1);
 }
 
-static bool main_sleeps(void)
-{
-	char path[64], line[512], *s;
-	FILE *f;
-	bool ret = false;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", main_tid);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	if (fgets(line, sizeof(line), f) && (s = strrchr(line, ')')))
-		ret = s[2] == 'S';
-	fclose(f);
-	return ret;
-}
-
 static void *signal_main(void *arg)
 {
 	int seen = 0;
 
 	for (int i = 0; i < T_PATIENCE && seen < 4; i++) {
-		seen = main_sleeps() ? seen + 1 : 0;
+		seen = t_sleeps(main_tid) ? seen + 1 : 0;
 		poll(NULL, 0, 1);
 	}
 	pthread_kill(main_thread, SIGUSR1);

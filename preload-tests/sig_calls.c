@@ -40,9 +40,7 @@ static void settle(void)
 	int seen = 0;
 
 	for (int i = 0; i < T_PATIENCE && seen < 5; i++) {
-		seen = victim.is_back || (victim.tid && sleeps(victim.tid))
-			       ? seen + 1
-			       : 0;
+		seen = victim.is_back || (t_sleeps(victim.tid)) ? seen + 1 : 0;
 		poll(NULL, 0, 1);
 	}
 }

@@ -34,32 +34,14 @@ static const char *name_of(__sighandler_t fn)
 				 : "something else";
 }
 
-/* Asleep for as long as two looks. */
-static void wait_asleep(pid_t tid)
-{
-	char path[64], line[512], *p;
-	int seen = 0;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	while (seen < 2) {
-		FILE *f = fopen(path, "r");
-
-		p = f && fgets(line, sizeof(line), f) ? strrchr(line, ')')
-						      : NULL;
-		seen = p && p[2] == 'S' ? seen + 1 : 0;
-		if (f)
-			fclose(f);
-		poll(NULL, 0, 5);
-	}
-}
-
 static pthread_t sleeper;
+static pid_t main_tid;
 
 static void *tease(void *arg)
 {
 	struct pollfd p = {sv[1], POLLIN, 0};
 
-	wait_asleep(getpid());
+	t_wait_asleep(&main_tid);
 	pthread_kill(sleeper, SIGUSR1);
 	poll(&p, 1, T_PATIENCE); /* the handler has run */
 	send(sv[0], "t", 1, 0);
@@ -77,6 +59,7 @@ static void sleeps(const char *what)
 
 	hits = 0;
 	sleeper = pthread_self();
+	main_tid = getpid();
 	MUST(sigaction(SIGUSR1, NULL, &act));
 	say("%s: restart %d reset %d nodefer %d", what,
 	    !!(act.sa_flags & SA_RESTART), !!(act.sa_flags & (int)SA_RESETHAND),

@@ -92,29 +92,6 @@ static void *sleeper_main(void *arg)
 	return (void *)n;
 }
 
-static void wait_asleep(void)
-{
-	int seen = 0;
-
-	for (int i = 0; i < T_PATIENCE && seen < 10; i++) {
-		char path[64], line[512], *s;
-		FILE *f = NULL;
-
-		if (sleeper_tid) {
-			snprintf(path, sizeof(path), "/proc/self/task/%d/stat",
-				 sleeper_tid);
-			f = fopen(path, "r");
-		}
-		if (f) {
-			if (fgets(line, sizeof(line), f) &&
-			    (s = strrchr(line, ')')))
-				seen = s[2] == 'S' ? seen + 1 : 0;
-			fclose(f);
-		}
-		poll(NULL, 0, 1);
-	}
-}
-
 /* --- the thread that transfers --- */
 static int64_t worst_gap_ms(int fd)
 {
@@ -171,12 +148,13 @@ static void run(const struct t_fam *f)
 	peer("echo 1");
 	sleeper_tid = 0;
 	pthread_create(&t, NULL, sleeper_main, NULL);
-	wait_asleep();
+	t_wait_asleep(&sleeper_tid);
 	worst_gap_ms(fd);
 	for (int i = 0; i < NUM_TRIES && best > MOST_MS; i++) {
 		int64_t gap;
 
-		wait_asleep(); /* all is quiet: it is in its wait */
+		t_wait_asleep(
+			&sleeper_tid); /* all is quiet: it is in its wait */
 		if (!order('s', sleeper_tid))
 			say("could not stop the thread");
 		gap = worst_gap_ms(fd);

@@ -101,6 +101,34 @@ static T_UNUSED long t_say_call(const char *expr, long ret, int err)
 		ret_;                     \
 	})
 
+/* Does this thread of ours sleep? A tid of 0 has not begun. */
+static T_UNUSED bool t_sleeps(pid_t tid)
+{
+	char path[64], line[512], *s;
+	FILE *f;
+	bool ret = false;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	f = tid ? fopen(path, "r") : NULL;
+	if (!f)
+		return false;
+	if (fgets(line, sizeof(line), f) && (s = strrchr(line, ')')))
+		ret = s[2] == 'S';
+	fclose(f);
+	return ret;
+}
+
+/* Waits until it sleeps, and has done so in five looks. */
+static T_UNUSED void t_wait_asleep(const volatile pid_t *tid)
+{
+	int seen = 0;
+
+	for (int i = 0; i < T_PATIENCE && seen < 5; i++) {
+		seen = t_sleeps(*tid) ? seen + 1 : 0;
+		poll(NULL, 0, 1);
+	}
+}
+
 static T_UNUSED const char *t_mask(unsigned m)
 {
 	static const struct {

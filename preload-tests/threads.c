@@ -12,30 +12,6 @@ static const struct t_fam *fam;
 static int the_fd;
 static volatile pid_t blocked_tid;
 
-/* Is @tid asleep, and does it stay so? */
-static void wait_asleep(void)
-{
-	int seen = 0;
-
-	for (int i = 0; i < T_PATIENCE && seen < 5; i++) {
-		char path[64], line[512], *s;
-		FILE *f = NULL;
-
-		if (blocked_tid) {
-			snprintf(path, sizeof(path), "/proc/self/task/%d/stat",
-				 blocked_tid);
-			f = fopen(path, "r");
-		}
-		if (f) {
-			if (fgets(line, sizeof(line), f) &&
-			    (s = strrchr(line, ')')))
-				seen = s[2] == 'S' ? seen + 1 : 0;
-			fclose(f);
-		}
-		poll(NULL, 0, 1);
-	}
-}
-
 struct blocked {
 	long (*call)(void);
 	long ret;
@@ -60,7 +36,7 @@ static void block_in(struct blocked *b, long (*call)(void))
 	b->call = call;
 	if (pthread_create(&b->t, NULL, blocked_main, b))
 		t_die("pthread_create");
-	wait_asleep();
+	t_wait_asleep(&blocked_tid);
 }
 
 static void unblocked(const char *label, struct blocked *b)

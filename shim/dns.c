@@ -15,7 +15,6 @@
  */
 #include <ares.h>
 #include <ctype.h>
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <nss.h>
@@ -31,6 +30,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "dns.h"
+#include "edge/dl.h"
 #include "host.h"
 #include "knobs.h"
 #include "sys.h"
@@ -57,30 +57,25 @@ static struct {
 
 struct dns_order dns_order;
 
-static int open_lib(char *why, size_t len)
-{
-	int flags = RTLD_NOW | RTLD_LOCAL;
-	void *so, *p;
-
-#ifndef TCPSHIM_SANITIZED
-	flags |= RTLD_DEEPBIND;
-#endif
-	so = dlopen("libcares.so.2", flags);
-	if (!so) {
-		log_snprintf(why, len,
-			     "TCPSHIM_DNS needs libcares.so.2; install "
-			     "libc-ares2");
-		return -ENOENT;
-	}
-#define X(name)                                                        \
-	p = dlsym(so, #name);                                          \
-	if (!p) {                                                      \
-		log_snprintf(why, len, "libcares.so.2 has no " #name); \
-		return -ENOENT;                                        \
-	}                                                              \
-	memcpy(&lib.name, &p, sizeof(p));
+static const char *const lib_names[] = {
+#define X(name) #name,
 	ARES_CALLS(X)
 #undef X
+		NULL,
+};
+
+static const struct dl_lib lib_file = {
+	.name = "libcares.so.2",
+	.cure = "TCPSHIM_DNS needs libcares.so.2; install libc-ares2",
+	.fn = lib_names,
+};
+
+static int open_lib(char *why, size_t len)
+{
+	int r = dl_open(&lib_file, &lib, why, len);
+
+	if (r < 0)
+		return r;
 	return lib.ares_library_init(ARES_LIB_INIT_ALL) ? -ENOMEM : 0;
 }
 

@@ -298,15 +298,24 @@ static void looked(bool is_done)
 
 static bool proc_value(const char *dotted, char *val, size_t size)
 {
+	const char *dir = getenv("TCPSHIM_SYSCTL_DIR");
 	char path[128] = "/proc/sys/";
-	FILE *f;
+	FILE *f = NULL;
 	bool ok;
 
+	/* what this kernel doesn't take stands there, under its dotted name */
+	if (dir) {
+		char file[256];
+
+		log_snprintf(file, sizeof(file), "%s/%s", dir, dotted);
+		f = fopen(file, "re");
+	}
 	for (size_t i = 0, n = strlen(path); dotted[i]; i++) {
 		path[n + i] = dotted[i] == '.' ? '/' : dotted[i];
 		path[n + i + 1] = 0;
 	}
-	f = fopen(path, "re");
+	if (!f)
+		f = fopen(path, "re");
 	if (!f)
 		return false;
 	ok = fgets(val, (int)size, f);

@@ -8,10 +8,10 @@
  */
 #include "edge/pcapfile.h"
 
-#include <dlfcn.h>
 #include <pcap/pcap.h>
 
 #include "base/log.h"
+#include "edge/dl.h"
 #include "edge/sys.h"
 #include "link/link.h"
 
@@ -37,38 +37,25 @@ static struct pcapfile {
 	nsec to_wall;
 } me;
 
-static int open_lib(char *why, size_t len)
-{
-	int flags = RTLD_NOW | RTLD_LOCAL;
-	void *so, *p;
-
-#ifndef TCPSHIM_SANITIZED
-	flags |= RTLD_DEEPBIND;
-#endif
-	so = dlopen("libpcap.so.0.8", flags);
-	if (!so)
-		so = dlopen("libpcap.so.1", flags);
-	if (!so) {
-		log_snprintf(why, len, "libpcap not found; install libpcap0.8");
-		return -ENOENT;
-	}
-#define X(name)                                                  \
-	p = dlsym(so, #name);                                    \
-	if (!p) {                                                \
-		log_snprintf(why, len, "libpcap has no " #name); \
-		return -ENOENT;                                  \
-	}                                                        \
-	memcpy(&lib.name, &p, sizeof(p));
+static const char *const lib_names[] = {
+#define X(name) #name,
 	PCAP_CALLS(X)
 #undef X
-	return 0;
-}
+		NULL,
+};
+
+static const struct dl_lib lib_file = {
+	.name = "libpcap.so.0.8",
+	.also = "libpcap.so.1",
+	.cure = "libpcap not found; install libpcap0.8",
+	.fn = lib_names,
+};
 
 struct pcapfile *pcapfile_open(const char *path, char *why, size_t len)
 {
 	struct timespec ts;
 
-	if (open_lib(why, len) < 0)
+	if (dl_open(&lib_file, &lib, why, len) < 0)
 		return NULL;
 	me.pcap = lib.pcap_open_dead_with_tstamp_precision(
 		DLT_RAW, SNAPLEN, PCAP_TSTAMP_PRECISION_NANO);

@@ -2,13 +2,10 @@
  *
  * uv.c - libuv turns the crank: a loop on a thread of its own
  *
- * libuv is opened privately (RTLD_LOCAL), and deep-bound so that its close()
- * and write() are libc's and not our hooks; sanitizers interpose libc
- * themselves and can't have that: there sys_is_own lets its calls through.
+ * libuv is opened as dl.h says: its calls don't pass through our hooks.
  */
 #include "edge/uv.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <uv.h>
@@ -16,6 +13,7 @@
 #undef MAX
 
 #include "base/log.h"
+#include "edge/dl.h"
 #include "edge/sys.h"
 
 #define UV_CALLS(X)       \
@@ -47,30 +45,18 @@ static struct {
 	bool is_armed; /* the device */
 } me;
 
-static int open_lib(char *why, size_t len)
-{
-	int flags = RTLD_NOW | RTLD_LOCAL;
-	void *so, *p;
-
-#ifndef TCPSHIM_SANITIZED
-	flags |= RTLD_DEEPBIND;
-#endif
-	so = dlopen("libuv.so.1", flags);
-	if (!so) {
-		log_snprintf(why, len, "libuv.so.1 not found; install libuv1");
-		return -ENOENT;
-	}
-#define X(name)                                                     \
-	p = dlsym(so, #name);                                       \
-	if (!p) {                                                   \
-		log_snprintf(why, len, "libuv.so.1 has no " #name); \
-		return -ENOENT;                                     \
-	}                                                           \
-	memcpy(&lib.name, &p, sizeof(p));
+static const char *const lib_names[] = {
+#define X(name) #name,
 	UV_CALLS(X)
 #undef X
-	return 0;
-}
+		NULL,
+};
+
+static const struct dl_lib lib_file = {
+	.name = "libuv.so.1",
+	.cure = "libuv.so.1 not found; install libuv1",
+	.fn = lib_names,
+};
 
 static void on_async(uv_async_t *h)
 {
@@ -116,7 +102,7 @@ static int start_thread(void)
 
 int uv_loop_start(const struct uv_loop_cfg *cfg, char *why, size_t len)
 {
-	int r = open_lib(why, len);
+	int r = dl_open(&lib_file, &lib, why, len);
 
 	if (r < 0)
 		return r;

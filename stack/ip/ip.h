@@ -15,6 +15,10 @@ struct mcast;	  /* mcast.c */
 struct reass;	  /* reass.c */
 struct pmtu;	  /* route.c */
 
+/* RFC 3168 5: the codepoints, two bits of the TOS byte or traffic class */
+#define IP_ECN_MASK 3u
+enum { IP_NOT_ECT, IP_ECT1, IP_ECT0, IP_CE };
+
 #define IP_MAX_ADDRS 16
 #define IP_MAX_ROUTES 64
 #define IP_NUM_IDS 64 /* counters of packet identifiers, RFC 7739 5.3 */

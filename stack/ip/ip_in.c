@@ -223,6 +223,23 @@ static void header_error(struct ip *ip, bool is4, enum drop d)
 	drop(ip->core, d);
 }
 
+/* By codepoint: how many packets can be marked, and are. */
+static void count_ecn(struct ip *ip, bool is4, const struct frame *f,
+		      uint8_t tos)
+{
+	static const enum stat_id ids[2][4] = {
+		{STAT_Ip6InNoECTPkts, STAT_Ip6InECT1Pkts, STAT_Ip6InECT0Pkts,
+		 STAT_Ip6InCEPkts},
+		{STAT_IpExtInNoECTPkts, STAT_IpExtInECT1Pkts,
+		 STAT_IpExtInECT0Pkts, STAT_IpExtInCEPkts},
+	};
+	uint32_t segs = 1;
+
+	if (f->gso_size)
+		segs = DIV_ROUND_UP(f->len, f->gso_size);
+	stat_add(ip->core, ids[is4][tos & IP_ECN_MASK], segs);
+}
+
 /* Each of the two returns a datagram that became whole, or NULL. */
 static struct frame *in4(struct ip *ip, struct frame *f, bool was_fragmented,
 			 nsec now)
@@ -239,6 +256,8 @@ static struct frame *in4(struct ip *ip, struct frame *f, bool was_fragmented,
 		header_error(ip, true, d);
 		return NULL;
 	}
+	if (!was_fragmented)
+		count_ecn(ip, true, f, r.tos);
 	f->len = r.total_len; /* short frames are padded on some links */
 	f->l4_off = r.hdr_len;
 	if (r.hdr_len > IP4_HLEN &&
@@ -344,6 +363,8 @@ static struct frame *in6(struct ip *ip, struct frame *f, bool was_fragmented,
 		header_error(ip, false, d);
 		return NULL;
 	}
+	if (!was_fragmented)
+		count_ecn(ip, false, f, r.tclass);
 	f->len = IP6_HLEN + r.payload_len;
 	d = ip6_walk(&c, f->data, f->len);
 	if (d) {

@@ -13,7 +13,6 @@
 #define IP6_MAX_PAYLOAD 65535 /* RFC 8200 3: no jumbograms */
 /* Milliseconds of a clock that is not the time of day, RFC 791 3.1 */
 #define IP_OPT_TIME(now) ((uint32_t)((now) / MSEC) | 0x80000000u)
-#define IP_ECN_MASK 3 /* of the TOS byte or traffic class, RFC 3168 5 */
 
 /* Counts in the family's own row: IP_STAT(ip, is4, InReceives). */
 #define IP_STAT(ip, is4, what) \

@@ -157,6 +157,7 @@ struct cc_ops {
 	uint32_t (*min_segs)(const struct cc *cc);
 	/* TCP_CC_INFO: its length in bytes. May be NULL. */
 	unsigned (*info)(const struct cc *cc, uint32_t v[CC_INFO_WORDS]);
+	bool needs_ecn;	       /* asks for marks, and lives on them */
 	uint8_t sndbuf_factor; /* windows that the send buffer holds; 0: 2 */
 };
 

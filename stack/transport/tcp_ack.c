@@ -223,6 +223,7 @@ static void begin(struct tcp_conn *c, const struct tcp_seg *s,
 		.prior_una = c->snd_una,
 		.prior_in_flight = tcp_in_flight(c),
 		.prior_packets = c->packets_out,
+		.prior_sacked = c->sacked_out,
 		.prior_lost = c->lost,
 		.prior_high_sacked =
 			c->sacked_out ? c->high_sacked : c->snd_una,
@@ -289,7 +290,7 @@ bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s)
 	sample_rtt(c, s, &a);
 	tcp_rack_update_wnd(c, &a);
 	tcp_tlp_ack(c, &a);
-	a.ece = c->ecn_ok && (s->r.flags & (TCP_ECE | TCP_SYN)) == TCP_ECE;
+	a.ece = tcp_ecn_ack(c, s, &a);
 	if (a.sacked || a.is_dsack || a.num_dup || a.ece || c->ca != CA_OPEN)
 		tcp_recover(c, &a);
 	sample_rate(c, &a, s->now);

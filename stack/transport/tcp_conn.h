@@ -126,8 +126,10 @@ static inline uint32_t tcp_stamp(nsec t)
 #define TCP_SYN_SACK 2
 #define TCP_SYN_WSCALE 4
 #define TCP_SYN_ECN 16
-#define TCP_SYN_COOKIE 32 /* never in a table: nothing is kept */
-#define TCP_SYN_ACKED 8	  /* the handshake is over but nobody took it */
+#define TCP_SYN_COOKIE 32  /* never in a table: nothing is kept */
+#define TCP_SYN_ACKED 8	   /* the handshake is over but nobody took it */
+#define TCP_SYN_ACCECN 64  /* beside TCP_SYN_ECN: RFC 9768 */
+#define TCP_SYN_NO_ECT 128 /* and it came again without: send nothing ECT */
 
 struct tcp_syn {
 	struct tcp_node n;
@@ -135,9 +137,10 @@ struct tcp_syn {
 	uint32_t listener; /* index of its endpoint */
 	uint32_t iss, irs;
 	uint32_t ts_recent;
-	uint32_t due; /* tcp_stamp() */
-	uint16_t mss; /* the peer's */
-	uint16_t spare;
+	uint32_t due;	     /* tcp_stamp() */
+	uint16_t mss;	     /* the peer's */
+	uint8_t ect;	     /* codepoint that the SYN came with */
+	uint8_t num_synacks; /* sent */
 };
 _Static_assert(sizeof(struct tcp_syn) <= 96, "design: SYN record");
 
@@ -314,6 +317,46 @@ struct tcp_undo {
 	nsec resent_at;		 /* the first resend since; 0: none */
 };
 
+/* Values are those of TCP_INFO since Linux 7.0. */
+enum tcp_ecn_mode {
+	ECN_OFF,
+	ECN_CLASSIC,  /* RFC 3168: one echo for all marks of a window */
+	ECN_ACCURATE, /* RFC 9768: marks are counted */
+};
+
+/* What was found not to work, bits of tcp_ecn.fail */
+#define ECN_FAIL_ACE_RCV 2 /* we get wrong ACE fields: send nothing ECT */
+#define ECN_FAIL_OPT_SND 4 /* what has our option is lost */
+#define ECN_FAIL_OPT_RCV 8 /* the peer's option is changed on its way */
+
+enum { ECN_OPT_UNSEEN, ECN_OPT_EMPTY, ECN_OPT_SEEN, ECN_OPT_BROKEN };
+
+struct tcp_ecn {
+	uint8_t mode;	   /* enum tcp_ecn_mode */
+	uint8_t asks;	   /* the same: what our SYN asks for */
+	bool syn_is_plain; /* but not when it is sent again */
+	bool cwr;	   /* RFC 3168: data says that the window was reduced */
+	bool demand;	   /* a mark came: every ACK says so until CWR does */
+	bool seen;	   /* the peer does mark what it sends as capable */
+	bool ce_state;	   /* RFC 8257 3.2: the last data came marked */
+	/* RFC 9768; counters by codepoint */
+	uint8_t fail;
+	uint8_t opt_seen;	  /* ECN_OPT_* of the peer's */
+	uint8_t opt_demand;	  /* so many ACKs must have ours */
+	bool opt_with_dsack;	  /* the last of ours went with a D-SACK */
+	uint8_t least;		  /* fields of it that have changed */
+	bool ack_soon;		  /* the next data is acknowledged at once */
+	bool reflect;		  /* an ACK tells how the SYN-ACK came */
+	uint8_t syn_snt, syn_rcv; /* codepoint of SYN or SYN-ACK */
+	uint8_t last_rcv;
+	uint8_t guess; /* what came without the option, came so; 0: unknown */
+	uint8_t ce_pending; /* marks that the peer has not been told of */
+	uint32_t received_ce, delivered_ce; /* packets */
+	uint32_t received[4], delivered[4]; /* bytes */
+	uint32_t acked_avg;		    /* segments an ACK, 1/64 */
+	nsec opt_at;			    /* our last option */
+};
+
 struct tcp_conn {
 	struct tcp_node node; /* tcp->tuples; key is the connection's name */
 	struct tcp *t;
@@ -340,7 +383,6 @@ struct tcp_conn {
 
 	/* options agreed in the SYNs */
 	bool ts_ok, sack_ok, wscale_ok;
-	bool ecn_ok;		 /* RFC 3168 */
 	struct tcp_fo_cookie fo; /* what our SYN says */
 	bool fo_deferred;	 /* SYN-SENT, but the SYN waits for data */
 	bool fo_asked;		 /* our SYN had the option */
@@ -393,10 +435,7 @@ struct tcp_conn {
 	uint32_t prior_cwnd, prr_delivered, prr_out;
 	uint32_t tlp_high_seq; /* snd_nxt at the loss probe, while it is out */
 	bool tlp_out, tlp_is_rtx;
-	bool ecn_try;	  /* our SYN asks for ECN */
-	bool ecn_cwr;	  /* the next data says that the window was reduced */
-	bool ecn_demand;  /* a mark came: every ACK says so until CWR does */
-	bool ecn_seen;	  /* the peer does mark its data */
+	struct tcp_ecn ecn;
 	bool frto;	  /* the timeout may be spurious, RFC 5682 */
 	bool frto_new;	  /* send what is new before what is lost */
 	bool hold_resend; /* this ACK casts doubt on what counts as lost */
@@ -512,6 +551,7 @@ struct tcp_seg {
 	uint32_t segs;	   /* as sent by the peer, before they were joined */
 	uint32_t iss;	   /* a SYN over a TIME-WAIT: begin beyond it; else 0 */
 	bool gone;	   /* the connection was freed on the way */
+	bool ts_advanced;  /* its timestamp is newer than all before */
 	nsec now;
 };
 
@@ -564,7 +604,7 @@ bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s);
 struct tcp_acked {
 	const struct tcp_seg *s;
 	nsec now;
-	uint32_t prior_una, prior_in_flight, prior_packets;
+	uint32_t prior_una, prior_in_flight, prior_packets, prior_sacked;
 	uint32_t prior_lost, prior_high_sacked;
 	uint64_t prior_delivered;
 	uint32_t segs, bytes; /* by the cumulative ACK */
@@ -611,13 +651,72 @@ void tcp_resend_all(struct tcp_conn *c, nsec now);
 /* @dups segments came twice, the last ending at @end: were resends needless? */
 void tcp_undo_dsack(struct tcp_conn *c, uint32_t end, uint32_t dups);
 
-/* --- tcp_ecn.c --- */
-void tcp_ecn_in(struct tcp_conn *c, const struct tcp_seg *s); /* has data */
-/* What goes into a segment's header: flags to add; marks the packet's TOS. */
-uint8_t tcp_ecn_out(struct tcp_conn *c, uint8_t flags, bool is_new_data,
-		    uint8_t *tos);
-/* A SYN or SYN-ACK: does its sender ask for ECN (or agree to it)? */
-bool tcp_ecn_asked(const struct tcp_seg *s);
+/* --- tcp_ecn.c: agreeing on it, and RFC 3168 --- */
+static inline bool tcp_ecn_is_classic(const struct tcp_conn *c)
+{
+	return c->ecn.mode == ECN_CLASSIC;
+}
+static inline bool tcp_ecn_is_accurate(const struct tcp_conn *c)
+{
+	return c->ecn.mode == ECN_ACCURATE;
+}
+void tcp_ecn_begin(struct tcp_conn *c); /* before our SYN */
+void tcp_ecn_syn_again(struct tcp_conn *c);
+void tcp_ecn_synack_in(struct tcp_conn *c, const struct tcp_seg *s);
+void tcp_ecn_syn_in(struct tcp_conn *c,
+		    const struct tcp_seg *s); /* both open */
+/* The peer sends again what it had: is our ACK lost for its option's sake? */
+void tcp_accecn_duplicate(struct tcp_conn *c);
+/* A listener: what @q, for the SYN @s, agrees to; what its SYN-ACK says; the
+ * child; the ACK that makes it. */
+void tcp_ecn_request(const struct tcp_listen *l, struct tcp_syn *q,
+		     const struct tcp_seg *s);
+void tcp_ecn_request_again(struct tcp_syn *q, const struct tcp_seg *s);
+void tcp_ecn_synack_out(const struct tcp_listen *l, struct tcp_syn *q,
+			struct tcp_repr *r, uint8_t *tos);
+void tcp_ecn_child(struct tcp_conn *c, const struct tcp_syn *q);
+void tcp_ecn_third_ack(struct tcp_conn *c, const struct tcp_seg *s);
+void tcp_ecn_heard(struct tcp_conn *c, const struct tcp_seg *s); /* any */
+void tcp_ecn_in(struct tcp_conn *c, const struct tcp_seg *s);	 /* has data */
+/* What goes into a segment's header; marks the packet's TOS. */
+void tcp_ecn_out(struct tcp_conn *c, struct tcp_repr *r, bool is_new_data,
+		 uint8_t *tos);
+/* An ACK: does it tell of marks? */
+bool tcp_ecn_ack(struct tcp_conn *c, const struct tcp_seg *s,
+		 const struct tcp_acked *a);
+
+#define TCP_ACE_INIT 5u /* RFC 9768 3.2.1 */
+/* --- tcp_accecn.c: accurate feedback (RFC 9768) --- */
+static inline uint8_t tcp_ace(const struct tcp_repr *r)
+{
+	return (uint8_t)((r->ns & 1) << 2 | (r->flags & TCP_CWR ? 2 : 0) |
+			 (r->flags & TCP_ECE ? 1 : 0));
+}
+void tcp_set_ace(struct tcp_repr *r, uint32_t ace);
+uint8_t tcp_ace_reflecting(uint8_t ect); /* RFC 9768 3.1.1, table 2 */
+/* False: the SYN or SYN-ACK that we sent as @sent can't have come so. */
+bool tcp_accecn_reflection_ok(struct tcp_conn *c, uint8_t ace);
+bool tcp_accecn_is_reflection(uint8_t ace, uint8_t ect);
+void tcp_accecn_heard(struct tcp_conn *c, const struct tcp_seg *s);
+void tcp_accecn_saw_opt(struct tcp_conn *c, const struct tcp_accecn_opt *o);
+/* Marks that @s tells of. */
+uint32_t tcp_accecn_ack(struct tcp_conn *c, const struct tcp_seg *s,
+			const struct tcp_acked *a);
+/* Adds the option to @r if it is time for it and it takes no more than @room
+ * bytes. */
+void tcp_accecn_add_opt(struct tcp_conn *c, struct tcp_repr *r, uint32_t room,
+			nsec now);
+/* What it takes of a data segment beside @num_sack blocks. */
+uint32_t tcp_accecn_room(const struct tcp_conn *c, unsigned num_sack);
+/* The option of a SYN-ACK. */
+void tcp_accecn_syn_opt(struct tcp_repr *r);
+/* Would a frame that the device cuts lose a bit of ACE in all but its first
+ * segment? */
+static inline bool tcp_accecn_no_gso(const struct tcp_conn *c)
+{
+	return tcp_ecn_is_accurate(c) &&
+	       (c->ecn.received_ce + TCP_ACE_INIT) & 2;
+}
 
 /* --- tcp_rack.c: loss by time, and the tail (RFC 8985) --- */
 void tcp_rack_init(struct tcp_conn *c);

@@ -78,7 +78,7 @@ static void dup_ack(struct tcp_conn *c, const struct tcp_seg *s)
 
 /* --- options --- */
 
-static void remember_ts(struct tcp_conn *c, const struct tcp_seg *s)
+static void remember_ts(struct tcp_conn *c, struct tcp_seg *s)
 {
 	/* RFC 7323 4.3: of the segment that the last ACK was waiting for */
 	if (!c->ts_ok || !s->r.has_ts || seq_gt(s->seq, c->rcv_wup))
@@ -89,6 +89,7 @@ static void remember_ts(struct tcp_conn *c, const struct tcp_seg *s)
 	if ((int32_t)(s->r.ts_val - c->ts_recent) < 0 &&
 	    s->now - c->ts_recent_at < PAWS_MAX_AGE)
 		return;
+	s->ts_advanced = s->r.ts_val != c->ts_recent;
 	c->ts_recent = s->r.ts_val;
 	c->ts_recent_at = s->now;
 }
@@ -199,7 +200,11 @@ static bool step_syn(struct tcp_conn *c, struct tcp_seg *s)
 		s->seq++;
 		return true;
 	}
+	/* the ACK of its SYN-ACK may be lost: RFC 9768 3.2.2.1 */
+	c->ecn.reflect = tcp_ecn_is_accurate(c) && s->r.flags & TCP_ACK;
+	c->ecn.syn_rcv = s->rx->tos & IP_ECN_MASK;
 	tcp_challenge_ack(c, true, s->now);
+	c->ecn.reflect = false;
 	return false;
 }
 
@@ -217,6 +222,7 @@ static bool step_syn_rcvd(struct tcp_conn *c, struct tcp_seg *s)
 		c->snd_wnd <<= c->snd_wscale;
 	c->max_window = MAX(c->max_window, c->snd_wnd);
 	c->snd_wl1 = s->seq;
+	tcp_ecn_third_ack(c, s);
 	if (!tcp_ack(c, s))
 		return false;
 	tcp_set_state(c, TCPS_ESTABLISHED);
@@ -462,6 +468,7 @@ static void step_text(struct tcp_conn *c, struct tcp_seg *s)
 	}
 	if (seq_leq(s->end, c->rcv_nxt)) {
 		drop(c->t->core, DROP_TCP_OLD_DATA);
+		tcp_accecn_duplicate(c);
 		tcp_dsack_set(c, s->seq, s->end);
 		tcp_be_quick(c);
 		c->owe |= TCP_OWE_NOW;
@@ -527,7 +534,10 @@ static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *s)
 	}
 	c->ts_ok = r->has_ts && v->tcp_timestamps;
 	c->sack_ok = r->sack_ok && v->tcp_sack;
-	c->ecn_ok = c->ecn_try && tcp_ecn_asked(s);
+	if (r->flags & TCP_ACK)
+		tcp_ecn_synack_in(c, s);
+	else
+		tcp_ecn_syn_in(c, s);
 	if (c->ts_ok) {
 		c->ts_recent = r->ts_val;
 		c->ts_recent_at = s->now;
@@ -604,7 +614,9 @@ static void syn_sent_in(struct tcp_conn *c, struct tcp_seg *s)
 		c->ato = TCP_DELACK_MIN;
 		tcp_timer_delack(c, s->now);
 	} else {
+		c->ecn.reflect = tcp_ecn_is_accurate(c);
 		tcp_send_ack(c, s->now);
+		c->ecn.reflect = false;
 	}
 }
 
@@ -622,6 +634,7 @@ static void steps(struct tcp_conn *c, struct tcp_seg *s)
 	if (!step_rst(c, s) || !step_syn(c, s))
 		return;
 	remember_ts(c, s);
+	tcp_ecn_heard(c, s);
 	if (!step_ack(c, s) || !step_closed(c, s))
 		return;
 	step_urg(c, s);

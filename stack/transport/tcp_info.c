@@ -30,8 +30,8 @@ static void fill_state(const struct tcp_conn *c, struct tcp_info *i)
 	i->tcpi_options = (uint8_t)((c->ts_ok ? TCPI_OPT_TIMESTAMPS : 0) |
 				    (c->sack_ok ? TCPI_OPT_SACK : 0) |
 				    (c->wscale_ok ? TCPI_OPT_WSCALE : 0) |
-				    (c->ecn_ok ? TCPI_OPT_ECN : 0) |
-				    (c->ecn_seen ? TCPI_OPT_ECN_SEEN : 0) |
+				    (c->ecn.mode ? TCPI_OPT_ECN : 0) |
+				    (c->ecn.seen ? TCPI_OPT_ECN_SEEN : 0) |
 				    (c->fo_acked ? TCPI_OPT_SYN_DATA : 0));
 	i->tcpi_snd_wscale = c->snd_wscale & 15;
 	i->tcpi_rcv_wscale = c->rcv_wscale & 15;
@@ -76,6 +76,7 @@ static void fill_sender(const struct tcp_conn *c, struct tcp_info *i)
 	i->tcpi_dsack_dups = c->dsack_dups;
 	i->tcpi_snd_wnd = c->snd_wnd;
 	i->tcpi_delivered = (uint32_t)c->delivered;
+	i->tcpi_delivered_ce = c->ecn.delivered_ce;
 	if (c->rate.interval > 0)
 		i->tcpi_delivery_rate = (uint64_t)c->rate.delivered *
 					c->mss_cache * (uint64_t)SEC /
@@ -129,7 +130,7 @@ static void fill_chrono(const struct tcp_conn *c, struct tcp_info *i, nsec now)
 }
 
 _Static_assert(offsetof(struct tcp_info, tcpi_snd_wnd) == 228 &&
-		       offsetof(struct tcp_info_all, x.ecn) == 276,
+		       offsetof(struct tcp_info_all, x.ecn_fail) == 276,
 	       "layout of Linux");
 
 static void fill_newer(const struct tcp_conn *c, struct tcp_info_all *i,
@@ -138,6 +139,15 @@ static void fill_newer(const struct tcp_conn *c, struct tcp_info_all *i,
 	nsec rto = c->rto_time + (c->rto_at ? now - c->rto_at : 0);
 
 	i->x.rcv_wnd = c->rcv_wnd;
+	i->x.received_ce = c->ecn.received_ce;
+	i->x.delivered_e1 = c->ecn.delivered[IP_ECT1];
+	i->x.delivered_e0 = c->ecn.delivered[IP_ECT0];
+	i->x.delivered_ce = c->ecn.delivered[IP_CE];
+	i->x.received_e1 = c->ecn.received[IP_ECT1];
+	i->x.received_e0 = c->ecn.received[IP_ECT0];
+	i->x.received_ce_bytes = c->ecn.received[IP_CE];
+	i->x.ecn_fail = c->ecn.fail;
+	i->x.ecn_opt_seen = c->ecn.opt_seen;
 	i->x.total_rto = c->total_rto;
 	i->x.total_rto_recoveries = c->rto_recoveries;
 	i->x.total_rto_time = (uint32_t)(rto / MSEC);

@@ -21,7 +21,7 @@ struct tcp_info_all {
 			uint32_t total_rto_time, received_ce;
 			uint32_t delivered_e1, delivered_e0, delivered_ce;
 			uint32_t received_e1, received_e0, received_ce_bytes;
-			uint32_t ecn; /* mode:2, option seen:2, fail mode:4 */
+			uint16_t ecn_fail, ecn_opt_seen;
 		} x;
 	};
 };

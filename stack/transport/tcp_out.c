@@ -68,7 +68,7 @@ int tcp_send_syn(struct tcp_conn *c, nsec now)
 		data->sl = c->snd_sl;
 		data->mss = (uint16_t)MAX(len, r->mss);
 	}
-	c->ecn_try = tcp_sysctl(c)->tcp_ecn == 1;
+	tcp_ecn_begin(c);
 	c->fo_deferred = false;
 	c->fo_asked = c->fo.is_there;
 	enqueue(c, r, now);

@@ -41,7 +41,7 @@ static void begin_reduction(struct tcp_conn *c)
 	c->prior_cwnd = c->cc.cwnd;
 	c->prr_delivered = c->prr_out = 0;
 	c->cc.ssthresh = cc_ops(&c->cc)->ssthresh(&c->cc);
-	c->ecn_cwr = c->ecn_ok;
+	c->ecn.cwr = tcp_ecn_is_classic(c);
 }
 
 void tcp_reduce(struct tcp_conn *c, const struct tcp_acked *a)
@@ -518,7 +518,7 @@ void tcp_enter_loss(struct tcp_conn *c, nsec now)
 	if (c->ca <= CA_DISORDER && sacked >= degree)
 		c->reordering = MIN(c->reordering, degree);
 	c->ca = CA_LOSS;
-	c->ecn_cwr = c->ecn_ok;
+	c->ecn.cwr = tcp_ecn_is_classic(c);
 	c->high_seq = c->snd_nxt;
 	c->tlp_out = false;
 	/* RFC 5682 2.1 step 1 */

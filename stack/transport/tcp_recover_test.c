@@ -355,7 +355,7 @@ static void open_ecn(void)
 				     .sack_ok = true});
 	conn()->srtt = conn()->min_rtt = RTT;
 	tcp_rto_update(conn());
-	cr_assert(conn()->ecn_ok);
+	cr_assert(conn()->ecn.mode == ECN_CLASSIC);
 }
 
 Test(tcp_recover, new_data_is_ect_resends_and_acks_are_not)

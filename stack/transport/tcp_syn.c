@@ -175,7 +175,7 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 	int hops = is4 ? e->ttl : e->hops6;
 	struct tcp_sig sig = tcp_sig_of(e, &k->raddr);
 	uint32_t clamp;
-	uint8_t scale;
+	uint8_t scale, tos = is4 ? e->tos : e->tclass;
 	struct tcp_repr r = {
 		.seq = q->iss,
 		.ack = q->irs + 1,
@@ -190,8 +190,6 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 		.wscale = q->n.scales & 15,
 	};
 
-	if (q->n.bits & TCP_SYN_ECN)
-		r.flags |= TCP_ECE;
 	if (q->n.bits & TCP_SYN_COOKIE)
 		r.ts_val = tcp_cookie_stamp(q, tcp_ts_now(0, now)) +
 			   tcp_ts_off(t, k);
@@ -199,8 +197,9 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 		r.fo = *fo;
 	r.window =
 		(uint16_t)tcp_initial_window(e, MAX(mss, 1u), &scale, &clamp);
-	tcp_send_bare(t, k, &r, &sig, is4 ? e->tos : e->tclass,
-		      hops > 0 ? (uint8_t)hops : 0, now);
+	tcp_sig_room(&sig, &r);
+	tcp_ecn_synack_out(l, q, &r, &tos);
+	tcp_send_bare(t, k, &r, &sig, tos, hops > 0 ? (uint8_t)hops : 0, now);
 }
 
 /* --- at a listener --- */
@@ -243,8 +242,7 @@ static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 	 */
 	if (q->n.bits & TCP_SYN_SACK && tcp_md5_find(l->ep, &q->n.key.raddr))
 		q->n.bits &= (uint8_t)~TCP_SYN_TS;
-	if (v->tcp_ecn && tcp_ecn_asked(s))
-		q->n.bits |= TCP_SYN_ECN;
+	tcp_ecn_request(l, q, s);
 	if (r->has_wscale && v->tcp_window_scaling) {
 		tcp_initial_window(l->ep, 1, &scale, &clamp);
 		q->n.bits |= TCP_SYN_WSCALE;
@@ -321,7 +319,7 @@ static void child_options(struct tcp_conn *c, const struct tcp_syn *q, nsec now)
 	tcp_conn_setup(c, now);
 	c->ts_ok = bits & TCP_SYN_TS;
 	c->sack_ok = bits & TCP_SYN_SACK;
-	c->ecn_ok = bits & TCP_SYN_ECN;
+	tcp_ecn_child(c, q);
 	c->wscale_ok = bits & TCP_SYN_WSCALE;
 	c->snd_wscale = c->wscale_ok ? scales >> 4 : 0;
 	c->rcv_wscale = c->wscale_ok ? scales & 15 : 0;
@@ -481,7 +479,7 @@ static void answer_with_cookie(struct tcp *t, struct tcp_listen *l,
 	fill_record(t, l, &q, s);
 	if (!(q.n.bits & TCP_SYN_TS)) /* nothing could bring them back */
 		q.n.bits &= (uint8_t) ~(TCP_SYN_SACK | TCP_SYN_WSCALE |
-					TCP_SYN_ECN);
+					TCP_SYN_ECN | TCP_SYN_ACCECN);
 	q.n.bits |= TCP_SYN_COOKIE;
 	q.iss = tcp_cookie_make(t, &q, s->now);
 	l->cookie_at = MAX(s->now, 1);
@@ -591,8 +589,10 @@ void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 
 	if (s->seq == q->irs &&
 	    (f & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN) {
-		if (!paws)
+		if (!paws) {
+			tcp_ecn_request_again(q, s);
 			send_synack(t, q, NULL, s->now);
+		}
 		return;
 	}
 	if (paws || !seq_in(s->seq, q->irs + 1, MAX_SYN_WINDOW + 1)) {

@@ -114,6 +114,9 @@ bool tcp_cookie_check(struct tcp *t, struct tcp_syn *q, const struct tcp_seg *s,
 	if (s->r.has_ts && s->r.ts_ecr && t->core->sysctl->tcp_timestamps) {
 		q->ts_recent = s->r.ts_val;
 		read_stamp(q, s->r.ts_ecr - tcp_ts_off(t, k), our_scale);
+		/* RFC 9768 5.1: it can be nothing else */
+		if (q->n.bits & TCP_SYN_ECN && tcp_ace(&s->r) > 1)
+			q->n.bits |= TCP_SYN_ACCECN;
 	}
 	return true;
 }

@@ -195,8 +195,8 @@ static bool rtx_expired(struct tcp_conn *c, nsec now)
 	tcp_timer_stop(c, TCP_T_REO);
 	if (!syn)
 		tcp_enter_loss(c, now);
-	else if (tcp_sysctl(c)->tcp_ecn_fallback)
-		c->ecn_try = false; /* it may be why nobody answers */
+	else
+		tcp_ecn_syn_again(c);
 	/* the window has closed on what is in flight: not the path's fault */
 	if (!c->retransmits) { /* Linux's tcp_update_rto_stats() */
 		c->rto_recoveries++;

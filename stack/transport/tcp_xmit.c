@@ -77,7 +77,9 @@ uint32_t tcp_out_mss(const struct tcp_conn *c)
 	uint32_t mss = c->mss_cache, half = c->max_window / 2;
 	unsigned sacks = num_sack_now(c);
 
-	if (sacks && mss > 64 + 4 + 8 * sacks)
+	if (tcp_ecn_is_accurate(c))
+		mss -= tcp_accecn_room(c, sacks);
+	else if (sacks && mss > 64 + 4 + 8 * sacks)
 		mss -= 4 + 8 * sacks;
 	if (c->max_window > TCP_DEF_MSS)
 		mss = MIN(mss, half);
@@ -91,7 +93,8 @@ bool tcp_can_gso(const struct tcp_conn *c)
 	const struct link *l = c->t->tp->ip->link;
 
 	/* each segment of a frame would carry the same urgent pointer */
-	if (c->snd_up != c->snd_una || c->ep->auth) /* or digest */
+	if (c->snd_up != c->snd_una || tcp_accecn_no_gso(c) ||
+	    c->ep->auth) /* or digest */
 		return false;
 	return ip_addr_is4(&c->node.key.raddr) ? l->can_tso4 : l->can_tso6;
 }
@@ -231,6 +234,18 @@ static void add_options(const struct tcp_conn *c, struct tcp_repr *r,
 		r->num_sack = (uint8_t)tcp_sack_blocks(c, r->sack, max_sack(c));
 }
 
+static void add_accecn(struct tcp_conn *c, struct tcp_repr *r,
+		       const struct tcp_frame *o, nsec now)
+{
+	uint32_t seg = MIN(o->len, o->mss);
+
+	if (o->flags & TCP_SYN)
+		seg = 0;
+	if (tcp_ecn_is_accurate(c))
+		tcp_accecn_add_opt(c, r, c->mss_cache - MIN(c->mss_cache, seg),
+				   now);
+}
+
 static void add_payload(struct pkt *p, const struct tcp_frame *o)
 {
 	uint32_t seq = o->seq + !!(o->flags & TCP_SYN), left = o->len;
@@ -339,6 +354,7 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 	add_urgent(c, &r);
 	tcp_sig_room(&sig, &r);
 	add_options(c, &r, o, now);
+	add_accecn(c, &r, o, now);
 	add_payload(p, o);
 	if (o->len > o->mss) {
 		segs = DIV_ROUND_UP(o->len, o->mss);
@@ -349,9 +365,8 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 	if (o->len && !list_empty(&c->marks))
 		tcp_mark_pkt(c, p, o->seq, o->len);
 	tx_of(c, &tx);
-	r.flags |= tcp_ecn_out(c, o->flags, o->len && o->seq == c->snd_nxt,
-			       &tx.tos);
-	if (p->gso && r.flags & TCP_CWR)
+	tcp_ecn_out(c, &r, o->len && o->seq == c->snd_nxt, &tx.tos);
+	if (p->gso && r.flags & TCP_CWR && tcp_ecn_is_classic(c))
 		p->flags |= FRAME_F_CWR;
 	err = emit(t, p, &r, &tx, &sig, now);
 	if (err == -ENOBUFS || err == -ENOMEM) {
@@ -362,7 +377,7 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 		return err;
 	/* no route now is as good as lost: the timer tries again */
 	if (r.flags & TCP_CWR && !syn)
-		c->ecn_cwr = false;
+		c->ecn.cwr = false;
 	c->segs_out += segs;
 	if (o->len) {
 		c->data_segs_out += segs;
