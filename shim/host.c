@@ -29,7 +29,7 @@
 #define MAP_STEP ((size_t)1 << 20)
 #define LOCK_SPINS 200
 #define WAKE_BATCH 16
-#define LOCK_PATIENCE (20 * MSEC)
+#define LOCK_PATIENCE (10 * MSEC)
 
 static _Atomic uint32_t always_open = GATE_OPEN;
 struct host host = {
@@ -168,16 +168,16 @@ static void take_wakes(struct after *a)
 }
 
 /* Must the sentinel be told that something is due sooner than it thinks? */
-static bool is_late(bool has_tx)
+static bool is_late(bool has_more)
 {
 	nsec at = stack_next_at(host.st);
 
-	if (at == TIME_NEVER && !has_tx)
+	if (at == TIME_NEVER && !has_more)
 		return false;
 	if (host.sh->driver && at != TIME_NEVER)
 		at += GRACE_TIMER;
-	if (has_tx) /* who should write them may be stopped */
-		at = MIN(at, host_now() + GRACE_TIMER);
+	if (has_more) /* packets, wakes: whose they are may be stopped */
+		at = MIN(at, host_now() + GRACE_AFTER);
 	if (at >= host.sh->sentinel_at)
 		return false;
 	host.sh->sentinel_at = at;
@@ -195,19 +195,21 @@ static void stop_again(void)
 
 static void leave(struct after *a)
 {
-	bool stops, for_keeper;
+	bool stops, for_keeper, has_wakes;
 
 	if (stack_has_ready(host.st))
 		host.dispatch();
 	for_keeper = seat_tell_news();
 	if (__builtin_expect(host.touched != NULL, 0))
 		host.touched(host.sh->op_sock);
+	has_wakes = !list_empty(&host.sh->wakes);
 	take_wakes(a);
 	a->has_tx = stack_tx_pending(host.st);
 	if (a->has_tx != host.sh->has_tx)
 		host.sh->has_tx = a->has_tx;
 	host.sh->had_tx |= a->has_tx;
-	a->is_late = is_late(a->has_tx) || for_keeper;
+	host.sh->had_wakes |= has_wakes;
+	a->is_late = is_late(a->has_tx || has_wakes) || for_keeper;
 	if (__builtin_expect(host.is_confined, 0) &&
 	    (a->has_tx || !list_empty(&host.sh->wakes)))
 		a->is_late = true; /* the keeper's work */
@@ -254,7 +256,9 @@ static void wake_them(struct after *a)
 /* --- packets out ---
  * Who writes has the token. It may be stopped in the middle: after a while the
  * token is stolen by a thread with a batch of its own. The old owner finishes
- * the batch that it has, whenever it goes on, and takes no other. */
+ * the batch that it has, whenever it goes on, and takes no other. What is left
+ * of its batch is written by the sentinel, too; the packets stay pinned until
+ * both are done with them. */
 
 static struct tx_batch *batch_get(void)
 {
@@ -271,6 +275,15 @@ static struct tx_batch *batch_get(void)
 	return NULL;
 }
 
+static void batch_done(struct tx_batch *b)
+{
+	unsigned n = b->num;
+
+	b->num = 0; /* who dies here must not leave them */
+	if (n)
+		stack_tx_done(host.st, b->v, b->res, n, host_now());
+}
+
 /* Those written are handed back, the next ones taken, in one lock round. A
  * batch belongs to who took it until it is empty. */
 static unsigned tx_exchange(struct tx_batch **b, uint64_t mine)
@@ -280,16 +293,17 @@ static unsigned tx_exchange(struct tx_batch **b, uint64_t mine)
 	unsigned n = 0;
 
 	host_lock(OP_TX, 0);
+	if (*b && (*b)->rescuer) {
+		(*b)->is_left = true;
+		*b = NULL;
+	}
 	if (!*b)
 		*b = batch_get();
-	if (*b && (*b)->num) { /* who dies here must not leave them */
-		unsigned done = (*b)->num;
-
-		(*b)->num = 0;
-		stack_tx_done(host.st, (*b)->v, (*b)->res, done, host_now());
-	}
+	if (*b)
+		batch_done(*b);
 	if (*b && !is_wanted && atomic_load(&host.sh->tx_token) == mine) {
-		host.sh->tx_at = host_now();
+		host.sh->tx_at = (*b)->at = host_now();
+		atomic_store(&(*b)->num_written, 0);
 		n = stack_tx(host.st, (*b)->v, TX_BATCH, host_now());
 	}
 	if (*b)
@@ -301,18 +315,25 @@ static unsigned tx_exchange(struct tx_batch **b, uint64_t mine)
 	return n;
 }
 
+/* The owner, or who comes to its rescue: what the other has written is not
+ * written again, but for the one that it may be at. */
+static void batch_write(struct tx_batch *b)
+{
+	unsigned i, num = b->num;
+
+	while ((i = atomic_load(&b->num_written)) < num) {
+		b->res[i] = tun_write(&host.tun, &b->v[i]);
+		atomic_compare_exchange_strong(&b->num_written, &i, i + 1);
+	}
+}
+
 static void tx_owned(uint64_t mine)
 {
 	struct tx_batch *b = NULL;
-	unsigned n;
 
 	signal_hold();
-	n = tx_exchange(&b, mine);
-	while (n) {
-		for (unsigned i = 0; i < n; i++)
-			b->res[i] = tun_write(&host.tun, &b->v[i]);
-		n = tx_exchange(&b, mine);
-	}
+	while (tx_exchange(&b, mine))
+		batch_write(b);
 	atomic_compare_exchange_strong(&host.sh->tx_token, &mine, mine + 1);
 	signal_release();
 }
@@ -330,15 +351,52 @@ static void tx_drain(void)
 	} while (host.sh->has_tx);
 }
 
+/* One that is not written in time; and: one more look is wanted. */
+static struct tx_batch *batch_stuck(void)
+{
+	for (unsigned i = 0; i < NUM_TX; i++) {
+		struct tx_batch *b = &host.sh->tx[i];
+
+		if (!b->is_taken || b->num_written >= b->num)
+			continue;
+		if (host_now() - b->at >= GRACE_AFTER)
+			return b;
+		host.sh->had_tx = true;
+	}
+	return NULL;
+}
+
+static void batch_rescue(void)
+{
+	struct tx_batch *b;
+
+	host_lock(OP_TX, 0);
+	b = batch_stuck();
+	if (b)
+		b->rescuer = host.party + 1;
+	host_unlock();
+	if (!b)
+		return;
+	batch_write(b);
+	host_lock(OP_TX, 0);
+	b->rescuer = 0;
+	if (b->is_left) {
+		batch_done(b);
+		b->is_taken = b->is_left = false;
+	}
+	host_unlock();
+}
+
 void host_tx_rescue(void)
 {
 	struct after a;
 	uint64_t t;
 
+	batch_rescue();
 	host_lock(OP_TX, 0);
 	t = atomic_load(&host.sh->tx_token);
 	a.has_tx = stack_tx_pending(host.st) &&
-		   ((t & 1) == 0 || host_now() - host.sh->tx_at > GRACE_DRIVEN);
+		   ((t & 1) == 0 || host_now() - host.sh->tx_at > GRACE_AFTER);
 	if (a.has_tx && (t & 1) &&
 	    atomic_compare_exchange_strong(&host.sh->tx_token, &t, t + 2)) {
 		host.sh->tx_at = host_now();

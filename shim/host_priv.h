@@ -20,6 +20,9 @@
 /* How late a timer may be while somebody drives, before the sentinel takes
  * it. */
 #define GRACE_TIMER (20 * MSEC)
+/* How long packets may wait for who writes them, and threads for who wakes
+ * them: he may be stopped. */
+#define GRACE_AFTER (10 * MSEC)
 
 /* This process's view of the host. */
 struct host {
@@ -108,6 +111,9 @@ void kit_process(struct kit *k);
 bool kits_left(bool take);
 /* A free place among the participants, or 0. */
 uint16_t party_new(int pid);
+/* Those that were marked and still sleep are woken (again) after the unlock:
+ * who was to do it may be stopped. With @all (dead) also who was so before. */
+void seat_wake_marked(bool all);
 /* @party is dead: what it had of the above is taken back. Not yet free. */
 void party_died(uint16_t party);
 void party_free(uint16_t party);

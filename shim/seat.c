@@ -73,6 +73,7 @@ void seat_sleep(struct seat *s, uint8_t how, bool could_drive)
 {
 	atomic_store((_Atomic uint32_t *)&s->word, 0);
 	s->sleep = how;
+	s->is_rung = false;
 	list_push(&host.sh->parties[s->party].seats, &s->party_link);
 	if (could_drive)
 		list_push(&host.sh->asleep, &s->asleep_link);
@@ -132,6 +133,26 @@ void seat_hand_over(void)
 		seat_wake(s, WORD_NUDGED);
 		return;
 	}
+}
+
+static void wake_again(struct seat *s, bool all)
+{
+	if (!word_of(s) || (s->is_rung && !all))
+		return;
+	s->is_rung = true;
+	if (list_empty(&s->wake_link))
+		list_push(&host.sh->wakes, &s->wake_link);
+}
+
+void seat_wake_marked(bool all)
+{
+	struct list *l;
+
+	list_for_each (l, &host.sh->asleep)
+		wake_again(list_entry(l, struct seat, asleep_link), all);
+	for (unsigned i = 0; i < STACK_MAX_PARTIES; i++)
+		list_for_each (l, &host.sh->parties[i].seats)
+			wake_again(list_entry(l, struct seat, party_link), all);
 }
 
 /* --- kits --- */
@@ -265,26 +286,6 @@ uint16_t party_new(int pid)
 	return 0;
 }
 
-/* He may have been about to wake others, marked already. */
-static void wake_marked(void)
-{
-	struct list *l;
-
-	list_for_each (l, &host.sh->asleep) {
-		struct seat *s = list_entry(l, struct seat, asleep_link);
-
-		if (word_of(s) && list_empty(&s->wake_link))
-			list_push(&host.sh->wakes, &s->wake_link);
-	}
-	for (unsigned i = 0; i < STACK_MAX_PARTIES; i++)
-		list_for_each (l, &host.sh->parties[i].seats) {
-			struct seat *s = list_entry(l, struct seat, party_link);
-
-			if (word_of(s) && list_empty(&s->wake_link))
-				list_push(&host.sh->wakes, &s->wake_link);
-		}
-}
-
 static void take_tx(struct tx_batch *b)
 {
 	unsigned n = b->num;
@@ -292,7 +293,7 @@ static void take_tx(struct tx_batch *b)
 	b->num = 0;
 	if (n)
 		stack_tx_done(host.st, b->v, b->res, n, host_now());
-	b->is_taken = false;
+	b->is_taken = b->is_left = false;
 }
 
 /* The token may be his, or he may have died between two of its owners' steps:
@@ -305,11 +306,20 @@ void party_died(uint16_t party)
 	uint64_t t = atomic_load(&sh->tx_token);
 	bool was_writing = false;
 
-	for (unsigned i = 0; i < NUM_TX; i++)
-		if (sh->tx[i].is_taken && sh->tx[i].party == party) {
-			take_tx(&sh->tx[i]);
+	for (unsigned i = 0; i < NUM_TX; i++) {
+		struct tx_batch *b = &sh->tx[i];
+
+		if (!b->is_taken)
+			continue;
+		if (b->party == party) {
 			was_writing = true;
+			b->is_left = true;
 		}
+		if (b->rescuer == token)
+			b->rescuer = 0;
+		if (b->is_left && !b->rescuer)
+			take_tx(b);
+	}
 	if (was_writing && (t & 1))
 		atomic_compare_exchange_strong(&sh->tx_token, &t, t + 1);
 	atomic_compare_exchange_strong(&sh->log_token, &token, 0);
@@ -330,7 +340,8 @@ void party_died(uint16_t party)
 	/* not to one of his own; and he may have been on his way to take it */
 	if (!sh->driver)
 		seat_hand_over();
-	wake_marked();
+	/* he may have been about to wake others */
+	seat_wake_marked(true);
 }
 
 void party_free(uint16_t party)

@@ -33,6 +33,7 @@ static struct {
 	nsec look_at;	/* GRACE: when to look again */
 	nsec since;	/* GRACE: the epoch has not moved since */
 	nsec period;
+	nsec wakes_at;	   /* when to see to wakes that somebody owes */
 	struct seat *seat; /* stands for this thread as the driver */
 	const struct sentinel_ops *ops;
 } me;
@@ -151,8 +152,15 @@ static nsec sleep_until(void)
 		at = MIN(at, me.look_at);
 	/* one more look, so that not each packet has to nudge us */
 	if (host.sh->had_tx)
-		at = MIN(at, host_now() + GRACE_TIMER);
-	host.sh->had_tx = false;
+		at = MIN(at, host_now() + GRACE_AFTER);
+	if (me.wakes_at <= host_now()) {
+		seat_wake_marked(false);
+		me.wakes_at = TIME_NEVER;
+	}
+	if (host.sh->had_wakes && me.wakes_at == TIME_NEVER)
+		me.wakes_at = host_now() + GRACE_AFTER;
+	at = MIN(at, me.wakes_at);
+	host.sh->had_tx = host.sh->had_wakes = false;
 	host.sh->sentinel_at = at;
 	host_unlock();
 	return at;
@@ -181,6 +189,7 @@ int sentinel_init(const struct sentinel_ops *ops)
 {
 	me.ops = ops;
 	me.state = ARMED;
+	me.wakes_at = TIME_NEVER;
 	host_lock(OP_NONE, 0);
 	me.seat = seat_get();
 	host_unlock();

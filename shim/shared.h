@@ -47,6 +47,7 @@ struct seat {
 	uint16_t party;
 	uint8_t sleep; /* as above */
 	bool is_ear;   /* woken if none else can be */
+	bool is_rung;  /* woken a second time, since it sleeps */
 	struct bell bell;
 };
 
@@ -66,8 +67,12 @@ struct kit {
 /* Packets that somebody writes to the device, without the lock. */
 struct tx_batch {
 	bool is_taken;
+	bool is_left; /* the owner is done with it, its rescuer is not */
 	uint16_t party;
-	unsigned num; /* not yet handed back */
+	uint16_t rescuer; /* a participant + 1; 0: none */
+	unsigned num;	  /* not yet handed back */
+	_Atomic unsigned num_written;
+	nsec at; /* when the owner took them */
 	struct txv v[TX_BATCH];
 	int res[TX_BATCH];
 };
@@ -86,11 +91,13 @@ struct shared {
 	/* who drives: moves with every batch and every change of driver */
 	_Atomic uint64_t epoch __attribute__((aligned(64)));
 	struct seat *_Atomic driver;
-	struct list asleep;  /* seats whose threads could drive */
-	struct list wakes;   /* seats to be woken after unlock */
-	struct list free;    /* seats */
-	nsec sentinel_at;    /* when the sentinel wakes by itself */
-	bool had_tx;	     /* packets to write since it last woke */
+	struct list asleep; /* seats whose threads could drive */
+	struct list wakes;  /* seats to be woken after unlock */
+	struct list free;   /* seats */
+	nsec sentinel_at;   /* when the sentinel wakes by itself */
+	/* packets to write, threads to wake since it last woke: who does it
+	 * may be stopped */
+	bool had_tx, had_wakes;
 	_Atomic bool has_tx; /* at the last unlock; for who has no lock */
 	uint64_t num_forced; /* repairs after a death under the lock */
 	_Atomic uint32_t stops_again; /* thread that was nudged */
