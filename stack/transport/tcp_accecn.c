@@ -210,7 +210,7 @@ void tcp_accecn_add_opt(struct tcp_conn *c, struct tcp_repr *r, uint32_t room,
 
 	if (r->flags & TCP_SYN) { /* both connect at once, or Fast Open */
 		if (r->flags & TCP_ACK && tcp_sysctl(c)->tcp_ecn_option &&
-		    !c->retransmits)
+		    c->retransmits < 2)
 			tcp_accecn_syn_opt(r);
 		return;
 	}
@@ -372,7 +372,7 @@ uint32_t tcp_accecn_ack(struct tcp_conn *c, const struct tcp_seg *s,
 	if (a->prior_una == c->iss) /* ACE is something else in a handshake */
 		return 0;
 	/* RFC 9768 3.2.2.4: no counter begins at zero */
-	if (!ace && a->bytes && c->bytes_acked - a->bytes <= c->mss_cache) {
+	if (!ace && a->bytes && a->prior_una == c->iss + 1) {
 		e->fail |= ECN_FAIL_ACE_RCV | ECN_FAIL_OPT_RCV;
 		return 0;
 	}

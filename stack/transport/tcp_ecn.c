@@ -293,6 +293,7 @@ static void accurate_out(struct tcp_conn *c, struct tcp_repr *r, uint8_t *tos)
 {
 	if (c->ecn.reflect) {
 		tcp_set_ace(r, tcp_ace_reflecting(c->ecn.syn_rcv));
+		c->ecn.reflect = false;
 	} else {
 		tcp_set_ace(r, c->ecn.received_ce + TCP_ACE_INIT);
 		c->ecn.ce_pending = 0;

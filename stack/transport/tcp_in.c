@@ -198,6 +198,9 @@ static bool step_syn(struct tcp_conn *c, struct tcp_seg *s)
 	    s->end == s->seq + 1 && s->end == c->rcv_nxt &&
 	    s->r.ack == c->snd_nxt) {
 		s->seq++;
+		c->ecn.syn_rcv = s->rx->tos & IP_ECN_MASK;
+		c->ecn.reflect = tcp_ecn_is_accurate(c);
+		c->owe |= TCP_OWE_NOW;
 		return true;
 	}
 	/* the ACK of its SYN-ACK may be lost: RFC 9768 3.2.2.1 */

@@ -191,6 +191,8 @@ static void look(const struct seen *n, struct peer_seg *s)
 		.num_sack = r.num_sack,
 		.gso_size = n->gso_size,
 		.fo = r.fo,
+		.ae = r.ns,
+		.accecn = r.accecn,
 		.sport = r.dst_port,
 	};
 	for (unsigned i = 0; i < r.num_sack; i++) {
@@ -246,6 +248,8 @@ static void fill_repr(const struct peer_seg *s, struct tcp_repr *r)
 		.ts_ecr = s->ts_ecr,
 		.num_sack = s->num_sack,
 		.fo = s->fo,
+		.ns = s->ae,
+		.accecn = s->accecn,
 	};
 	for (unsigned i = 0; i < s->num_sack; i++) {
 		r->sack[i].start = s->sack[i].start + w.iss;
@@ -362,7 +366,7 @@ void open_with(const struct peer_seg *synack)
 		new_sock();
 	cr_assert(sock_connect(w.st, w.s, (struct sockaddr *)&sin, sizeof(sin),
 			       w.now) == -EINPROGRESS);
-	if (w.st->sysctl.tcp_ecn == 1)
+	if (w.st->sysctl.tcp_ecn == 1 || w.st->sysctl.tcp_ecn == 3)
 		expect(SYN | TCP_ECE | TCP_CWR, 0, 0, 0);
 	else
 		expect(SYN, 0, 0, 0);

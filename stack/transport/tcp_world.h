@@ -35,6 +35,8 @@ struct peer_seg { /* a segment, as the peer sends or sees it */
 	struct tcp_sack_block sack[TCP_MAX_SACK]; /* relative */
 	uint32_t gso_size; /* segments joined by, or to be cut by, the device */
 	struct tcp_fo_cookie fo;
+	bool ae;
+	struct tcp_accecn_opt accecn;
 	uint16_t sport; /* the peer's, 0: PEER_PORT */
 };
 
