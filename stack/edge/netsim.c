@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/csum.h"
 #include "base/siphash.h"
 #include "link/offload.h"
 #include "wire/wire.h"
@@ -38,6 +39,9 @@ struct host {
 	unsigned num_addrs;
 	struct list out; /* struct packet, by arrival */
 	nsec out_free_at;
+	struct list in; /* what waits at the port, by arrival */
+	nsec in_free_at;
+	struct netsim_port *port;
 	struct packet *rx[BATCH];
 	unsigned num_rx;
 	sockid listener;
@@ -50,6 +54,7 @@ struct netsim {
 	nsec now;
 	struct rng rng;
 	bool use_malloc;
+	bool is_quick;
 	FILE *trace;
 	uint64_t hash, num_packets;
 	struct netsim_stream *streams[MAX_STREAMS];
@@ -133,6 +138,9 @@ int netsim_add_host(struct netsim *ns, const struct netsim_host_cfg *cfg)
 		return -ENOSPC;
 	h->cfg = *cfg;
 	list_init(&h->out);
+	list_init(&h->in);
+	if (cfg->in_rate)
+		h->port = calloc(1, sizeof(*h->port));
 	if (cfg->route) {
 		if (ip_addr_parse(cfg->route, &sc.routes[0].dst))
 			return -EINVAL;
@@ -172,6 +180,9 @@ void netsim_free(struct netsim *ns)
 			arena_destroy_malloc(h->arena);
 		while ((n = list_pop(&h->out)))
 			free(list_entry(n, struct packet, node));
+		while ((n = list_pop(&h->in)))
+			free(list_entry(n, struct packet, node));
+		free(h->port);
 	}
 	for (unsigned i = 0; i < ns->num_streams; i++)
 		free(ns->streams[i]);
@@ -203,6 +214,16 @@ uint64_t netsim_num_packets(const struct netsim *ns)
 	return ns->num_packets;
 }
 
+void netsim_be_quick(struct netsim *ns)
+{
+	ns->is_quick = true;
+}
+
+struct netsim_port *netsim_port(struct netsim *ns, int host)
+{
+	return ns->hosts[host].port;
+}
+
 /* --- out --- */
 
 static void mix(struct netsim *ns, uint64_t v)
@@ -219,6 +240,8 @@ static void note(struct netsim *ns, const struct host *h,
 	uint32_t i = 0;
 
 	ns->num_packets++;
+	if (ns->is_quick)
+		goto trace;
 	mix(ns, (uint64_t)ns->now);
 	mix(ns, (uint64_t)(h - ns->hosts) << 32 | p->f.len);
 	for (; i + 8 <= p->f.len; i += 8) {
@@ -227,6 +250,7 @@ static void note(struct netsim *ns, const struct host *h,
 	}
 	for (; i < p->f.len; i++)
 		mix(ns, p->bytes[i]);
+trace:
 	if (!ns->trace)
 		return;
 	wire_print(p->bytes, p->f.len, line, sizeof(line));
@@ -259,9 +283,10 @@ static void put_on_wire(struct netsim *ns, struct host *h, struct packet *p)
 
 static struct packet *packet_new(uint32_t len)
 {
-	struct packet *p = calloc(1, sizeof(*p) + len);
+	struct packet *p = malloc(sizeof(*p) + len);
 
 	ASSERT(p);
+	memset(p, 0, sizeof(*p));
 	p->f.data = p->bytes;
 	p->f.len = p->f.room = len;
 	return p;
@@ -416,6 +441,47 @@ static struct packet *packet_copy(const struct packet *p)
 	return q;
 }
 
+/* RFC 3168 5: a packet of an ECN-capable transport is marked. */
+static bool mark_ce(struct packet *p)
+{
+	uint8_t *b = p->bytes;
+	uint16_t sum;
+
+	if (b[0] >> 4 == 6 && b[1] & 0x30) {
+		b[1] |= 0x30;
+		return true;
+	}
+	if (b[0] >> 4 != 4 || !(b[1] & 3))
+		return false;
+	b[1] |= 3;
+	put_be16(b + 10, 0);
+	sum = csum_fold(csum_add(0, b, (b[0] & 15) * 4u));
+	memcpy(b + 10, &sum, sizeof(sum));
+	return true;
+}
+
+/* Behind what waits at the port of @h already, or dropped there. */
+static void enter_port(struct netsim *ns, struct host *h, struct packet *p)
+{
+	uint64_t rate = h->cfg.in_rate, bin;
+	nsec start = MAX(ns->now, h->in_free_at);
+	uint64_t waits = (uint64_t)(start - ns->now) * rate / 8 / (uint64_t)SEC;
+
+	if (h->cfg.in_queue && waits + p->f.len > h->cfg.in_queue) {
+		h->port->dropped++;
+		free(p);
+		return;
+	}
+	if (h->cfg.in_mark && waits >= h->cfg.in_mark && mark_ce(p))
+		h->port->marked++;
+	bin = (uint64_t)((start - ns->now) / NETSIM_BIN);
+	h->port->waited[MIN(bin, NETSIM_BINS - 1u)]++;
+	h->port->passed++;
+	start += (nsec)((uint64_t)p->f.len * 8 * (uint64_t)SEC / rate);
+	h->in_free_at = p->arrives_at = start;
+	list_push(&h->in, &p->node);
+}
+
 /* To the host whose address it is; to all others if it is nobody's. */
 static void arrive(struct netsim *ns, struct host *from, struct packet *p)
 {
@@ -427,7 +493,10 @@ static void arrive(struct netsim *ns, struct host *from, struct packet *p)
 	}
 	for (int i = 0; i < ns->num_hosts; i++) {
 		if (is_for(&ns->hosts[i], &dst)) {
-			rx_push(ns, &ns->hosts[i], p);
+			if (ns->hosts[i].port)
+				enter_port(ns, &ns->hosts[i], p);
+			else
+				rx_push(ns, &ns->hosts[i], p);
 			return;
 		}
 	}
@@ -437,21 +506,35 @@ static void arrive(struct netsim *ns, struct host *from, struct packet *p)
 	free(p);
 }
 
+/* The first of @l if it is due, taken off. */
+static struct packet *take_due(struct netsim *ns, struct list *l)
+{
+	struct packet *p = list_first(l, struct packet, node);
+
+	if (!p || p->arrives_at > ns->now)
+		return NULL;
+	list_remove(&p->node);
+	return p;
+}
+
 static bool deliver_due(struct netsim *ns)
 {
+	struct packet *p;
 	bool any = false;
 
 	for (int i = 0; i < ns->num_hosts; i++) {
 		struct host *h = &ns->hosts[i];
 
-		while (!list_empty(&h->out)) {
-			struct packet *p =
-				list_first(&h->out, struct packet, node);
-
-			if (p->arrives_at > ns->now)
-				break;
-			list_remove(&p->node);
+		while ((p = take_due(ns, &h->out))) {
 			arrive(ns, h, p);
+			any = true;
+		}
+	}
+	for (int i = 0; i < ns->num_hosts; i++) {
+		struct host *h = &ns->hosts[i];
+
+		while ((p = take_due(ns, &h->in))) {
+			rx_push(ns, h, p);
 			any = true;
 		}
 	}
@@ -550,7 +633,8 @@ static void stream_read(struct netsim *ns, struct netsim_stream *s)
 		}
 		s->has_eof = res == 0;
 		for (unsigned i = 0; i < sp.num_v; i++) {
-			if (!stream_bytes(s, s->is_server, s->received,
+			if (!ns->is_quick &&
+			    !stream_bytes(s, s->is_server, s->received,
 					  sp.v[i].iov_base, sp.v[i].iov_len,
 					  true))
 				s->is_wrong = true;
@@ -580,8 +664,10 @@ static void stream_write(struct netsim *ns, struct netsim_stream *s)
 			return;
 		}
 		for (unsigned i = 0; i < sp.num_v; i++) {
-			stream_bytes(s, !s->is_server, at, sp.v[i].iov_base,
-				     sp.v[i].iov_len, false);
+			if (!ns->is_quick)
+				stream_bytes(s, !s->is_server, at,
+					     sp.v[i].iov_base, sp.v[i].iov_len,
+					     false);
 			at += sp.v[i].iov_len;
 		}
 		res = sock_send_commit(st, s->s, &sp, (size_t)res, 0, ns->now);
@@ -800,6 +886,9 @@ static nsec next_at(struct netsim *ns)
 		struct host *h = &ns->hosts[i];
 		struct packet *p = list_first(&h->out, struct packet, node);
 
+		if (p)
+			at = MIN(at, p->arrives_at);
+		p = list_first(&h->in, struct packet, node);
 		if (p)
 			at = MIN(at, p->arrives_at);
 		at = MIN(at, stack_next_at(h->st));

@@ -30,6 +30,11 @@ struct netsim_host_cfg {
 	nsec delay;	/* of the way out */
 	uint64_t rate;	/* bits a second, 0: no limit */
 	uint32_t queue; /* bytes that wait for the rate, 0: no limit */
+	/* A router's port in front of the host, which all that comes shares. */
+	uint64_t in_rate;  /* bits a second, 0: there is none */
+	uint32_t in_queue; /* bytes that wait there, 0: no limit */
+	uint32_t in_mark;  /* what comes when so many wait is marked CE, 0: not
+			      (RFC 3168 5) */
 	const struct sysctl_values *sysctl; /* NULL: defaults */
 	uint32_t capture_ring;
 };
@@ -46,6 +51,20 @@ void netsim_trace(struct netsim *ns, FILE *f);
 /* Of all packets so far: when, whose, which bytes. */
 uint64_t netsim_hash(const struct netsim *ns);
 uint64_t netsim_num_packets(const struct netsim *ns);
+/* For long contests: bytes are not compared, packets not hashed. To be said
+ * before the first host. */
+void netsim_be_quick(struct netsim *ns);
+
+#define NETSIM_BIN (100 * USEC)
+#define NETSIM_BINS 20000
+
+/* What came by the port in front of a host. */
+struct netsim_port {
+	uint64_t passed, dropped, marked; /* packets */
+	uint32_t waited[NETSIM_BINS];	  /* so many, for so long */
+};
+/* NULL if it has none. */
+struct netsim_port *netsim_port(struct netsim *ns, int host);
 
 enum netsim_end {
 	NETSIM_IDLE, /* nothing will happen any more */
