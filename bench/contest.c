@@ -187,6 +187,25 @@ static void start(struct netsim *ns, const struct cell *c)
 	}
 }
 
+/* What the counters of each host say, and what was refused, for --cell. */
+static void tell_counters(struct netsim *ns, unsigned num)
+{
+	for (int h = 0; h <= (int)num; h++) {
+		const struct stats *st = stack_stats(netsim_stack(ns, h));
+
+		for (unsigned i = 0; i < STAT_NUM; i++)
+			if (st->v[i])
+				fprintf(stderr, "%d %s %llu\n", h,
+					stat_name(i),
+					(unsigned long long)st->v[i]);
+		for (unsigned i = 0; i < DROP_NUM; i++)
+			if (st->drop[i])
+				fprintf(stderr, "%d dropped: %s %llu\n", h,
+					drop_name(i),
+					(unsigned long long)st->drop[i]);
+	}
+}
+
 static struct outcome run(const struct cell *c)
 {
 	struct netsim *ns = netsim_new(c->rate * 7919 + c->rtt, false);
@@ -218,6 +237,8 @@ static struct outcome run(const struct cell *c)
 	o.jain = jain(half, c->flows);
 	o.median = waited(netsim_port(ns, (int)c->flows), 0.5);
 	o.p95 = waited(netsim_port(ns, (int)c->flows), 0.95);
+	if (opt.only >= 0)
+		tell_counters(ns, c->flows);
 	netsim_free(ns);
 	return o;
 }

@@ -35,20 +35,18 @@ void tcp_rack_init(struct tcp_conn *c)
 
 /* --- RACK --- */
 
-/* RFC 8985 6.2 step 2: what was delivered may be the newest of all. */
+/* RFC 8985 6.2 step 2: what was delivered may be the newest of all. Was it the
+ * resend, or the first one? As in Linux the shortest round trip tells, not the
+ * timestamp: what an ACK of data out of order echoes is older than all that is
+ * above the hole (RFC 7323 4.3), and a resend that is lost in its turn would be
+ * seen by nothing but a timeout. */
 void tcp_rack_note(struct tcp_conn *c, const struct tcp_acked *a,
 		   const struct tcp_rec *r, uint32_t end)
 {
 	nsec rtt = a->now - r->last_at;
-	const struct tcp_repr *h = &a->s->r;
 
-	if (r->num_tx > 1) { /* was it the resend, or the first one? */
-		if (rtt < c->min_rtt)
-			return;
-		if (c->ts_ok && h->has_ts &&
-		    seq_lt(h->ts_ecr, tcp_ts_now(c->ts_off, r->last_at)))
-			return;
-	}
+	if (r->num_tx > 1 && rtt < c->min_rtt)
+		return;
 	c->rack.advanced = true;
 	c->rack.rtt = rtt;
 	if (r->last_at > c->rack.sent_at ||

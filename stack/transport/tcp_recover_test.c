@@ -294,6 +294,39 @@ Test(tcp_recover, eifel_sees_the_first_copy_by_its_timestamp)
 	cr_assert(count(STAT_TcpExtTCPFullUndo) == 1);
 }
 
+/* What an ACK above a hole echoes is older than every resend: it must not keep
+ * one that is lost from being seen by the next that arrives. */
+Test(tcp_recover, a_lost_resend_shows_though_the_echo_is_old)
+{
+	uint32_t first;
+
+	open_with(&(struct peer_seg){.flags = SYN | ACK,
+				     .ack = 1,
+				     .mss = MSS + 12,
+				     .sack_ok = true,
+				     .has_ts = true,
+				     .ts_val = 1});
+	conn()->srtt = conn()->min_rtt = RTT;
+	put(8000, 0);
+	skip();
+	first = ts();
+	pass(RTT);
+	SEND(.flags = ACK, .seq = 1, .ack = 1, .has_ts = true, .ts_val = 2,
+	     .ts_ecr = first, .num_sack = 2, .sack = {R(3, 8), R(1, 2)});
+	expect_segs(0, 1);
+	pass(MSEC);
+	SEND(.flags = ACK, .seq = 1, .ack = 1, .has_ts = true, .ts_val = 3,
+	     .ts_ecr = first, .num_sack = 2, .sack = {R(3, 8), R(1, 2)});
+	expect_segs(2, 3);
+	pass(RTT + MSEC);
+	SEND(.flags = ACK, .seq = 1, .ack = 1, .has_ts = true, .ts_val = 3,
+	     .ts_ecr = first, .num_sack = 1, .sack = {R(1, 8)});
+	expect_segs(0, 1);
+	cr_assert(count(STAT_TcpExtTCPLostRetransmit) == 1);
+	cr_assert(count(STAT_TcpExtTCPTimeouts) == 0);
+	skip();
+}
+
 Test(tcp_recover, frto_a_delay_spike_is_no_loss)
 {
 	open_rtt();
