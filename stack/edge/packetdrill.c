@@ -255,12 +255,22 @@ static int leave(int r)
 	return ret(r);
 }
 
+/* This thread was woken, but is not through with its call. */
+static void let_clock_go(void)
+{
+	if (!pd.is_held || !pthread_equal(pd.held_for, pthread_self()))
+		return;
+	pd.is_held = false;
+	pthread_cond_broadcast(&pd.cond);
+}
+
 /* Sleeps until something happened; the caller then tries again. */
 static void sleep_a_turn(void)
 {
 	unsigned seen = pd.epoch;
 
 	turn();
+	let_clock_go();
 	pd.num_blocked++;
 	while (pd.epoch == seen)
 		pthread_cond_wait(&pd.cond, &pd.lock);
@@ -561,11 +571,18 @@ static ssize_t do_recv(int fd, const struct iovec *v, int n, int flags,
 
 static int send_once(sockid s, const struct iovec *v, int n, size_t skip,
 		     size_t want, int flags, const struct sock_msg *m,
-		     bool *is_syn)
+		     bool is_woken, bool *is_syn)
 {
 	struct span sp;
 	size_t done = 0;
-	int r = sock_send_begin(pd.st, s, want, flags, m, &sp, pd.now);
+	uint32_t bits = 0;
+	int r;
+
+	/* a writer that sleeps is only woken when a third is free */
+	sock_poll(pd.st, s, &bits);
+	if (is_woken && !(bits & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+		return -EAGAIN;
+	r = sock_send_begin(pd.st, s, want, flags, m, &sp, pd.now);
 
 	if (r < 0)
 		return r;
@@ -596,8 +613,9 @@ static ssize_t do_send(int fd, const struct iovec *v, int n, int flags,
 		flags |= SOCK_WAITS;
 	do {
 		WAIT_FOR(r, nonblock,
-			 send_once(s, v, n, done, want - done, flags, m,
-				   &is_syn));
+			 send_once(s, v, n, done, want - done,
+				   done ? flags | SOCK_GOES_ON : flags, m,
+				   slept, &is_syn));
 		if ((r == -EINPROGRESS || r == -EALREADY) && !nonblock)
 			WAIT_FOR(r, false, connected(s));
 		else if (r > 0)
@@ -883,12 +901,10 @@ static int on_usleep(void *u, useconds_t usec)
 static int on_gettimeofday(void *u, struct timeval *tv, struct timezone *tz)
 {
 	pthread_mutex_lock(&pd.lock);
-	if (pd.is_held && pthread_equal(pd.held_for, pthread_self())) {
-		pd.is_held = false;
-		pthread_cond_broadcast(&pd.cond);
-	} else if (!pd.is_held) {
+	if (pd.is_held)
+		let_clock_go();
+	else
 		advance(pd.now + USEC, false);
-	}
 	tv->tv_sec = EPOCH_SECS + pd.now / SEC;
 	tv->tv_usec = pd.now % SEC / USEC;
 	pthread_mutex_unlock(&pd.lock);

@@ -582,8 +582,9 @@ static int get_netns(struct opt_call *c, void *val, socklen_t *len)
 static int get_meminfo(struct opt_call *c, void *val, socklen_t *len)
 {
 	const struct ep *e = c->e;
+	uint32_t queued = e->kind == EP_TCP ? tcp_wmem_queued(e) : 0;
 	uint32_t v[9] = {e->rx_mem, e->rcvbuf, e->tx_mem, e->sndbuf,  0,
-			 0,	    0,	       0,	  e->rx_drops};
+			 queued,    0,	       0,	  e->rx_drops};
 
 	return opt_give(val, len, v, sizeof(v));
 }

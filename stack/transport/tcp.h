@@ -89,6 +89,8 @@ int tcp_recv_commit(struct ep *e, struct span *sp, size_t used, int flags,
 int tcp_ioctl(struct ep *e, unsigned long req);
 
 /* EPOLL* bits that hold now, as tcp_poll() of Linux computes them. */
+/* How much of SO_SNDBUF is used, as Linux counts. */
+uint32_t tcp_wmem_queued(const struct ep *e);
 uint32_t tcp_poll(const struct ep *e);
 uint8_t tcp_state(
 	const struct ep *e); /* enum of netinet/tcp.h: TCP_ESTABLISHED.. */

@@ -84,23 +84,56 @@ void tcp_lends_free(struct tcp *t)
 
 /* --- send buffer --- */
 
-/* SO_SNDBUF counts Linux's skbs; here a byte is a byte and a slice its cost. */
-uint32_t tcp_snd_room(const struct tcp_conn *c)
+/* SO_SNDBUF bounds what Linux's skbs take, so they are counted as Linux would
+ * have them: a frame in flight is one, and what is unsent lies in skbs filled
+ * up to the size goal, the last one perhaps not. A new one is begun while what
+ * there is takes less than the buffer; so the last may lie wholly above it. */
+static uint32_t num_unsent_skbs(const struct tcp_conn *c)
 {
-	uint32_t buf = c->ep->sndbuf;
+	uint32_t unsent = tcp_unsent(c), fill = MIN(c->snd_fill, unsent);
 
-	return c->snd_mem < buf ? buf - c->snd_mem : 0;
+	return unsent ? 1 + DIV_ROUND_UP(unsent - fill, tcp_size_goal(c)) : 0;
 }
 
-/* sk_stream_is_writeable(): a third of the buffer is free, and what is not yet
- * sent is below TCP_NOTSENT_LOWAT. */
-bool tcp_snd_is_writeable(const struct tcp_conn *c)
+uint32_t tcp_snd_used(const struct tcp_conn *c)
 {
+	return c->snd_mem + TCP_SKB_COST * (c->num_recs + num_unsent_skbs(c));
+}
+
+uint32_t tcp_wmem_queued(const struct ep *e)
+{
+	return e->tcp ? tcp_snd_used(e->tcp) : 0;
+}
+
+/* __sk_stream_memory_free(): may another skb be begun? Who waits is woken when
+ * less than half of TCP_NOTSENT_LOWAT is unsent. */
+static bool has_space(const struct tcp_conn *c, bool wake)
+{
+	uint64_t unsent = tcp_unsent(c);
 	uint32_t lowat = c->ep->topt.notsent_lowat;
 
-	if (lowat && c->write_seq - c->snd_nxt >= lowat)
-		return false;
-	return tcp_snd_room(c) >= c->snd_mem / 2 && tcp_snd_room(c) > 0;
+	if (!lowat)
+		lowat = (uint32_t)tcp_sysctl(c)->tcp_notsent_lowat;
+	return tcp_snd_used(c) < c->ep->sndbuf && unsent << wake < lowat;
+}
+
+/* sk_stream_is_writeable(): and a third of the buffer is free */
+bool tcp_snd_is_writeable(const struct tcp_conn *c)
+{
+	uint32_t used = tcp_snd_used(c), buf = c->ep->sndbuf;
+
+	return used < buf && buf - used >= used / 2 && has_space(c, true);
+}
+
+void tcp_snd_check_space(struct tcp_conn *c)
+{
+	if (!c->nospace)
+		return;
+	tcp_sndbuf_grow(c);
+	if (tcp_snd_is_writeable(c)) {
+		c->nospace = false;
+		tcp_ready(c, false, true);
+	}
 }
 
 struct tcp_slice *tcp_slice_next(const struct tcp_conn *c,
@@ -132,6 +165,12 @@ static void uncharge(struct tcp_conn *c, uint32_t n)
 	c->snd_mem -= n;
 }
 
+/* Nothing is joined to what MSG_EOR ends: it takes an skb, however short. */
+static uint32_t slice_cost(const struct tcp_slice *s)
+{
+	return s->eor ? TCP_SKB_COST : 0;
+}
+
 void tcp_snd_acked(struct tcp_conn *c)
 {
 	struct tcp_slice *s;
@@ -148,7 +187,7 @@ void tcp_snd_acked(struct tcp_conn *c)
 			uncharge(c, n);
 			break;
 		}
-		uncharge(c, s->len + TCP_SLICE_COST);
+		uncharge(c, s->len + slice_cost(s));
 		if (c->snd_sl == s)
 			c->snd_sl = tcp_slice_next(c, s);
 		slice_free(c, s);
@@ -175,6 +214,8 @@ void tcp_sndbuf_grow(struct tcp_conn *c)
 
 	if (ep_opt(e, EP_O_SNDBUF_LOCK))
 		return;
+	if (c->was_established && tcp_in_flight(c) >= c->cc.cwnd)
+		return; /* it is not the buffer that holds us */
 	per = MAX(c->mss_clamp, c->mss_cache) + 640u;
 	per = (1ull << (64 - __builtin_clzll(per - 1))) + 256;
 	segs = MAX(MAX((uint32_t)tcp_sysctl(c)->tcp_init_cwnd, c->cc.cwnd), 4u);
@@ -241,13 +282,38 @@ static void lend_chunks(struct tcp_conn *c, struct span *sp, struct tcp_lend *l,
 	}
 }
 
+/* What the last skb has room for, or a new one if there may be one. */
+static uint32_t room_now(const struct tcp_conn *c)
+{
+	const struct tcp_slice *s =
+		list_last(&c->stream, struct tcp_slice, node);
+	uint32_t unsent = tcp_unsent(c), goal = tcp_size_goal(c);
+	uint32_t fill = MIN(c->snd_fill, unsent);
+
+	if (unsent && s && !s->eor && fill < goal)
+		return goal - fill;
+	return has_space(c, false) ? goal : 0;
+}
+
+/* A writer is refused: what it has written so far goes. */
+static int refuse(struct tcp_conn *c, int flags, nsec now)
+{
+	c->nospace = true;
+	if (flags & SOCK_GOES_ON && tcp_unsent(c)) {
+		tcp_mark_push(c);
+		tcp_out_push(c, now);
+		tcp_timer_sync(c);
+	}
+	return -EAGAIN;
+}
+
 int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
 		   nsec now)
 {
 	struct tcp_conn *c = e->tcp;
 	int err = may_send(e, flags);
 	struct tcp_lend *l;
-	uint32_t room, lowat;
+	uint32_t room;
 
 	*sp = (struct span){0};
 	if (err) {
@@ -257,16 +323,10 @@ int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
 		}
 		return err;
 	}
-	lowat = e->topt.notsent_lowat;
-	room = tcp_snd_room(c);
-	/* the last skb is filled up in any case */
-	if (!room || (lowat && c->write_seq - c->snd_nxt >=
-				       MAX(lowat, (uint32_t)c->mss_cache))) {
-		c->nospace = true;
-		return -EAGAIN;
-	}
-	/* the last segment may overshoot, as Linux's last skb does */
-	want = MIN(want, MAX(room, c->mss_cache));
+	room = room_now(c);
+	if (!room)
+		return refuse(c, flags, now);
+	want = MIN(want, room);
 	if (c->fo_deferred) {
 		c->write_waits = flags & SOCK_WAITS && want > tcp_fo_space(c);
 		want = MIN(want, tcp_fo_space(c));
@@ -276,18 +336,15 @@ int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
 		return 0;
 	l = lend_new(c, false);
 	if (!l)
-		goto short_of_memory;
+		return refuse(c, flags, now);
 	lend_chunks(c, sp, l, (uint32_t)want);
 	if (!l->bytes) {
 		lend_free(c->t, l);
-		goto short_of_memory;
+		return refuse(c, flags, now);
 	}
 	sp->pin = (uintptr_t)l;
 	c->snd_mem += l->bytes;
 	return (int)l->bytes;
-short_of_memory:
-	c->nospace = true;
-	return -EAGAIN;
 }
 
 /* @n bytes at @p, in @k, are the next of the stream. */
@@ -308,7 +365,6 @@ static int append(struct tcp_conn *c, struct chunk *k, uint8_t *p, uint32_t n)
 			.c = k, .p = p, .seq = c->write_seq, .len = n};
 		buf_get(&k->b);
 		list_push(&c->stream, &s->node);
-		c->snd_mem += TCP_SLICE_COST;
 		if (!c->snd_sl)
 			c->snd_sl = s;
 	}
@@ -335,11 +391,25 @@ static void set_tail(struct tcp_conn *c, struct chunk *k)
 	c->tail = k;
 }
 
+/* @n bytes have come behind @unsent. */
+static void note_fill(struct tcp_conn *c, uint32_t unsent, bool is_joined,
+		      uint32_t n)
+{
+	uint32_t goal = tcp_size_goal(c);
+
+	c->snd_fill = (is_joined ? MIN(c->snd_fill, unsent) : 0) + n;
+	if (c->snd_fill > goal)
+		c->snd_fill = (c->snd_fill - 1) % goal + 1;
+}
+
 /* How many of @len bytes have entered the stream. */
 static uint32_t commit(struct tcp_conn *c, struct span *sp, struct tcp_lend *l,
 		       uint32_t len)
 {
-	uint32_t done = 0;
+	const struct tcp_slice *s =
+		list_last(&c->stream, struct tcp_slice, node);
+	uint32_t done = 0, unsent = tcp_unsent(c);
+	bool is_joined = s && !s->eor;
 
 	uncharge(c, l->bytes);
 	if (l->has_tail)
@@ -354,6 +424,7 @@ static uint32_t commit(struct tcp_conn *c, struct span *sp, struct tcp_lend *l,
 		done += n;
 		set_tail(c, k);
 	}
+	note_fill(c, unsent, is_joined, done);
 	if (c->tail && c->tail->used == c->tail->room && !c->tail_lent)
 		drop_tail(c);
 	if (list_empty(&c->stream) && !c->tail_lent)
@@ -394,8 +465,10 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 		struct tcp_slice *last =
 			list_last(&c->stream, struct tcp_slice, node);
 
-		last->push |= !c->more_coming;
-		last->eor = flags & MSG_EOR;
+		/* the call ends with them; else it goes on, or is refused */
+		last->push |= sp->is_last && !c->more_coming;
+		last->eor = sp->is_last && flags & MSG_EOR;
+		c->snd_mem += slice_cost(last);
 	}
 	if (done && sp->is_last)
 		tcp_mark_add(c, sp->stamp);

@@ -65,6 +65,7 @@ enum tcp_state {
 #define TCP_OFO_MAX 4096u  /* slices out of order, whatever their size */
 #define TCP_COPY_MAX 256u  /* copied under the lock at most */
 #define TCP_SLICE_COST 64u /* what a slice costs beside its bytes */
+#define TCP_SKB_COST 832u  /* Linux 6.18: an skb's, beside its bytes */
 #define TCP_RTT_NONE ((nsec)-1)
 
 /* Every deadline that a connection can have. */
@@ -409,7 +410,8 @@ struct tcp_conn {
 	struct tcp_slice *snd_sl; /* where snd_nxt is; NULL: at the end */
 	struct chunk *tail;	  /* may be extended; holds a reference */
 	bool tail_lent;
-	uint32_t snd_mem; /* charged to ep->sndbuf */
+	uint32_t snd_mem; /* bytes held or lent, charged to ep->sndbuf */
+	uint32_t snd_fill; /* of them in the last skb, as Linux would cut */
 	bool nospace;	  /* a writer was refused: tell it */
 
 	/* transmit records */
@@ -930,12 +932,16 @@ nsec tcp_keep_idle(const struct tcp_conn *c);
 nsec tcp_fin2_len(const struct tcp_conn *c);
 
 /* --- tcp_buf.c --- */
-uint32_t tcp_snd_room(const struct tcp_conn *c);
+uint32_t tcp_snd_used(const struct tcp_conn *c); /* of ep->sndbuf */
+/* What is acked and sent may have made room for a writer who waits. */
+void tcp_snd_check_space(struct tcp_conn *c);
 bool tcp_snd_is_writeable(const struct tcp_conn *c);
 void tcp_snd_acked(struct tcp_conn *c); /* frees the stream below snd_una */
 void tcp_snd_free(struct tcp_conn *c);
 void tcp_mark_push(struct tcp_conn *c);
 void tcp_sndbuf_grow(struct tcp_conn *c);
+/* As much of the stream as Linux gathers in one skb: whole segments. */
+uint32_t tcp_size_goal(const struct tcp_conn *c);
 struct tcp_slice *tcp_slice_next(const struct tcp_conn *c,
 				 const struct tcp_slice *s);
 /* Queues bytes [@seq, @seq + @len) of @s in order. False: no room. */

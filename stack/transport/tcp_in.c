@@ -666,6 +666,7 @@ void tcp_conn_in(struct tcp_conn *c, struct tcp_seg *s)
 	if (s->gone || c->state == TCPS_CLOSED)
 		return;
 	tcp_out(c, s->now);
+	tcp_snd_check_space(c);
 	owe(c, s->now);
 	tcp_timer_sync(c);
 	tcp_check(c);

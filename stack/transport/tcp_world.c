@@ -396,7 +396,7 @@ void open_passive(uint16_t sport)
 	SEND(.flags = ACK, .seq = 1, .ack = 1, .sport = sport);
 }
 
-int put(uint32_t len, int flags)
+static int put_part(uint32_t len, int flags)
 {
 	struct span sp;
 	int n = sock_send_begin(w.st, w.s, len, flags, NULL, &sp, w.now);
@@ -410,6 +410,19 @@ int put(uint32_t len, int flags)
 	}
 	cr_assert((int)done == n);
 	return sock_send_commit(w.st, w.s, &sp, done, flags, w.now);
+}
+
+/* As a write that does not wait. */
+int put(uint32_t len, int flags)
+{
+	int done = 0, n;
+
+	do {
+		n = put_part(len - (uint32_t)done,
+			     done ? flags | SOCK_GOES_ON : flags);
+		done += MAX(n, 0);
+	} while (n > 0 && done < (int)len);
+	return done ? done : n;
 }
 
 int get(uint32_t len, int flags)

@@ -128,6 +128,21 @@ uint32_t tcp_max_frame(const struct tcp_conn *c, uint32_t mss)
 	return MAX(segs, 1u) * mss;
 }
 
+/* tcp_xmit_size_goal() of Linux: half of the largest window, or a packet. */
+uint32_t tcp_size_goal(const struct tcp_conn *c)
+{
+	uint32_t mss = tcp_out_mss(c);
+	uint32_t room = MAX_FRAME - ip_hlen(&c->node.key) - 60;
+
+	if (c->snd_up != c->snd_una)
+		return mss;
+	if (c->max_window > TCP_DEF_MSS)
+		room = MIN(room, c->max_window / 2);
+	else if (c->max_window)
+		room = MIN(room, c->max_window);
+	return MAX(room / mss, 1u) * mss;
+}
+
 /* --- the receive window --- */
 
 static uint32_t window_left(const struct tcp_conn *c)
