@@ -487,7 +487,8 @@ static void arrive(struct netsim *ns, struct host *from, struct packet *p)
 {
 	struct ip_addr dst;
 
-	if (!packet_dst(p, &dst)) {
+	if (!packet_dst(p, &dst) ||
+	    (from->cfg.hole && p->f.len > from->cfg.hole)) {
 		free(p);
 		return;
 	}

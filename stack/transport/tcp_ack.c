@@ -204,6 +204,7 @@ static void take_ack(struct tcp_conn *c, struct tcp_seg *s, struct tcp_acked *a)
 			tcp_reno_acked(c, a->segs);
 		c->snd_una = ack;
 		c->bytes_acked += a->bytes;
+		tcp_mtu_acked(c);
 		if (!urgent || seq_lt(c->snd_up, ack))
 			c->snd_up = ack;
 	}

@@ -358,6 +358,15 @@ struct tcp_ecn {
 	nsec opt_at;			    /* our last option */
 };
 
+/* The search for the path's MTU (RFC 4821 5.2); sizes are of IP packets */
+struct tcp_mtup {
+	bool is_on;
+	uint32_t high, low;
+	uint32_t size;	     /* of the probe that is out; 0: none */
+	uint32_t start, end; /* its bytes */
+	nsec at;	     /* when the search began */
+};
+
 struct tcp_conn {
 	struct tcp_node node; /* tcp->tuples; key is the connection's name */
 	struct tcp *t;
@@ -395,6 +404,7 @@ struct tcp_conn {
 	uint16_t advmss;    /* ours */
 	uint16_t mss_cache; /* payload of a segment, options but SACK off */
 	uint32_t pmtu;
+	struct tcp_mtup mtup;
 
 	/* send sequence */
 	uint32_t iss, snd_una, snd_nxt, write_seq;
@@ -812,9 +822,9 @@ void tcp_send_rst(struct tcp_conn *c, nsec now);
 /* Window probe or keepalive: an old sequence number, no data. */
 int tcp_send_probe(struct tcp_conn *c, nsec now);
 uint32_t tcp_out_mss(const struct tcp_conn *c); /* of a data segment now */
-void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu);
 /* What a signature takes of each header; Linux's mss_cache is with it. */
 unsigned tcp_auth_len(const struct tcp_conn *c);
+uint32_t tcp_hdr_len(const struct tcp_key *k); /* IP and TCP, no options */
 uint32_t tcp_mss_of_mtu(const struct tcp_key *k, uint32_t mtu);
 /* The window to advertise, unscaled; may raise rcv_wnd when it is sent. */
 uint32_t tcp_select_window(const struct tcp_conn *c);
@@ -825,6 +835,20 @@ void tcp_send_bare(struct tcp *t, const struct tcp_key *k, struct tcp_repr *r,
 /* RFC 9293 3.10.7.1: the RST that answers @s. */
 void tcp_answer_rst(struct tcp *t, const struct tcp_seg *s);
 struct tcp_key tcp_seg_key(const struct tcp_seg *s);
+
+/* --- tcp_mtu.c --- */
+#define TCP_MTU_NOT_NOW (-1)
+#define TCP_MTU_WAIT 0 /* with everything: there will be room for a probe */
+/* The MSS follows @pmtu and what is known of the path. */
+void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu);
+void tcp_mtu_init(struct tcp_conn *c, nsec now); /* options are agreed on */
+/* Bytes of the probe that is to go now, or one of the above. */
+int tcp_mtu_probe_len(struct tcp_conn *c, nsec now);
+void tcp_mtu_sent(struct tcp_conn *c, uint32_t seq, uint32_t len);
+void tcp_mtu_acked(struct tcp_conn *c); /* snd_una has moved */
+/* Something is lost: was it a probe? Then that is seen to. */
+bool tcp_mtu_lost(struct tcp_conn *c, nsec now);
+void tcp_mtu_black_hole(struct tcp_conn *c, nsec now);
 
 /* --- tcp_rec.c --- */
 struct tcp_rec *tcp_rec_new(struct tcp_conn *c, nsec now); /* not on a list */

@@ -227,22 +227,13 @@ static void after_data(struct tcp_conn *c, uint32_t len, uint32_t mss, nsec now)
 }
 
 /* One frame of new data, with the FIN if that is next. */
-static int send_new(struct tcp_conn *c, enum push push, nsec now)
+static int send_frame(struct tcp_conn *c, uint32_t len, uint32_t mss, nsec now)
 {
-	uint32_t mss = tcp_out_mss(c), len = 0;
-	uint32_t unsent = tcp_unsent(c);
-	bool fin = c->fin_queued && !c->fin_sent;
+	bool fin = c->fin_queued && len == tcp_unsent(c);
 	struct tcp_rec *r;
 	struct tcp_frame o;
 	int err;
 
-	if (c->fin_sent || (!unsent && !fin))
-		return NOTHING;
-	if (unsent) {
-		len = next_len(c, mss, push);
-		if (!len)
-			return NOTHING;
-	} /* the last FIN needs no congestion window, as in Linux */
 	r = tcp_rec_new(c, now);
 	if (!r)
 		return -ENOBUFS;
@@ -253,7 +244,7 @@ static int send_new(struct tcp_conn *c, enum push push, nsec now)
 	r->num_segs = (uint8_t)MAX(DIV_ROUND_UP(len, mss), 1u);
 	if (len && ends_a_write(c, len))
 		r->flags |= TCP_PSH;
-	if (len == unsent && fin)
+	if (fin)
 		r->flags |= TCP_FIN;
 	o = tcp_frame_of(c, r);
 	err = tcp_transmit(c, &o, now);
@@ -270,6 +261,35 @@ static int send_new(struct tcp_conn *c, enum push push, nsec now)
 	if (len)
 		after_data(c, len, mss, now);
 	return SENT;
+}
+
+static int send_new(struct tcp_conn *c, enum push push, nsec now)
+{
+	uint32_t mss = tcp_out_mss(c), len = 0;
+
+	if (c->fin_sent || (!tcp_unsent(c) && !c->fin_queued))
+		return NOTHING;
+	if (tcp_unsent(c)) {
+		len = next_len(c, mss, push);
+		if (!len)
+			return NOTHING;
+	} /* the last FIN needs no congestion window, as in Linux */
+	return send_frame(c, len, mss, now);
+}
+
+static int send_mtu_probe(struct tcp_conn *c, nsec now)
+{
+	int len = tcp_mtu_probe_len(c, now), err;
+	uint32_t seq = c->snd_nxt;
+
+	if (len == TCP_MTU_WAIT)
+		return -EAGAIN;
+	if (len < 0 || in_pieces(c, (uint32_t)len) < (uint32_t)len)
+		return NOTHING;
+	err = send_frame(c, (uint32_t)len, (uint32_t)len, now);
+	if (err == SENT)
+		tcp_mtu_sent(c, seq, (uint32_t)len);
+	return err;
 }
 
 static bool has_more(struct tcp_conn *c)
@@ -340,6 +360,7 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 {
 	unsigned budget = TCP_OUT_BUDGET;
 	uint32_t before = c->snd_nxt;
+	bool has_probed = false;
 	int r = SENT;
 
 	if (!TCPS_IN(c, TCPS_CAN_SEND) && !tcp_is_early(c))
@@ -356,6 +377,10 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 		if (is_paced_off(c, now))
 			break;
 		r = tcp_resend_lost(c, now);
+		if (r == NOTHING && c->mtup.is_on && !has_probed) {
+			has_probed = true;
+			r = send_mtu_probe(c, now);
+		}
 		if (r == NOTHING)
 			r = send_new(c, push, now);
 		if (c->frto_new && r == NOTHING && c->snd_nxt == before) {

@@ -463,6 +463,8 @@ void tcp_recover(struct tcp_conn *c, struct tcp_acked *a)
 			return;
 		}
 	}
+	if (tcp_mtu_lost(c, a->now))
+		return;
 	tcp_enter_recovery(c, a->ece);
 }
 
@@ -548,7 +550,7 @@ static void not_congestion(struct tcp_conn *c, nsec now)
  * is no sign of congestion. */
 void tcp_simple_retransmit(struct tcp_conn *c, nsec now)
 {
-	uint32_t mss = tcp_out_mss(c), before = c->lost_out;
+	uint32_t mss = tcp_out_mss(c);
 	struct list *p;
 
 	list_for_each (p, &c->recs) {
@@ -559,7 +561,7 @@ void tcp_simple_retransmit(struct tcp_conn *c, nsec now)
 		tcp_rec_clear_rtx(c, r);
 		tcp_rec_set_lost(c, r, rec_all(r));
 	}
-	if (c->lost_out != before)
+	if (c->lost_out) /* a probe may be so already */
 		not_congestion(c, now);
 }
 

@@ -16,6 +16,7 @@
 static void note_resent(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 {
 	tcp_rec_sent(c, r, true, now);
+	c->mtup.size = 0; /* what a probe was to tell is lost */
 	c->total_retrans += r->num_segs;
 	c->bytes_retrans += r->len;
 	stat_add(c->t->core, STAT_TcpRetransSegs, r->num_segs);

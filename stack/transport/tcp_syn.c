@@ -109,6 +109,7 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	if (c->srtt)
 		tcp_rto_update(c);
 	tcp_mss_sync(c, c->pmtu);
+	tcp_mtu_init(c, now);
 	tcp_sndbuf_grow(c);
 	c->window_clamp =
 		MIN(c->window_clamp,

@@ -130,6 +130,8 @@ static bool write_timed_out(struct tcp_conn *c, nsec now)
 
 	if (TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD)))
 		return syn_timed_out(c, now);
+	if (timed_out(c, (unsigned)tcp_sysctl(c)->tcp_retries1, 0, now))
+		tcp_mtu_black_hole(c, now);
 	if (c->is_orphan)
 		max = orphan_retries(c, c->rto < tcp_rto_max(c));
 	return timed_out(c, max, user_timeout(c), now);

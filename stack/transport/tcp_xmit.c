@@ -26,9 +26,14 @@ static uint32_t ip_hlen(const struct tcp_key *k)
 	return ip_addr_is4(&k->raddr) ? 20 : 40;
 }
 
+uint32_t tcp_hdr_len(const struct tcp_key *k)
+{
+	return ip_hlen(k) + TCP_HLEN;
+}
+
 uint32_t tcp_mss_of_mtu(const struct tcp_key *k, uint32_t mtu)
 {
-	uint32_t hdr = ip_hlen(k) + TCP_HLEN;
+	uint32_t hdr = tcp_hdr_len(k);
 
 	return mtu > hdr + 8 ? mtu - hdr : 8;
 }
@@ -38,20 +43,6 @@ unsigned tcp_auth_len(const struct tcp_conn *c)
 	struct tcp_sig sig = tcp_sig_of(c->ep, &c->node.key.raddr);
 
 	return tcp_sig_len(&sig);
-}
-
-void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu)
-{
-	uint32_t mss = tcp_mss_of_mtu(&c->node.key, pmtu);
-
-	/* a peer may have offered next to nothing */
-	mss = MIN(mss, c->mss_clamp);
-	if (c->ts_ok)
-		mss -= MIN(mss, TCP_TS_OPT_LEN);
-	mss -= MIN(mss, tcp_auth_len(c));
-	mss = MAX(mss, (uint32_t)tcp_sysctl(c)->tcp_min_snd_mss);
-	c->pmtu = pmtu;
-	c->mss_cache = (uint16_t)MIN(mss, 65535u);
 }
 
 /* SACK blocks that there is room for (RFC 2018 3). */
