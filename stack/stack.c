@@ -312,6 +312,7 @@ unsigned stack_tick(struct stack *st, unsigned budget, nsec now)
 		if (!t)
 			break;
 		ASSERT(on_timer[t->kind]);
+		transport_note(&st->tp, NULL);
 		on_timer[t->kind](st, t, now);
 		num++;
 	}
@@ -357,6 +358,7 @@ void stack_abort_all(struct stack *st, nsec now)
 	while ((e = ep_table_walk(&st->tp.eps, &pos))) {
 		if (e->kind != EP_TCP || e->listen)
 			continue;
+		transport_note(&st->tp, e);
 		ep_get(e); /* an orphan would go away under us */
 		tcp_disconnect(e, now);
 		ep_put(e);

@@ -221,6 +221,22 @@ struct sock_facts {
 };
 int sock_facts(struct stack *st, sockid s, struct sock_facts *out);
 
+/* --- after a death of who held the lock (base/rebuild.h) ---
+ * Everything that can't be told from the sockets and from what callers have is
+ * dropped; the one connection that he was at is reset. The crank has the lock,
+ * calls begin, tells what threads have that don't hold the lock, and calls end.
+ * @scratch: ARENA_MARKS_SIZE(arena_len()) bytes, until then. */
+struct rebuild;
+void stack_rebuild_begin(struct stack *st, struct rebuild *rb, void *scratch,
+			 nsec now);
+/* A frame of stack_rx_alloc(), not yet given back. False: it is none. */
+bool stack_rebuild_frame(struct rebuild *rb, struct frame *f);
+/* A packet of stack_tx(), not yet done. False: it is none. */
+bool stack_rebuild_tx(struct stack *st, struct rebuild *rb,
+		      const struct txv *v);
+/* Connections that were reset. */
+unsigned stack_rebuild_end(struct stack *st, struct rebuild *rb);
+
 /* --- the host --- */
 /* Is @a one of the stack's own addresses (loopback included)? */
 bool stack_is_local(const struct stack *st, const struct ip_addr *a);

@@ -580,3 +580,250 @@ void *arena_root(const struct arena *a)
 {
 	return a->root;
 }
+
+/* --- after a death under the lock --- */
+
+#define MARK_UNIT 16u /* the smallest object */
+#define MARKS_A_RUN (RUN / MARK_UNIT / 64)
+
+void arena_marks_init(struct arena_marks *m, struct arena *a, void *mem)
+{
+	ASSERT(!a->is_malloc);
+	m->a = a;
+	m->bits = mem;
+	memset(m->bits, 0, (size_t)a->num_runs * MARKS_A_RUN * 8);
+}
+
+/* Of the slab that run @i is of; 0: of none. */
+static uint32_t slab_head(const struct arena *a, uint32_t i)
+{
+	const struct run *r = run_at(a, i), *head;
+
+	if (r->kind != RUN_SLAB || r->back >= SLAB_MAX_RUNS || r->back >= i)
+		return 0;
+	i -= r->back;
+	head = run_at(a, i);
+	if (head->kind != RUN_SLAB || head->back || head->class != r->class ||
+	    head->class >= NUM_CLASSES || head->len <= r->back ||
+	    head->len > SLAB_MAX_RUNS || i + head->len > a->num_runs)
+		return 0;
+	return i;
+}
+
+/* Bytes of the object that begins at @off, 0: none does. */
+static size_t object_at(const struct arena *a, size_t off)
+{
+	uint32_t i = (uint32_t)(off / RUN), head;
+	const struct run *r;
+	size_t size;
+
+	if (off % MARK_UNIT || off >= (size_t)a->num_runs * RUN)
+		return 0;
+	r = run_at(a, i);
+	if (r->kind == RUN_BIG && off % RUN == 0 && r->len &&
+	    i + r->len <= a->num_runs)
+		return r->len * RUN;
+	head = slab_head(a, i);
+	if (!head)
+		return 0;
+	r = run_at(a, head);
+	size = class_size[r->class];
+	off -= (size_t)head * RUN;
+	return off % size == 0 && off / size < slab_capacity(r) ? size : 0;
+}
+
+enum arena_mark arena_look(const struct arena_marks *m, const void *p,
+			   size_t size)
+{
+	size_t off = (size_t)((const uint8_t *)p - (const uint8_t *)m->a);
+	size_t n = off / MARK_UNIT;
+
+	if (object_at(m->a, off) < size || !size)
+		return ARENA_BAD;
+	return m->bits[n / 64] >> n % 64 & 1 ? ARENA_AGAIN : ARENA_NEW;
+}
+
+enum arena_mark arena_mark(struct arena_marks *m, const void *p, size_t size)
+{
+	enum arena_mark was = arena_look(m, p, size);
+	size_t n = (size_t)((const uint8_t *)p - (const uint8_t *)m->a) /
+		   MARK_UNIT;
+
+	if (was == ARENA_NEW)
+		m->bits[n / 64] |= 1ull << n % 64;
+	return was;
+}
+
+size_t arena_size_of(const struct arena_marks *m, const void *p)
+{
+	return object_at(m->a,
+			 (size_t)((const uint8_t *)p - (const uint8_t *)m->a));
+}
+
+static bool is_marked(const struct arena_marks *m, size_t off)
+{
+	size_t n = off / MARK_UNIT;
+
+	return m->bits[n / 64] >> n % 64 & 1;
+}
+
+/* Is anything in the @len runs from @i in use? */
+static bool has_marks(const struct arena_marks *m, uint32_t i, uint32_t len)
+{
+	const uint64_t *w = m->bits + (size_t)i * MARKS_A_RUN;
+
+	for (size_t k = 0; k < len * MARKS_A_RUN; k++)
+		if (w[k])
+			return true;
+	return false;
+}
+
+/* The slab at @i has objects in use: its lists and counts. */
+static void slab_restore(const struct arena_marks *m, uint32_t i)
+{
+	struct arena *a = m->a;
+	struct run *r = run_at(a, i);
+	size_t size = class_size[r->class], base = (size_t)i * RUN;
+	uint32_t num = slab_capacity(r);
+
+	while (num && !is_marked(m, base + (num - 1) * size))
+		num--;
+	r->num_cut = (uint16_t)num;
+	r->num_live = 0;
+	r->free = NULL;
+	while (num--) {
+		uint8_t *p = run_addr(a, i) + num * size;
+
+		if (is_marked(m, base + num * size)) {
+			r->num_live++;
+			continue;
+		}
+		memcpy(p, &r->free, sizeof(void *));
+		r->free = p;
+	}
+	a->used += r->num_live * size;
+	if (r->free || r->num_cut < slab_capacity(r))
+		link_push(a, &a->partial[r->class], i);
+}
+
+/* How many runs from @i belong to something in use; 0: @i is free. */
+static uint32_t keep_runs(const struct arena_marks *m, uint32_t i)
+{
+	struct arena *a = m->a;
+	struct run *r = run_at(a, i);
+
+	if (r->kind == RUN_META)
+		return 1;
+	if (r->kind == RUN_BIG && is_marked(m, (size_t)i * RUN)) {
+		a->used += r->len * RUN;
+		return r->len;
+	}
+	if (slab_head(a, i) == i && has_marks(m, i, r->len)) {
+		slab_restore(m, i);
+		return r->len;
+	}
+	return 0;
+}
+
+void arena_sweep(const struct arena_marks *m)
+{
+	struct arena *a = m->a;
+	uint32_t free = 0; /* runs before @i */
+
+	memset(a->bin, 0, sizeof(a->bin));
+	memset(a->partial, 0, sizeof(a->partial));
+	a->used = 0;
+	set_word(&a->room, 0);
+	for (uint32_t i = 0; i <= a->num_runs;) {
+		uint32_t kept = i < a->num_runs ? keep_runs(m, i) : 1;
+
+		if (!kept) {
+			free++;
+			i++;
+			continue;
+		}
+		if (free) {
+			span_insert(a, i - free, free);
+			set_word(&a->room, a->room + free * RUN);
+		}
+		free = 0;
+		i += kept;
+	}
+	a->len = (size_t)a->num_runs * RUN;
+	update_wants(a, 0);
+}
+
+static bool slab_is_sound(const struct arena *a, uint32_t i)
+{
+	const struct run *r = run_at(a, i);
+	const uint8_t *base = run_addr(a, i), *p = r->free;
+	size_t size = class_size[r->class];
+	uint32_t num = 0;
+
+	for (; p; num++) {
+		size_t off = (size_t)(p - base);
+
+		if (off % size || off / size >= r->num_cut || num > r->num_cut)
+			return false;
+		memcpy(&p, p, sizeof(p));
+	}
+	return num + r->num_live == r->num_cut &&
+	       r->num_cut <= slab_capacity(r);
+}
+
+/* Is @i on the list that begins with @head, once, its neighbours knowing? */
+static bool is_linked(const struct arena *a, uint32_t head, uint32_t i)
+{
+	uint32_t prev = 0, num = 0, found = 0;
+
+	for (; head && num++ <= a->num_runs; head = run_at(a, head)->next) {
+		if (run_at(a, head)->prev != prev)
+			return false;
+		found += head == i;
+		prev = head;
+	}
+	return found == 1;
+}
+
+static bool span_is_sound(const struct arena *a, uint32_t i, bool was_free)
+{
+	const struct run *r = run_at(a, i);
+
+	if (was_free || !r->len || i + r->len > a->num_runs ||
+	    run_at(a, i + r->len - 1)->len != r->len ||
+	    run_at(a, i + r->len - 1)->kind != RUN_FREE)
+		return false;
+	return is_linked(a, a->bin[MIN(r->len, NUM_BINS - 1)], i);
+}
+
+bool arena_is_sound(const struct arena *a)
+{
+	size_t used = 0, room = 0;
+	bool was_free = false;
+
+	for (uint32_t i = 0; i < a->num_runs;) {
+		const struct run *r = run_at(a, i);
+		bool ok = true;
+
+		if (r->kind == RUN_FREE) {
+			ok = span_is_sound(a, i, was_free);
+			room += r->len * RUN;
+		} else if (r->kind == RUN_BIG) {
+			used += r->len * RUN;
+		} else if (r->kind == RUN_SLAB) {
+			bool has_room =
+				r->free || r->num_cut < slab_capacity(r);
+
+			used += r->num_live * (size_t)class_size[r->class];
+			ok = slab_head(a, i) == i && slab_is_sound(a, i) &&
+			     is_linked(a, a->partial[r->class], i) == has_room;
+		} else if (r->kind != RUN_META) {
+			return false;
+		}
+		if (!ok)
+			return false;
+		was_free = r->kind == RUN_FREE;
+		i += r->kind == RUN_META ? 1 : r->len;
+	}
+	return used == a->used && room == a->room;
+}

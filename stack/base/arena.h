@@ -57,6 +57,36 @@ size_t arena_wants(const struct arena *a);
 void arena_extend(struct arena *a, size_t len);
 size_t arena_len(const struct arena *a);
 
+/* After a death under the lock (rebuild.h): what is still in use is marked, in
+ * memory of the caller's own, and everything else becomes free. Trusted is only
+ * how the runs that hold marked objects were cut. */
+struct arena_marks {
+	struct arena *a;
+	uint64_t *bits;
+};
+
+enum arena_mark {
+	ARENA_BAD, /* no object that could have been allocated */
+	ARENA_NEW,
+	ARENA_AGAIN, /* was marked before */
+};
+
+/* Bytes that the marks of an arena of @len bytes take. */
+#define ARENA_MARKS_SIZE(len) ((len) / 128)
+/* @mem: ARENA_MARKS_SIZE(arena_len()) bytes at least. */
+void arena_marks_init(struct arena_marks *m, struct arena *a, void *mem);
+/* Marks the object at @p, of @size bytes at least. */
+enum arena_mark arena_mark(struct arena_marks *m, const void *p, size_t size);
+/* The same, but marks nothing. */
+enum arena_mark arena_look(const struct arena_marks *m, const void *p,
+			   size_t size);
+/* What the object at @p takes; it was marked. */
+size_t arena_size_of(const struct arena_marks *m, const void *p);
+/* Makes free whatever is not marked. */
+void arena_sweep(const struct arena_marks *m);
+/* Counts, lists and spans are what the objects say. For tests; slow. */
+bool arena_is_sound(const struct arena *a);
+
 /* A place to find the root object of whatever lives in the arena. */
 void arena_set_root(struct arena *a, void *root);
 void *arena_root(const struct arena *a);

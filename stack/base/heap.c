@@ -121,6 +121,12 @@ void timers_fini(struct timers *ts)
 
 /* --- timers --- */
 
+void timers_reset(struct timers *ts)
+{
+	ts->v = NULL;
+	ts->num = ts->num_blocks = ts->room_blocks = ts->num_armed = 0;
+}
+
 int timer_arm(struct timers *ts, struct timer *t, nsec at)
 {
 	nsec was = t->at;

@@ -60,6 +60,10 @@ static inline void timer_init(struct timer *t, enum timer_kind kind)
 	t->kind = (uint8_t)kind;
 }
 
+/* Empty, without freeing anything: every timer has to be initialised and armed
+ * again. */
+void timers_reset(struct timers *ts);
+
 /* Arms, or moves; @at TIME_NEVER disarms. 0, or -ENOMEM when the heap itself
  * could not grow (the timer is then not armed). */
 int timer_arm(struct timers *ts, struct timer *t, nsec at);

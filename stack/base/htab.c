@@ -14,7 +14,6 @@
 
 #include "base/util.h"
 
-#define HTAB_MIN 64u
 #define MAX_STEPS 8 /* buckets made or given up by one call, at most */
 
 /* Segments double until they are as big as an object may be, then stay. */
@@ -75,6 +74,14 @@ void htab_fini(struct htab *t)
 	for (unsigned k = 0; k < ARRAY_SIZE(t->segs); k++)
 		arena_free(t->arena, t->segs[k]);
 	*t = (struct htab){0};
+}
+
+void htab_reset(struct htab *t)
+{
+	for (unsigned k = 1; k < ARRAY_SIZE(t->segs); k++)
+		t->segs[k] = NULL;
+	t->num = t->level = t->split = 0;
+	memset(t->segs[0], 0, HTAB_MIN * sizeof(*t->segs[0]));
 }
 
 /* One more bucket: takes its share of the entries of bucket ->split. */

@@ -28,8 +28,12 @@ struct htab {
 	uint32_t level, split;	 /* linear hashing */
 };
 
+#define HTAB_MIN 64u /* buckets of an empty table */
+
 int htab_init(struct htab *t, struct arena *a); /* 0 or -ENOMEM */
 void htab_fini(struct htab *t);			/* must be empty */
+/* Forgets all entries, and all buckets but the first, without freeing any. */
+void htab_reset(struct htab *t);
 /* Never fails: when buckets can't be added the chains get longer. */
 void htab_insert(struct htab *t, struct hnode *n, uint32_t hash);
 void htab_remove(struct htab *t, struct hnode *n); /* must be in @t */

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * list.h - intrusive doubly linked list, circular, with a head
+ *
+ * At every instruction the chain of ->next is whole: who is put in is linked
+ * before anybody links to it, who is taken out is passed by before it is
+ * changed. So a list survives whoever dies at it (rebuild.h), which makes
+ * ->prev anew. (A release store costs nothing but that order.) list_splice() is
+ * not like that.
  */
 #ifndef TCPSHIM_LIST_H
 #define TCPSHIM_LIST_H
@@ -29,7 +35,7 @@ static inline void list_insert(struct list *n, struct list *prev,
 {
 	n->prev = prev;
 	n->next = next;
-	prev->next = n;
+	__atomic_store_n(&prev->next, n, __ATOMIC_RELEASE);
 	next->prev = n;
 }
 
@@ -49,7 +55,8 @@ static inline void list_remove(struct list *n)
 {
 	n->prev->next = n->next;
 	n->next->prev = n->prev;
-	list_init(n);
+	__atomic_store_n(&n->next, n, __ATOMIC_RELEASE);
+	n->prev = n;
 }
 
 static inline struct list *list_pop(struct list *head) /* first, or NULL */

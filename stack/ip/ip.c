@@ -63,6 +63,20 @@ void ip_timer(struct ip *ip, nsec now)
 	ip_timer_rearm(ip);
 }
 
+void ip_find(struct ip *ip, struct rebuild *rb)
+{
+	timer_init(&ip->timer, TIMER_IP);
+	route_find(ip, rb);
+	reass_find(ip->reass, rb);
+	mcast_find(ip, rb);
+}
+
+void ip_revive(struct ip *ip, nsec now)
+{
+	mcast_revive(ip, now);
+	ip_timer_rearm(ip);
+}
+
 static bool can_be_ours(const struct ip_addr *a, unsigned plen)
 {
 	unsigned bits = ip_addr_is4(a) ? 32 : 128;

@@ -76,6 +76,11 @@ int ip_init(struct ip *ip, struct core *c, struct link *l,
 	    struct transport *tp);
 void ip_fini(struct ip *ip);
 void ip_timer(struct ip *ip, nsec now);
+/* After a death under the lock, see base/rebuild.h: what is kept; sockets know
+ * their groups again. */
+struct rebuild;
+void ip_find(struct ip *ip, struct rebuild *rb);
+void ip_revive(struct ip *ip, nsec now);
 
 /* Adds an address and its on-link route. 0, -EEXIST, -ENOSPC, -EINVAL when no
  * host can have it. The loopback addresses are always there: nothing to add. */

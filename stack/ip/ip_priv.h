@@ -8,6 +8,8 @@
 #include "ip/ip.h"
 #include "sysctl.h"
 
+struct rebuild;
+
 #define IP_LO_MTU 65536	      /* of the loopback, as Linux's lo */
 #define IP4_MAX_TOTAL 65535   /* RFC 791 3.1: total length has 16 bits */
 #define IP6_MAX_PAYLOAD 65535 /* RFC 8200 3: no jumbograms */
@@ -21,6 +23,7 @@
 /* route.c */
 int route_init(struct ip *ip);
 void route_fini(struct ip *ip);
+void route_find(struct ip *ip, struct rebuild *rb);
 uint32_t route_link_mtu(const struct ip *ip, const struct ip_addr *dst);
 /* A router says that packets to @dst must not be longer than @mtu. Bounded,
  * never raised (RFC 1191 3, RFC 8201 4). */
@@ -51,6 +54,7 @@ struct frag { /* one fragment as it came; pointers into its frame */
 
 struct reass *reass_new(struct ip *ip); /* NULL: no memory */
 void reass_free(struct reass *rs);
+void reass_find(struct reass *rs, struct rebuild *rb); /* nothing is kept */
 /* Takes in @fr, which came in @f. The whole datagram in a frame of its own,
  * which the caller owns, when it is complete; else NULL. */
 struct frame *reass_add(struct reass *rs, const struct frag *fr,

@@ -21,6 +21,7 @@
 #include <errno.h>
 
 #include "base/buf.h"
+#include "base/rebuild.h"
 #include "ip/ip_priv.h"
 #include "wire/igmp.h"
 
@@ -644,4 +645,43 @@ void mcast_expire(struct ip *ip, nsec now)
 		if (f->general_at <= now)
 			f->general_at = TIME_NEVER;
 	}
+}
+
+/* --- after a death under the lock --- */
+
+static bool keep_group(struct rebuild *rb, void *obj, void *arg)
+{
+	struct group *g = obj;
+
+	list_init(&g->members);
+	g->num_changes = MIN(g->num_changes, (uint16_t)MAX_CHANGES);
+	g->num_asked = MIN(g->num_asked, (uint16_t)MCAST_MAX_SRC);
+	g->f.num = MIN(g->f.num, (uint16_t)MCAST_MAX_SRC);
+	return true;
+}
+
+void mcast_find(struct ip *ip, struct rebuild *rb)
+{
+	rebuild_own(rb, ip->mcast, sizeof(*ip->mcast));
+	REBUILD_LIST(rb, &ip->mcast->groups, struct group, node, keep_group,
+		     NULL);
+}
+
+/* Without a group it was about to join, or leave. */
+void mcast_refill(struct ip *ip, struct mcast_member *m)
+{
+	struct group *g = find(ip, m->ifindex, &m->group);
+
+	if (g)
+		list_push(&g->members, &m->link);
+	else
+		list_init(&m->link);
+}
+
+void mcast_revive(struct ip *ip, nsec now)
+{
+	struct list *n, *tmp;
+
+	list_for_each_safe (n, tmp, &ip->mcast->groups)
+		refresh(ip, group_of(n), now);
 }

@@ -41,8 +41,15 @@ bool mcast_hears(const struct ip *ip, uint32_t ifindex,
 		 const struct ip_addr *group, const struct ip_addr *src,
 		 uint8_t proto);
 
+/* After a death under the lock: @m is a member, but its group has forgotten. */
+void mcast_refill(struct ip *ip, struct mcast_member *m);
+
 /* For the files of ip/. */
 struct group_query;
+struct rebuild;
+void mcast_find(struct ip *ip, struct rebuild *rb);
+/* All members are there again. */
+void mcast_revive(struct ip *ip, nsec now);
 struct mcast *mcast_new(struct ip *ip); /* NULL: no memory */
 void mcast_free(struct ip *ip);
 nsec mcast_next_at(const struct ip *ip);

@@ -25,6 +25,7 @@
 #include "ip/ip_priv.h"
 
 #include "base/csum.h"
+#include "base/rebuild.h"
 #include "wire/icmp.h"
 #include "wire/ip4.h"
 #include "wire/ip6.h"
@@ -496,4 +497,14 @@ void reass_expire(struct reass *rs, nsec now)
 		tell_timeout(rs, d, now);
 		fail(rs, d, DROP_FRAG_TIMEOUT);
 	}
+}
+
+/* Fragments are sent for nobody twice: who lost some loses the datagram. */
+void reass_find(struct reass *rs, struct rebuild *rb)
+{
+	rebuild_own(rb, rs, sizeof(*rs));
+	rebuild_htab(rb, &rs->tab);
+	list_init(&rs->age[0]);
+	list_init(&rs->age[1]);
+	rs->used = 0;
 }

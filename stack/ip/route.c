@@ -15,6 +15,7 @@
 
 #include <errno.h>
 
+#include "base/rebuild.h"
 #include "wire/ip4.h"
 #include "wire/ip6.h"
 
@@ -43,6 +44,14 @@ static void pmtu_free(struct ip *ip, struct pmtu *e)
 	list_remove(&e->age);
 	arena_free(ip->core->arena, e);
 	ip->num_pmtu--;
+}
+
+/* A death under the lock: what was learned is learned again. */
+void route_find(struct ip *ip, struct rebuild *rb)
+{
+	rebuild_htab(rb, &ip->pmtu);
+	list_init(&ip->pmtu_age);
+	ip->num_pmtu = 0;
 }
 
 void route_fini(struct ip *ip)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "link/capture.h"
 
+#include "base/rebuild.h"
 #include "base/util.h"
 #include "link/link.h"
 
-/* ->head and ->tail count bytes for ever; the ring has those between. */
+/* ->head and ->tail count bytes for ever; the ring has those between. Behind
+ * ->head, up to ->next, a record is being written. */
 struct capture {
 	struct core *core;
-	uint64_t head, tail;
+	uint64_t head, tail, next;
 	uint32_t size;
 	uint8_t ring[];
 };
@@ -34,12 +36,18 @@ void capture_free(struct capture *cap)
 
 static void put(struct capture *cap, const void *p, uint32_t len)
 {
-	uint32_t at = (uint32_t)(cap->head % cap->size);
+	uint32_t at = (uint32_t)(cap->next % cap->size);
 	uint32_t part = MIN(len, cap->size - at);
 
 	memcpy(cap->ring + at, p, part);
 	memcpy(cap->ring, (const uint8_t *)p + part, len - part);
-	cap->head += len;
+	cap->next += len;
+}
+
+/* Now, whole, it is there. */
+static void end(struct capture *cap)
+{
+	__atomic_store_n(&cap->head, cap->next, __ATOMIC_RELEASE);
 }
 
 static void get(const struct capture *cap, void *p, uint32_t len)
@@ -60,6 +68,7 @@ static bool begin(struct capture *cap, uint32_t len, nsec now)
 		stat_inc(cap->core, STAT_CaptureLost);
 		return false;
 	}
+	cap->next = cap->head;
 	put(cap, &rec, sizeof(rec));
 	return true;
 }
@@ -71,12 +80,15 @@ void capture_pkt(struct capture *cap, const struct pkt *p, nsec now)
 	put(cap, p->room + p->head, pkt_head_len(p));
 	for (unsigned i = 0; i < p->num_v; i++)
 		put(cap, p->v[i].p, p->v[i].len);
+	end(cap);
 }
 
 void capture_frame(struct capture *cap, const struct frame *f, nsec now)
 {
-	if (begin(cap, f->len, now))
-		put(cap, f->data, f->len);
+	if (!begin(cap, f->len, now))
+		return;
+	put(cap, f->data, f->len);
+	end(cap);
 }
 
 size_t capture_drain(struct capture *cap, uint8_t *out, size_t room)
@@ -96,4 +108,9 @@ size_t capture_drain(struct capture *cap, uint8_t *out, size_t room)
 		n += len;
 	}
 	return n;
+}
+
+void capture_find(struct capture *cap, struct rebuild *rb)
+{
+	rebuild_own(rb, cap, sizeof(*cap) + cap->size);
 }

@@ -19,6 +19,8 @@ void capture_free(struct capture *cap);			    /* NULL is fine */
 /* Both want wire-sized packets with complete checksums. */
 void capture_pkt(struct capture *cap, const struct pkt *p, nsec now);
 void capture_frame(struct capture *cap, const struct frame *f, nsec now);
+struct rebuild;
+void capture_find(struct capture *cap, struct rebuild *rb);
 size_t capture_drain(struct capture *cap, uint8_t *out, size_t room);
 
 #endif

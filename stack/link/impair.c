@@ -277,3 +277,12 @@ nsec impair_next_at(const struct impair *im)
 		return TIME_NEVER;
 	return list_entry(im->queue.next, struct pkt, node)->at;
 }
+
+/* After a death under the lock: packets on the way are kept. */
+void impair_find(struct impair *im, struct rebuild *rb, rebuild_keep keep,
+		 void *arg)
+{
+	rebuild_own(rb, im, sizeof(*im));
+	im->num = REBUILD_LIST(rb, &im->queue, struct pkt, node, keep, arg);
+	REBUILD_LIST(rb, &im->lost, struct pkt, node, keep, arg);
+}

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 #include "base/core.h"
-#include "base/pkt.h"
+#include "base/rebuild.h"
 
 struct impair_cfg {
 	double loss, loss_corr; /* 0..1 */
@@ -43,6 +43,9 @@ struct pkt *impair_take(struct impair *im, nsec now); /* one that is due */
 /* One that was lost, for the caller to free: whom its cookie names must hear
  * of it. NULL: no more. */
 struct pkt *impair_take_lost(struct impair *im);
+/* After a death under the lock: @keep for each packet. */
+void impair_find(struct impair *im, struct rebuild *rb, rebuild_keep keep,
+		 void *arg);
 nsec impair_next_at(const struct impair *im);
 
 #endif

@@ -21,6 +21,7 @@
 
 #include <linux/errqueue.h>
 
+#include "base/rebuild.h"
 #include "base/util.h"
 #include "link/capture.h"
 #include "link/offload.h"
@@ -454,4 +455,49 @@ void link_timer(struct link *l, nsec now)
 size_t link_capture_drain(struct link *l, uint8_t *out, size_t room)
 {
 	return l->capture ? capture_drain(l->capture, out, room) : 0;
+}
+
+/* --- after a death under the lock --- */
+
+static bool keep_pkt(struct rebuild *rb, void *obj, void *arg)
+{
+	struct pkt *p = obj;
+	struct link *l = arg;
+
+	if (!rebuild_pkt(rb, p))
+		return false;
+	link_charge(l->ip, p->cookie, p->charge);
+	return true;
+}
+
+static bool keep_looped(struct rebuild *rb, void *obj, void *arg)
+{
+	struct looped *lo = obj;
+	struct link *l = arg;
+
+	if (!rebuild_buf(rb, &lo->f->b))
+		return false;
+	link_charge(l->ip, lo->cookie, lo->charge);
+	return true;
+}
+
+void link_find(struct link *l, struct rebuild *rb)
+{
+	timer_init(&l->timer, TIMER_LINK);
+	l->num_inflight = 0;
+	l->num_txq = REBUILD_LIST(rb, &l->txq, struct pkt, node, keep_pkt, l);
+	l->num_loq =
+		REBUILD_LIST(rb, &l->loq, struct looped, node, keep_looped, l);
+	for (unsigned d = 0; d < 2; d++)
+		if (l->impair[d])
+			impair_find(l->impair[d], rb, keep_pkt, l);
+	if (l->capture)
+		capture_find(l->capture, rb);
+	l->tx_starved = true; /* perhaps */
+}
+
+void link_refill(struct link *l)
+{
+	if (l->impair[DIR_IN] || l->impair[DIR_OUT])
+		arm(l);
 }

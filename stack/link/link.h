@@ -51,6 +51,13 @@ int link_init(struct link *l, struct core *c, struct ip *ip,
 	      const struct link_cfg *cfg);
 void link_fini(struct link *l);
 
+/* After a death under the lock, see base/rebuild.h: the queues. */
+struct rebuild;
+void link_find(struct link *l, struct rebuild *rb);
+void link_refill(struct link *l);
+/* Defined by transport/demux.c: a packet that was found is charged. */
+void link_charge(struct ip *ip, uint64_t cookie, uint32_t charge);
+
 /* Down. Takes @p. 0, or -ENOBUFS when the queue is full (@p is freed and
  * counted, and tx_starved is set). @p->link says LINK_DEV or LINK_LO. */
 int link_tx(struct link *l, struct pkt *p, nsec now);

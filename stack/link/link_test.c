@@ -39,6 +39,10 @@ void link_tx_stamp(struct ip *ip, const struct pkt *p, uint32_t type, nsec now)
 {
 }
 
+void link_charge(struct ip *ip, uint64_t cookie, uint32_t charge)
+{
+}
+
 void link_tx_done(struct ip *ip, uint64_t cookie, uint32_t charge, int res,
 		  nsec now)
 {

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "sock/cmsg.h"
+#include "transport/loan.h"
 
 static bool is_lent(const struct span *sp)
 {
@@ -128,22 +129,50 @@ static int stream_begin(struct stack *st, struct ep *e, size_t want, int flags,
 	return res;
 }
 
+/* @l, taken before, is for what @sp lends now, or for nothing. */
+static int lend(struct ep *e, struct loan *l, int res, enum loan_kind kind,
+		struct span *sp)
+{
+	if (res >= 0 && is_lent(sp)) {
+		loan_set(l, kind, sp->pin);
+		sp->loan = (uintptr_t)l;
+	} else {
+		loan_end(e->tp, l);
+		ep_put(e);
+	}
+	return res;
+}
+
+/* For a commit: whose it is. */
+static struct ep *take_back(struct stack *st, const struct span *sp)
+{
+	struct loan *l = (struct loan *)(uintptr_t)sp->loan;
+	struct ep *e = l->e;
+
+	ASSERT(l->kind); /* the begin holds a reference */
+	transport_note(&st->tp, e);
+	loan_end(&st->tp, l);
+	return e;
+}
+
 int sock_send_begin(struct stack *st, sockid s, size_t want, int flags,
 		    const struct sock_msg *m, struct span *sp, nsec now)
 {
 	struct ep *e = sock_find(st, s);
+	struct loan *l;
 	int res;
 
 	*sp = (struct span){0};
 	if (!e)
 		return -EBADF;
+	l = loan_new(e, true);
+	if (!l)
+		return -ENOBUFS;
 	if (dgram_is(e))
 		res = dgram_begin(e, want, flags, m, sp, now);
 	else
 		res = stream_begin(st, e, want, flags, m, sp, now);
-	if (res >= 0 && is_lent(sp))
-		ep_get(e);
-	return res;
+	return lend(e, l, res, dgram_is(e) ? LOAN_SEND : LOAN_STREAM, sp);
 }
 
 /* We copy, so that the bytes are the program's again with the call's return:
@@ -167,12 +196,12 @@ void sock_send_end(struct stack *st, sockid s, int flags)
 int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
 		     int flags, nsec now)
 {
-	struct ep *e = ep_find(&st->tp, s);
+	struct ep *e;
 	int res;
 
 	if (!is_lent(sp))
 		return 0;
-	ASSERT(e); /* the begin holds a reference */
+	e = take_back(st, sp);
 	if (dgram_is(e)) {
 		/* no byte of many is "give back", of none a datagram */
 		bool back = len == 0 && sp->v[0].iov_len > 0;
@@ -305,7 +334,9 @@ int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 		    struct sock_msg *m, struct span *sp, nsec now)
 {
 	struct ep *e = sock_find(st, s);
+	enum loan_kind kind = LOAN_STREAM;
 	struct dgram_from from;
+	struct loan *l;
 	int res;
 
 	*sp = (struct span){0};
@@ -318,11 +349,16 @@ int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 	}
 	if (m && m->ctl && (dgram_is(e) || flags & MSG_ERRQUEUE))
 		m->ctl->len = 0;
+	l = loan_new(e, false);
+	if (!l)
+		return -ENOBUFS;
 	if (flags & MSG_ERRQUEUE) {
+		kind = LOAN_NOTE;
 		res = note_begin(e, want, m, sp, now);
 	} else if (e->rx_mtu && ep_opt(e, EP_O_RECVPATHMTU6)) {
 		res = mtu_recv(e, m);
 	} else if (dgram_is(e)) {
+		kind = LOAN_RECV;
 		res = dgram_recv_begin(e, want, flags, &from, sp, now);
 		if (res >= 0 && is_lent(sp))
 			note_stamp(e, from.at);
@@ -331,20 +367,18 @@ int sock_recv_begin(struct stack *st, sockid s, size_t want, int flags,
 	} else {
 		res = stream_recv(e, want, flags, m, sp, now);
 	}
-	if (res >= 0 && is_lent(sp))
-		ep_get(e);
-	return res;
+	return lend(e, l, res, kind, sp);
 }
 
 int sock_recv_commit(struct stack *st, sockid s, struct span *sp, size_t used,
 		     int flags, nsec now)
 {
-	struct ep *e = ep_find(&st->tp, s);
+	struct ep *e;
 	int res = 0;
 
 	if (!is_lent(sp))
 		return 0;
-	ASSERT(e); /* the begin holds a reference */
+	e = take_back(st, sp);
 	if (flags & MSG_ERRQUEUE)
 		errq_free(&st->core, (struct errq_note *)(uintptr_t)sp->pin);
 	else if (dgram_is(e))
@@ -356,4 +390,26 @@ int sock_recv_commit(struct stack *st, sockid s, struct span *sp, size_t used,
 	*sp = (struct span){0};
 	ep_put(e);
 	return res;
+}
+
+/* --- whose caller has died --- */
+
+void sock_give_back(struct stack *st, uint16_t party, nsec now)
+{
+	struct loan *l;
+
+	while ((l = loan_of(&st->tp, party))) {
+		sockid s = ep_id(l->e);
+		struct span sp = {
+			.pin = l->pin,
+			.loan = (uintptr_t)l,
+			.v[0].iov_len = 1, /* not a datagram of no bytes */
+		};
+		int flags = l->kind == LOAN_NOTE ? MSG_ERRQUEUE : 0;
+
+		if (l->is_send)
+			sock_send_commit(st, s, &sp, 0, flags, now);
+		else
+			sock_recv_commit(st, s, &sp, 0, flags, now);
+	}
 }

@@ -45,7 +45,7 @@ unsigned stack_ready(struct stack *st, struct ready v[], unsigned n)
 
 int sock_watch(struct stack *st, sockid s, uint16_t slot, struct ready *out)
 {
-	struct ep *e = sock_find(st, s);
+	struct ep *e = sock_see(st, s);
 
 	if (!e)
 		return -EBADF;
@@ -62,7 +62,7 @@ int sock_watch(struct stack *st, sockid s, uint16_t slot, struct ready *out)
 
 void sock_unwatch(struct stack *st, sockid s)
 {
-	struct ep *e = sock_find(st, s);
+	struct ep *e = sock_see(st, s);
 	struct ep_sub *sub = e ? ep_sub_of(e, st->tp.party, false) : NULL;
 
 	if (sub)
@@ -71,7 +71,7 @@ void sock_unwatch(struct stack *st, sockid s)
 
 int sock_poll(struct stack *st, sockid s, uint32_t *bits)
 {
-	struct ep *e = sock_find(st, s);
+	struct ep *e = sock_see(st, s);
 
 	if (!e)
 		return -EBADF;
@@ -84,6 +84,7 @@ int sock_poll(struct stack *st, sockid s, uint32_t *bits)
 void stack_set_party(struct stack *st, uint16_t party)
 {
 	st->tp.party = party;
+	st->tp.hand = NULL;
 }
 
 bool stack_has_ready(const struct stack *st)
@@ -102,7 +103,7 @@ int stack_next_news(struct stack *st)
 
 void sock_set_shared(struct stack *st, sockid s)
 {
-	struct ep *e = sock_find(st, s);
+	struct ep *e = sock_see(st, s);
 
 	if (e)
 		e->is_shared = true;
@@ -110,7 +111,7 @@ void sock_set_shared(struct stack *st, sockid s)
 
 int sock_set_tag(struct stack *st, sockid s, uint64_t tag)
 {
-	struct ep *e = sock_find(st, s);
+	struct ep *e = sock_see(st, s);
 
 	if (!e)
 		return -EBADF;
@@ -130,6 +131,8 @@ bool stack_forget_party(struct stack *st, uint16_t party, uint32_t *pos,
 {
 	struct ep *e = NULL;
 
+	if (!*pos)
+		sock_give_back(st, party, now);
 	while (budget-- && (e = ep_table_walk(&st->tp.eps, pos))) {
 		struct ep_sub *sub = ep_sub_of(e, party, false);
 

@@ -20,11 +20,20 @@
 	24 /* without sin6_scope_id, which Linux still takes \
 	    */
 
-struct ep *sock_find(struct stack *st, sockid s)
+struct ep *sock_see(struct stack *st, sockid s)
 {
 	struct ep *e = ep_find(&st->tp, s);
 
 	return e && !e->is_closed ? e : NULL;
+}
+
+struct ep *sock_find(struct stack *st, sockid s)
+{
+	struct ep *e = sock_see(st, s);
+
+	if (e)
+		transport_note(&st->tp, e);
+	return e;
 }
 
 int sock_take_error(struct ep *e)
@@ -596,7 +605,7 @@ static bool has_peer(const struct ep *e)
 int sock_name(struct stack *st, sockid s, bool peer,
 	      struct sockaddr_storage *sa, socklen_t *len)
 {
-	struct ep *e = sock_find(st, s);
+	struct ep *e = sock_see(st, s);
 
 	if (!e)
 		return -EBADF;
@@ -612,7 +621,7 @@ int sock_name(struct stack *st, sockid s, bool peer,
 void sock_accepted(struct stack *st, sockid s, struct sockaddr_storage *sa,
 		   socklen_t *len)
 {
-	struct ep *e = sock_find(st, s);
+	struct ep *e = sock_see(st, s);
 
 	ASSERT(e);
 	sock_put_addr(e, &e->raddr, e->rport, sa, len);
@@ -681,7 +690,7 @@ int sock_parse_name(const struct ep *e, const struct sock_msg *m,
 
 int sock_ioctl(struct stack *st, sockid s, unsigned long req, int *val)
 {
-	struct ep *e = sock_find(st, s);
+	struct ep *e = sock_see(st, s);
 	int res;
 
 	if (!e)
@@ -695,7 +704,7 @@ int sock_ioctl(struct stack *st, sockid s, unsigned long req, int *val)
 
 int sock_stamp(struct stack *st, sockid s, nsec *at, nsec now)
 {
-	struct ep *e = sock_find(st, s);
+	struct ep *e = sock_see(st, s);
 
 	if (!e)
 		return -EBADF;
@@ -710,7 +719,7 @@ int sock_stamp(struct stack *st, sockid s, nsec *at, nsec now)
 
 int sock_facts(struct stack *st, sockid s, struct sock_facts *out)
 {
-	struct ep *e = sock_find(st, s);
+	struct ep *e = sock_see(st, s);
 
 	if (!e)
 		return -EBADF;

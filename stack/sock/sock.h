@@ -27,8 +27,12 @@ struct stack {
 
 /* The endpoint that an fd names, or NULL: none, or its owner is gone. */
 struct ep *sock_find(struct stack *st, sockid s);
+/* The same, to look at it only: who dies then has broken nothing. */
+struct ep *sock_see(struct stack *st, sockid s);
 /* EPOLL* bits that hold now, whatever the kind. */
 uint32_t sock_bits(const struct ep *e);
+/* What @party has between begin and commit. */
+void sock_give_back(struct stack *st, uint16_t party, nsec now);
 /* Takes SO_ERROR, as reading it does: positive errno or 0. */
 int sock_take_error(struct ep *e);
 /* @a and @port as the socket's family writes them. */

@@ -331,7 +331,7 @@ static int give_int(int level, int v, void *val, socklen_t *len)
 int sock_getopt(struct stack *st, sockid s, int level, int name, void *val,
 		socklen_t *len, nsec now)
 {
-	struct opt_call c = {st, sock_find(st, s), now, level};
+	struct opt_call c = {st, sock_see(st, s), now, level};
 	const struct opt_row *r;
 	int v, err;
 

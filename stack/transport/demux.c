@@ -3,6 +3,7 @@
  * demux.c - from ip to the transports: a row of proto.def each
  */
 #include "transport/raw.h"
+#include "transport/rebuild.h"
 #include "transport/tcp.h"
 #include "transport/transport.h"
 #include "transport/udp.h"
@@ -43,6 +44,7 @@ enum ip_verdict ip_deliver(struct transport *tp, const struct ip_rx *rx,
 {
 	const struct proto *p = find(rx->proto);
 
+	transport_note(tp, NULL);
 	return p ? p->in(tp, rx, now) : IP_NO_PROTO;
 }
 
@@ -89,4 +91,9 @@ void link_tx_done(struct ip *ip, uint64_t cookie, uint32_t charge, int res,
 		dgram_tx_done(e, charge);
 	else
 		e->tx_mem -= MIN(charge, e->tx_mem);
+}
+
+void link_charge(struct ip *ip, uint64_t cookie, uint32_t charge)
+{
+	transport_charge(ip->tp, cookie, charge);
 }

@@ -20,12 +20,6 @@
 #include "wire/icmp.h"
 
 /* The chunk of a corked datagram: its bytes so far, and who holds its end. */
-struct dgram_cork {
-	struct chunk *c;
-	uint32_t len;
-	bool is_lent;
-};
-
 static struct core *core_of(const struct ep *e)
 {
 	return e->tp->core;
@@ -102,6 +96,7 @@ void dgram_ep_fini(struct ep *e)
 	if (e->cork) {
 		buf_put(core_of(e)->arena, &e->cork->c->b);
 		arena_free(core_of(e)->arena, e->cork);
+		e->cork = NULL;
 	}
 }
 
@@ -473,18 +468,20 @@ static int lend_new(struct ep *e, const struct dgram_tx *tx, size_t want,
 
 	if (!c)
 		return -ENOBUFS;
-	if (is_corking(e, flags)) {
-		e->cork = arena_zalloc(a, sizeof(*e->cork));
-		if (!e->cork) {
-			buf_put(a, &c->b);
-			return -ENOBUFS;
-		}
-		e->cork->c = c;
-		e->cork->is_lent = true;
-	}
 	*tx_of(c) = *tx;
 	tx_of(c)->charge = c->b.size;
 	tx_of(c)->room = (uint32_t)want;
+	if (is_corking(e, flags)) {
+		struct dgram_cork *k = arena_zalloc(a, sizeof(*k));
+
+		if (!k) {
+			buf_put(a, &c->b);
+			return -ENOBUFS;
+		}
+		k->c = c;
+		k->is_lent = true;
+		__atomic_store_n(&e->cork, k, __ATOMIC_RELEASE);
+	}
 	charge_tx(e, c->b.size);
 	lend(sp, bytes_of(c), want, c);
 	return (int)want;
@@ -651,7 +648,7 @@ int dgram_push(struct ep *e, nsec now)
 
 	if (!k || k->is_lent)
 		return 0;
-	e->cork = NULL;
+	__atomic_store_n(&e->cork, NULL, __ATOMIC_RELEASE);
 	res = send_chunk(e, k->c, k->len, now);
 	arena_free(core_of(e)->arena, k);
 	return MIN(res, 0);

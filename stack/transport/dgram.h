@@ -47,6 +47,13 @@ struct dgram_tx {
 	bool df, is_probe;
 };
 
+/* A datagram that is not complete: MSG_MORE, UDP_CORK. */
+struct dgram_cork {
+	struct chunk *c; /* struct dgram_tx, then the bytes */
+	uint32_t len;
+	bool is_lent;
+};
+
 static inline bool dgram_is(const struct ep *e)
 {
 	return e->kind != EP_TCP;

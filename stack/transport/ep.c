@@ -47,7 +47,8 @@ static int grow(struct ep_table *t, struct core *c)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < EP_SEG - 1; i++)
 		seg[i].next_free = base + i + 2;
-	t->segs[t->num_segs++] = seg;
+	t->segs[t->num_segs] = seg;
+	__atomic_store_n(&t->num_segs, t->num_segs + 1, __ATOMIC_RELEASE);
 	t->first_free = base + 1;
 	return 0;
 }
@@ -106,7 +107,6 @@ struct ep *ep_new(struct transport *tp, enum ep_kind kind, int family, nsec now)
 	s = slot_at(t, e->index);
 	t->first_free = s->next_free;
 	t->num++;
-	s->e = e;
 	s->gen++;
 	e->gen = s->gen;
 	e->tp = tp;
@@ -127,6 +127,8 @@ struct ep *ep_new(struct transport *tp, enum ep_kind kind, int family, nsec now)
 	list_init(&e->raw_link);
 	list_init(&e->errq);
 	set_defaults(e, tp->core->sysctl);
+	/* last: who dies before has made none */
+	__atomic_store_n(&s->e, e, __ATOMIC_RELEASE);
 	return e;
 }
 
@@ -201,6 +203,13 @@ static void tell_more(struct ep *e)
 		sub_tell(list_entry(l, struct ep_sub, node));
 }
 
+void ep_tell_all(struct ep *e)
+{
+	if (e->wants_ready)
+		sub_tell(&e->sub);
+	tell_more(e);
+}
+
 struct ep_sub *ep_sub_of(struct ep *e, uint16_t party, bool make)
 {
 	struct ep_sub *sub;
@@ -216,8 +225,8 @@ struct ep_sub *ep_sub_of(struct ep *e, uint16_t party, bool make)
 	if (!make)
 		return NULL;
 	if (!e->wants_ready) {
-		e->wants_ready = true;
 		e->sub.party = party;
+		__atomic_store_n(&e->wants_ready, true, __ATOMIC_RELEASE);
 		return &e->sub;
 	}
 	sub = arena_alloc(e->tp->core->arena, sizeof(*sub));
@@ -261,6 +270,14 @@ void ep_set_tag(struct ep *e, uint64_t tag)
 	e->tag = tag;
 	if (tag)
 		htab_insert(&e->tp->tags, &e->tag_node, tag_hash(tag));
+}
+
+void ep_tag_refill(struct ep *e)
+{
+	if (e->is_closed)
+		e->tag = 0;
+	if (e->tag)
+		htab_insert(&e->tp->tags, &e->tag_node, tag_hash(e->tag));
 }
 
 struct ep *ep_by_tag(const struct transport *tp, uint64_t tag)

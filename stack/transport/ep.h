@@ -104,6 +104,7 @@ struct ep {
 	bool is_connected;   /* UDP: has a peer; TCP: past connect */
 	bool is_closed;	     /* the owner is gone */
 	bool is_child;	     /* waits in an accept queue */
+	bool is_broken;	     /* a death has left its connection in pieces */
 	bool is_bound;	     /* in the port table */
 	bool is_auto;	     /* port picked by connect: others may share it */
 	uint8_t phase;	     /* enum ep_phase: connect(2) as Linux tells it */
@@ -265,6 +266,8 @@ struct ep *ep_find(struct transport *tp, sockid s); /* NULL: gone */
  * @edge_in/@edge_out: new data or a new connection, new room (counts as an
  * edge even if the bit was set). Queues the ep for stack_ready() if watched. */
 void ep_ready(struct ep *e, uint32_t bits, bool edge_in, bool edge_out);
+/* Who watches @e is to look, whether or not anything is new. */
+void ep_tell_all(struct ep *e);
 /* The calling participant's interest, or NULL. With @make it is made if it is
  * not there; NULL then is out of memory. */
 struct ep_sub *ep_sub_of(struct ep *e, uint16_t party, bool make);
@@ -272,6 +275,7 @@ void ep_sub_del(struct ep_sub *sub);
 void ep_sub_del_all(struct ep *e);
 /* Names @e for ep_by_tag(); 0 takes the name off. */
 void ep_set_tag(struct ep *e, uint64_t tag);
+void ep_tag_refill(struct ep *e); /* the table is new */
 struct ep *ep_by_tag(const struct transport *tp, uint64_t tag);
 /* Sets SO_ERROR (positive errno) and EPOLLERR. */
 void ep_error(struct ep *e, int err);

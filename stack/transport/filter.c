@@ -26,9 +26,11 @@ int filter_attach(struct ep *e, const struct sock_filter *v, uint32_t num)
 
 void filter_detach(struct ep *e)
 {
-	if (e->filter && --e->filter->refs == 0)
-		arena_free(e->tp->core->arena, e->filter);
-	e->filter = NULL;
+	struct ep_filter *f = e->filter;
+
+	__atomic_store_n(&e->filter, NULL, __ATOMIC_RELEASE);
+	if (f && --f->refs == 0)
+		arena_free(e->tp->core->arena, f);
 }
 
 void filter_inherit(struct ep *e, const struct ep *from)

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "sysctl.h"
+#include "transport/rebuild.h"
 
 /* What Linux's default optmem_max has room for, about. */
 #define MAX_GROUPS6 2000
@@ -191,4 +192,19 @@ bool group_hears(const struct ep *e, const struct ip_addr *group,
 	if (g)
 		return mcast_passes(&g->m.f, src);
 	return ep_opt(e, ip_addr_is4(group) ? EP_O_MCAST_ALL : EP_O_MCAST_ALL6);
+}
+
+/* --- after a death under the lock --- */
+
+void group_find(struct ep *e, struct rebuild *rb)
+{
+	REBUILD_LIST(rb, &e->groups, struct membership, node, NULL, NULL);
+}
+
+void group_refill(struct ep *e)
+{
+	struct list *n;
+
+	list_for_each (n, &e->groups)
+		mcast_refill(e->tp->ip, &entry(n)->m);
 }

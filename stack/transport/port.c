@@ -238,6 +238,12 @@ int port_bind_connect(struct ep *e, nsec now)
 	return -EADDRNOTAVAIL;
 }
 
+void port_refill(struct ep *e)
+{
+	htab_insert(&e->tp->ports, &e->bind_node,
+		    port_hash(e->tp, e->kind, e->lport));
+}
+
 void port_release(struct ep *e)
 {
 	if (!e->is_bound)

@@ -50,7 +50,7 @@ static void listen_free(struct tcp_listen *l)
 	struct tcp *t = l->ep->tp->tcp;
 
 	list_remove(&l->link);
-	l->ep->listen = NULL;
+	__atomic_store_n(&l->ep->listen, NULL, __ATOMIC_RELEASE);
 	arena_free(t->core->arena, l);
 }
 
@@ -71,14 +71,17 @@ static void forget_syns(struct tcp *t, struct tcp_listen *l)
 /* A child that nobody accepted loses the queue's reference, its owner's. */
 static struct ep *pop_child(struct tcp_listen *l)
 {
-	struct list *n = list_pop(&l->acceptq);
 	struct tcp_conn *c;
 
-	if (!n)
+	if (list_empty(&l->acceptq))
 		return NULL;
-	c = list_entry(n, struct tcp_conn, accept_link);
+	c = list_entry(l->acceptq.next, struct tcp_conn, accept_link);
+	transport_note(c->ep->tp, c->ep);
+	/* in this order: who dies in between had got it (rebuild.c) */
+	c->ep->party = c->ep->tp->party;
+	__atomic_store_n(&c->ep->is_child, false, __ATOMIC_RELEASE);
 	c->parent = NULL;
-	c->ep->is_child = false;
+	list_remove(&c->accept_link);
 	l->num_accept--;
 	return c->ep;
 }
@@ -190,8 +193,10 @@ void tcp_port_count(struct tcp *t, const struct tcp_node *n, int d)
 		p->no_port += (uint32_t)d;
 	(*pg)->used += (uint32_t)d;
 	if ((*pg)->used == 0) {
-		arena_free(t->core->arena, *pg);
-		*pg = NULL;
+		struct tcp_port_page *empty = *pg;
+
+		__atomic_store_n(pg, NULL, __ATOMIC_RELEASE);
+		arena_free(t->core->arena, empty);
 	}
 }
 
@@ -596,7 +601,7 @@ int tcp_listen(struct ep *e, int backlog, nsec now)
 		l->ep = e;
 		list_init(&l->acceptq);
 		list_push(&t->listens, &l->link);
-		e->listen = l;
+		__atomic_store_n(&e->listen, l, __ATOMIC_RELEASE);
 		e->shut = 0;
 	}
 	/* a negative backlog is a large one, as in Linux */
@@ -624,7 +629,7 @@ struct ep *tcp_accept(struct ep *e, int *err, nsec now)
 	(TCPS_BIT(ESTABLISHED) | TCPS_BIT(SYN_RCVD) | TCPS_BIT(FIN_WAIT1) | \
 	 TCPS_BIT(FIN_WAIT2) | TCPS_BIT(CLOSE_WAIT))
 
-static void conn_abort(struct tcp_conn *c, int err, nsec now)
+void tcp_conn_abort(struct tcp_conn *c, int err, nsec now)
 {
 	if (TCPS_IN(c, KNOWS_OF_US) ||
 	    (TCPS_IN(c, TCPS_BIT(LAST_ACK) | TCPS_BIT(CLOSING)) &&
@@ -643,7 +648,7 @@ static void listen_close(struct tcp_listen *l, nsec now)
 		child->is_closed = true;
 		if (child->tcp) {
 			child->tcp->is_orphan = true;
-			conn_abort(child->tcp, 0, now);
+			tcp_conn_abort(child->tcp, 0, now);
 		}
 		ep_put(child);
 	}
@@ -668,12 +673,12 @@ void tcp_disconnect(struct ep *e, nsec now)
 	if (e->listen)
 		listen_close(e->listen, now);
 	if (is_queued) { /* it stays in the accept queue, dead */
-		conn_abort(c, ECONNABORTED, now);
+		tcp_conn_abort(c, ECONNABORTED, now);
 	} else if (c) {
 		if (is_reset_by_disconnect(c->state))
 			ep_error(e, ECONNRESET);
 		c->is_orphan = true;
-		conn_abort(c, 0, now);
+		tcp_conn_abort(c, 0, now);
 	}
 	if (!is_queued) {
 		e->shut = 0;
@@ -746,7 +751,7 @@ void tcp_close(struct ep *e, nsec now)
 		tcp_done(c, 0, now);
 	} else if (ep_opt(e, EP_O_LINGER) && e->linger == 0) {
 		c->is_orphan = true;
-		conn_abort(c, 0, now);
+		tcp_conn_abort(c, 0, now);
 	} else {
 		orphan(c, now);
 	}

@@ -22,9 +22,10 @@ struct tcp_info_all; /* tcp_info.h */
 struct span {
 	struct iovec v[SPAN_MAX_V];
 	unsigned num_v;
-	bool is_syn;  /* the commit opens the connection (RFC 7413) */
-	uint64_t pin; /* the transport's own */
-	nsec at;      /* receiving from a stream: when its last byte came */
+	bool is_syn;   /* the commit opens the connection (RFC 7413) */
+	uint64_t pin;  /* the transport's own */
+	uint64_t loan; /* the socket layer's: struct loan */
+	nsec at;       /* receiving from a stream: when its last byte came */
 	/* sending to a stream: */
 	uint32_t stamp; /* SOF_TIMESTAMPING_TX_*, of the last byte */
 	bool is_last;	/* the call ends with these bytes */

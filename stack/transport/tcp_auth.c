@@ -7,7 +7,7 @@
  */
 #include "transport/tcp_auth.h"
 
-#include "transport/tcp_conn.h"
+#include "transport/rebuild.h"
 
 #define OPTMEM_MAX 131072u /* net.core.optmem_max */
 
@@ -15,12 +15,16 @@
 
 struct tcp_auth *tcp_auth_need(struct ep *e)
 {
-	if (!e->auth) {
-		e->auth = arena_zalloc(e->tp->core->arena, sizeof(*e->auth));
-		if (e->auth)
-			list_init(&e->auth->md5);
-	}
-	return e->auth;
+	struct tcp_auth *a = e->auth;
+
+	if (a)
+		return a;
+	a = arena_zalloc(e->tp->core->arena, sizeof(*a));
+	if (!a)
+		return NULL;
+	list_init(&a->md5);
+	__atomic_store_n(&e->auth, a, __ATOMIC_RELEASE);
+	return a;
 }
 
 void *tcp_auth_alloc(struct ep *e, uint32_t size)
@@ -131,4 +135,25 @@ bool tcp_auth_check(const struct ep *e, const struct tcp_seg *s)
 	if (!k)
 		return refuse(e, STAT_TcpExtTCPMD5Unexpected);
 	return tcp_md5_is_good(k, s) || refuse(e, STAT_TcpExtTCPMD5Failure);
+}
+
+/* --- after a death under the lock --- */
+
+static bool keep_key(struct rebuild *rb, void *obj, void *arg)
+{
+	*(uint32_t *)arg += sizeof(struct tcp_md5_key);
+	return true;
+}
+
+void tcp_auth_find(struct ep *e, struct rebuild *rb)
+{
+	struct tcp_auth *a = e->auth;
+
+	if (a && !rebuild_own(rb, a, sizeof(*a)))
+		e->auth = NULL;
+	if (!e->auth)
+		return;
+	a->bytes = 0;
+	REBUILD_LIST(rb, &a->md5, struct tcp_md5_key, node, keep_key,
+		     &a->bytes);
 }

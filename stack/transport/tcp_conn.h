@@ -227,6 +227,12 @@ struct tcp_slice {
 	bool push; /* a write ended with it: PSH */
 };
 
+struct tcp_mark {
+	struct list node; /* conn->marks, in order of @end */
+	uint32_t end;	  /* sequence number behind the byte */
+	uint32_t want; /* SOF_TIMESTAMPING_TX_*; a bit goes when it is told */
+};
+
 /* One frame that was sent: at most 64 segments of mss bytes each. */
 struct tcp_rec {
 	struct list node;     /* conn->recs: by sequence number */
@@ -578,6 +584,8 @@ void tcp_conn_established(struct tcp_conn *c, nsec now);
  * 0 for a clean end. True: it is gone. */
 bool tcp_done(struct tcp_conn *c, int err, nsec now);
 void tcp_conn_free(struct tcp_conn *c);
+/* RST if the peer knows of it, then tcp_done(). */
+void tcp_conn_abort(struct tcp_conn *c, int err, nsec now);
 void tcp_ready(struct tcp_conn *c, bool edge_in, bool edge_out);
 int tcp_tuple_insert(struct tcp *t, struct tcp_node *n);
 void tcp_tuple_remove(struct tcp *t, struct tcp_node *n);

@@ -19,7 +19,7 @@
 #include <errno.h>
 
 #include "base/util.h"
-#include "transport/tcp_conn.h"
+#include "transport/rebuild.h"
 
 #define CACHE_SIZE 64u
 #define COOKIE_LEN 8 /* of ours, as Linux's */
@@ -70,6 +70,12 @@ static struct tcp_fo_entry *place(struct tcp *t, const struct ip_addr *peer)
 			f = &t->fo_cache->v[i];
 	*f = (struct tcp_fo_entry){.peer = *peer, .used = ++t->fo_cache->clock};
 	return f;
+}
+
+void tcp_fo_find(struct tcp *t, struct rebuild *rb)
+{
+	if (t->fo_cache && !rebuild_own(rb, t->fo_cache, sizeof(*t->fo_cache)))
+		t->fo_cache = NULL;
 }
 
 void tcp_fo_fini(struct tcp *t)

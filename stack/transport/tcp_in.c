@@ -730,6 +730,7 @@ void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now)
 	n = tcp_tuple_find(t, &k);
 	if (n && n->kind != TCP_NODE_TW) {
 		e = node_ep(t, n);
+		transport_note(t->tp, e);
 		if (!tcp_auth_check(e, &s) ||
 		    (n->kind == TCP_NODE_CONN &&
 		     !filter_pass(e, rx, rx->l4, &len)))
@@ -770,6 +771,7 @@ void tcp_batch_end(struct tcp *t, bool drained, nsec now)
 	while ((n = list_pop(&t->owed))) {
 		struct tcp_conn *c = list_entry(n, struct tcp_conn, owed_link);
 
+		transport_note(t->tp, c->ep);
 		if (!c->owe)
 			continue;
 		if (is_due(c, drained))
@@ -851,6 +853,7 @@ void tcp_error(struct tcp *t, const struct ip_error *e, nsec now)
 			drop(t->core, DROP_ICMP_NO_SOCK);
 			return;
 		}
+		transport_note(t->tp, c->ep);
 		conn_error(c, e, now);
 	}
 }

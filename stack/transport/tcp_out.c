@@ -476,6 +476,7 @@ void tcp_tx_room(struct tcp *t, nsec now)
 	while ((n = list_pop(&todo))) {
 		struct tcp_conn *c = list_entry(n, struct tcp_conn, wait_link);
 
+		transport_note(t->tp, c->ep);
 		if (c->owe & TCP_OWE_NOW)
 			tcp_send_ack(c, now);
 		tcp_out(c, now);

@@ -21,12 +21,6 @@
 	(SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | \
 	 SOF_TIMESTAMPING_TX_ACK)
 
-struct tcp_mark {
-	struct list node; /* conn->marks, in order of @end */
-	uint32_t end;	  /* sequence number behind the byte */
-	uint32_t want; /* SOF_TIMESTAMPING_TX_*; a bit goes when it is told */
-};
-
 static struct tcp_mark *mark_of(struct list *n)
 {
 	return list_entry(n, struct tcp_mark, node);

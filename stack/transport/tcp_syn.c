@@ -294,13 +294,14 @@ static struct ep *child_ep(struct tcp_listen *l, const struct tcp_key *k,
 
 	if (!e)
 		return NULL;
+	e->is_child = true;
+	transport_note(e->tp, e);
 	copy_options(e, l->ep);
 	e->laddr = k->laddr;
 	e->raddr = k->raddr;
 	e->rport = k->rport;
 	port_inherit(e, l->ep);
 	e->lport = k->lport;
-	e->is_child = true;
 	e->is_connected = true;
 	e->phase = EP_CONNECTED;
 	tcp_auth_inherit(e, l->ep);

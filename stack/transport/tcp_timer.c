@@ -378,6 +378,7 @@ void tcp_conn_timer(struct timer *tm, nsec now)
 {
 	struct tcp_conn *c = container_of(tm, struct tcp_conn, timer);
 
+	transport_note(c->t->tp, c->ep);
 	for (unsigned i = 0; i < TCP_NUM_TIMERS; i++) {
 		if (c->at[i] > now)
 			continue;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "transport/loan.h"
 #include "transport/tcp.h"
 
 static int parties_init(struct transport *tp, unsigned num)
@@ -38,11 +39,15 @@ int transport_init(struct transport *tp, struct core *c, struct ip *ip,
 		goto no_conn;
 	for (unsigned i = 0; i < PORT_NUM_NEXT; i++)
 		tp->port_next[i] = rng_u32(&c->rng);
+	if (loans_init(tp))
+		goto no_loans;
 	tp->tcp = tcp_new(tp);
 	if (!tp->tcp)
 		goto no_tcp;
 	return 0;
 no_tcp:
+	loans_free(tp);
+no_loans:
 	htab_fini(&tp->udp_conn);
 no_conn:
 	htab_fini(&tp->ports);
@@ -73,6 +78,7 @@ void transport_fini(struct transport *tp)
 	htab_fini(&tp->udp_conn);
 	htab_fini(&tp->ports);
 	htab_fini(&tp->tags);
+	loans_free(tp);
 	ep_table_fini(&tp->eps, tp->core);
 	arena_free(tp->core->arena, tp->parties);
 	tp->core = NULL;

@@ -28,11 +28,24 @@ struct transport {
 	struct htab udp_conn; /* connected UDP eps by 4-tuple */
 	struct list raws;     /* raw sockets, oldest first */
 	struct tcp *tcp;
+	/* whose own state the holder of the lock is changing, if it is a TCP
+	 * one; NULL: nobody's. See rebuild.c */
+	struct ep *hand;
+	struct loan_block *loans; /* loan.h */
+	struct loan *free_loans;
 	uint64_t cookie;   /* SO_COOKIE counter */
 	uint64_t bind_seq; /* order of binding */
 	/* RFC 6056 3.3.4: one counter per bucket of remote ends */
 	uint32_t port_next[PORT_NUM_NEXT];
 };
+
+/* From now on what belongs to @e alone is being changed. */
+static inline void transport_note(struct transport *tp, struct ep *e)
+{
+	__asm__ volatile("" ::: "memory"); /* what came before is done */
+	__atomic_store_n(&tp->hand, e, __ATOMIC_RELAXED);
+	__asm__ volatile("" ::: "memory");
+}
 
 int transport_init(struct transport *tp, struct core *c, struct ip *ip,
 		   unsigned num_parties);
@@ -49,6 +62,8 @@ int port_bind(struct ep *e, const struct ip_addr *addr, uint16_t port);
  * remote end are set in @e. 0 or -EADDRNOTAVAIL. */
 int port_bind_connect(struct ep *e, nsec now);
 void port_release(struct ep *e);
+/* It says that it is bound, but the table is new. */
+void port_refill(struct ep *e);
 /* A TCP listener is about to be: are there conflicting ones? 0/-EADDRINUSE. */
 int port_listen_check(struct ep *e);
 /* Child of a listener: shares its parent's port entry. */
