@@ -514,9 +514,12 @@ static bool is_conn(const struct tcp_conn *c)
 		lent += l->conn == c ? charge_of(&l->slices) : 0;
 		sent += l->conn == c && !l->is_recv ? l->bytes : 0;
 	}
-	list_for_each (p, &c->stream)
-		sent += list_entry(p, struct tcp_slice, node)->len +
-			TCP_SLICE_COST;
+	list_for_each (p, &c->stream) {
+		const struct tcp_slice *sl =
+			list_entry(p, struct tcp_slice, node);
+
+		sent += sl->len + (sl->eor ? TCP_SKB_COST : 0);
+	}
 	HOLDS(is_chain(&c->stream, UINT32_MAX));
 	HOLDS(is_chain(&c->recs, c->num_recs));
 	HOLDS(is_chain(&c->sent, UINT32_MAX));
