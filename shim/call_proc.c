@@ -74,8 +74,13 @@ static size_t stats_text(char *out, size_t len)
 	size_t n = 0;
 
 	if (host.sh->num_forced)
-		n += log_snprintf(out + n, len - n, "TcpshimDiedInLock %llu\n",
-				  (unsigned long long)host.sh->num_forced);
+		n += log_snprintf(out + n, len - n,
+				  "TcpshimDiedInLock %llu\n"
+				  "TcpshimResetByDeath %llu\n"
+				  "TcpshimBrokenByDeath %llu\n",
+				  (unsigned long long)host.sh->num_forced,
+				  (unsigned long long)host.sh->num_reset,
+				  (unsigned long long)host.sh->num_broken);
 	for (unsigned i = 0; i < STAT_NUM && n < len - 100; i++)
 		if (s->v[i])
 			n += log_snprintf(out + n, len - n, "%s %llu\n",

@@ -50,17 +50,6 @@ void host_init(void)
 
 /* --- the lock --- */
 
-/* Somebody died in there. What he was at may be half done; the socket that he
- * was at it with goes. */
-static void repair(void)
-{
-	struct shared *sh = host.sh;
-
-	pthread_mutex_consistent(&sh->lock);
-	sh->num_forced++;
-	sock_close(host.st, sh->op_sock, sh->now);
-}
-
 /* A holder that is stopped (Ctrl-Z) would stop everybody. */
 static int lock_or_nudge(pthread_mutex_t *l)
 {
@@ -115,12 +104,12 @@ struct stack *host_lock(enum host_op op, sockid s)
 	sys_forbidden = true; /* first: a signal handler looks at it */
 	atomic_signal_fence(memory_order_seq_cst);
 	take_lock();
+	stack_set_party(host.st, host.party);
 	host.sh->op = op;
 	host.sh->op_sock = s;
 	now = sys_now();
 	if (now > host.sh->now)
 		host.sh->now = now;
-	stack_set_party(host.st, host.party);
 	/* what others have found for us */
 	if (__builtin_expect(stack_has_ready(host.st), 0))
 		host.dispatch();
@@ -267,9 +256,9 @@ static struct tx_batch *batch_get(void)
 
 		if (b->is_taken)
 			continue;
-		b->is_taken = true;
 		b->party = host.party;
 		b->num = 0;
+		atomic_store_explicit(&b->is_taken, true, memory_order_release);
 		return b;
 	}
 	return NULL;

@@ -88,6 +88,10 @@ int host_make(char *why, size_t len);
 int host_open_log(char *why, size_t len);
 int host_map(int fd, uintptr_t at, size_t len);
 
+/* repair.c: a mapping of @most bytes; the lock is ours, its holder died. */
+void repair_init(size_t most);
+void repair(void);
+
 /* seat.c: who sleeps, who reads. */
 void seat_wake(struct seat *s, uint32_t bit);
 struct seat *seat_get(void); /* NULL: no memory */

@@ -33,6 +33,7 @@ int host_map(int fd, uintptr_t at, size_t len)
 	if (p == (long)at) {
 		host.sh = (struct shared *)p;
 		sys(madvise, p, len, MADV_DONTDUMP);
+		repair_init(len);
 		return 0;
 	}
 	if (p < 0 && p >= -4095)

@@ -74,6 +74,7 @@ void seat_sleep(struct seat *s, uint8_t how, bool could_drive)
 	atomic_store((_Atomic uint32_t *)&s->word, 0);
 	s->sleep = how;
 	s->is_rung = false;
+	s->could_drive = could_drive;
 	list_push(&host.sh->parties[s->party].seats, &s->party_link);
 	if (could_drive)
 		list_push(&host.sh->asleep, &s->asleep_link);
@@ -167,6 +168,10 @@ static void kit_fill(struct kit *k)
 		k->num_small += stack_rx_alloc(host.st, FRAME_SMALL,
 					       k->small + k->num_small,
 					       RX_BATCH - k->num_small);
+	/* what repair() believes, whatever the reader does */
+	atomic_signal_fence(memory_order_release);
+	k->has_small = k->num_small;
+	k->has_large = k->num_large;
 }
 
 struct kit *kit_take(void)
@@ -176,8 +181,8 @@ struct kit *kit_take(void)
 
 		if (k->is_taken)
 			continue;
-		k->is_taken = true;
 		k->party = host.party;
+		atomic_store_explicit(&k->is_taken, true, memory_order_release);
 		k->is_drained = false;
 		atomic_store(&k->is_reading, false);
 		kit_fill(k);
@@ -250,7 +255,11 @@ void kit_process(struct kit *k)
 	unsigned n = k->num_got;
 
 	if (n) {
-		k->num_got = 0; /* first: who dies here must not leave them */
+		/* first: who dies here must not leave them */
+		k->has_small = k->num_small;
+		k->has_large = k->num_large;
+		k->num_got = 0;
+		atomic_signal_fence(memory_order_seq_cst);
 		stack_rx(host.st, k->got, n, k->is_drained, host_now());
 		host.sh->epoch++;
 	}
@@ -317,7 +326,8 @@ void party_died(uint16_t party)
 		}
 		if (b->rescuer == token)
 			b->rescuer = 0;
-		if (b->is_left && !b->rescuer)
+		/* what he has not written, the sentinel will */
+		if (b->is_left && !b->rescuer && b->num_written >= b->num)
 			take_tx(b);
 	}
 	if (was_writing && (t & 1))

@@ -45,9 +45,10 @@ struct seat {
 	struct list owner_link;	 /* party->all */
 	uint32_t word;		 /* futex: WORD_* */
 	uint16_t party;
-	uint8_t sleep; /* as above */
-	bool is_ear;   /* woken if none else can be */
-	bool is_rung;  /* woken a second time, since it sleeps */
+	uint8_t sleep;	  /* as above */
+	bool is_ear;	  /* woken if none else can be */
+	bool could_drive; /* on ->asleep */
+	bool is_rung;	  /* woken a second time, since it sleeps */
 	struct bell bell;
 };
 
@@ -56,9 +57,10 @@ struct seat {
 struct kit {
 	struct frame *small[RX_BATCH], *large[RX_LARGE], *got[RX_BATCH];
 	unsigned num_small, num_large;
-	_Atomic unsigned num_got; /* the owner's, while it reads */
+	unsigned has_small, has_large; /* as the lock was released */
+	_Atomic unsigned num_got;      /* the owner's, while it reads */
 	bool is_drained;
-	bool is_taken;
+	_Atomic bool is_taken;
 	_Atomic bool is_reading; /* the owner is at it, without the lock */
 	uint16_t party;		 /* the owner's */
 	uint32_t num_lost;	 /* read, with no memory to keep it */
@@ -66,7 +68,7 @@ struct kit {
 
 /* Packets that somebody writes to the device, without the lock. */
 struct tx_batch {
-	bool is_taken;
+	_Atomic bool is_taken;
 	bool is_left; /* the owner is done with it, its rescuer is not */
 	uint16_t party;
 	uint16_t rescuer; /* a participant + 1; 0: none */
@@ -100,6 +102,8 @@ struct shared {
 	bool had_tx, had_wakes;
 	_Atomic bool has_tx; /* at the last unlock; for who has no lock */
 	uint64_t num_forced; /* repairs after a death under the lock */
+	uint64_t num_reset;  /* connections that were reset by them */
+	uint64_t num_broken; /* what was broken and should not have been */
 	_Atomic uint32_t stops_again; /* thread that was nudged */
 	_Atomic uint32_t debugged;    /* thread that was told of, last */
 	/* who writes: odd while taken; moves when it is stolen */
