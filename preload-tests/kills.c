@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * kills.c - processes that die while others go on
+ *
+ *	kills echo PORT			on the kernel's side: sends back what it
+ *					gets, if it is what it should be
+ *	kills rounds N SEED ADDR PORT CMD...
+ *					keeps four workers (CMD worker ...) at
+ *work and ends one of them N times kills worker ...		one of them
+ *
+ * Each worker keeps some connections to the echo, and makes new ones now and
+ * then. Every byte that comes back is compared. What it sees stands in memory
+ * that all share, so that nothing of it is lost with it. Not a test of its own:
+ * accept/kill runs it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WORKERS 4
+#define CONNS 6
+#define WINDOW 60000u  /* bytes under way, of one connection */
+#define LIFE 1000u     /* about so many turns, then it is made anew */
+#define HANG 1000000   /* microseconds */
+#define ECHO_CONNS 256 /* of the dead, too, for a moment */
+
+struct seen {
+	_Atomic uint64_t bytes, wrong, resets, refused, ended, made;
+	_Atomic uint64_t stalls, worst; /* over HANG; microseconds */
+	_Atomic int64_t alive_at;
+};
+
+static int64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static uint8_t byte_of(uint32_t seed, uint64_t i)
+{
+	uint64_t x = (i / 8 + 1) * 0x9e3779b97f4a7c15u ^ seed * 0x85ebca6bu;
+
+	return (uint8_t)((x ^ x >> 29) >> i % 8 * 8);
+}
+
+static uint32_t rng;
+static uint32_t chance(uint32_t below)
+{
+	rng = rng * 1664525u + 1013904223u;
+	return (uint32_t)((uint64_t)rng * below >> 32);
+}
+
+/* --- the echo --- */
+
+struct echo {
+	int fd; /* 0: none */
+	uint32_t seed, num_head, num_kept;
+	uint64_t got;
+	uint8_t kept[65536];
+};
+
+static bool echo_in(struct echo *e)
+{
+	uint8_t buf[16384];
+	size_t room = sizeof(e->kept) - e->num_kept;
+	ssize_t n = recv(e->fd, buf, room < sizeof(buf) ? room : sizeof(buf),
+			 MSG_DONTWAIT);
+
+	if (n <= 0)
+		return n < 0 && errno == EAGAIN;
+	for (ssize_t i = 0; i < n; i++) {
+		if (e->num_head < 4) {
+			e->seed |= (uint32_t)buf[i] << 8 * e->num_head++;
+			continue;
+		}
+		if (buf[i] != byte_of(e->seed, e->got)) {
+			printf("WRONG at the echo, byte %llu\n",
+			       (unsigned long long)e->got);
+			fflush(stdout);
+			return false;
+		}
+		e->got++;
+		e->kept[e->num_kept++] = buf[i];
+	}
+	return true;
+}
+
+static bool echo_out(struct echo *e)
+{
+	ssize_t n =
+		send(e->fd, e->kept, e->num_kept, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0)
+		return errno == EAGAIN;
+	e->num_kept -= (uint32_t)n;
+	memmove(e->kept, e->kept + n, e->num_kept);
+	return true;
+}
+
+static void echo_accept(int l, struct echo *v)
+{
+	int fd = accept4(l, NULL, NULL, SOCK_CLOEXEC);
+
+	for (int i = 0; i < ECHO_CONNS && fd > 0; i++)
+		if (!v[i].fd) {
+			memset(&v[i], 0, sizeof(v[i]));
+			v[i].fd = fd;
+			return;
+		}
+	if (fd > 0)
+		close(fd);
+}
+
+static int echo(uint16_t port)
+{
+	static struct echo v[ECHO_CONNS];
+	struct sockaddr_in in = {.sin_family = AF_INET,
+				 .sin_port = htons(port)};
+	int l = socket(AF_INET, SOCK_STREAM, 0);
+
+	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+	if (bind(l, (struct sockaddr *)&in, sizeof(in)) || listen(l, 128))
+		return 1;
+	for (;;) {
+		struct pollfd p[ECHO_CONNS + 1] = {{l, POLLIN, 0}};
+
+		for (int i = 0; i < ECHO_CONNS; i++) {
+			struct echo *e = &v[i];
+			bool has_room = e->num_kept < sizeof(e->kept);
+
+			p[i + 1].fd = e->fd ? e->fd : -1;
+			p[i + 1].events = (short)((has_room ? POLLIN : 0) |
+						  (e->num_kept ? POLLOUT : 0));
+		}
+		if (poll(p, ECHO_CONNS + 1, -1) < 0)
+			return 1;
+		if (p[0].revents)
+			echo_accept(l, v);
+		for (int i = 0; i < ECHO_CONNS; i++) {
+			struct echo *e = &v[i];
+
+			if (!e->fd || p[i + 1].fd != e->fd || !p[i + 1].revents)
+				continue;
+			if (echo_in(e) && (!e->num_kept || echo_out(e)))
+				continue;
+			close(e->fd);
+			e->fd = 0;
+		}
+	}
+}
+
+/* --- a worker --- */
+
+struct conn {
+	int fd;
+	bool is_open, is_stalled;
+	uint32_t seed, num_head, turns;
+	uint64_t sent, received;
+	int64_t at; /* when something last came */
+};
+
+static struct conn conns[CONNS];
+static struct sockaddr_in server;
+static struct seen *me;
+
+static void conn_make(struct conn *c)
+{
+	*c = (struct conn){.seed = chance(UINT32_MAX), .at = now_us()};
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (c->fd < 0 ||
+	    (connect(c->fd, (struct sockaddr *)&server, sizeof(server)) &&
+	     errno != EINPROGRESS)) {
+		me->refused++;
+		close(c->fd);
+		c->fd = -1;
+		return;
+	}
+	me->made++;
+}
+
+static void conn_end(struct conn *c)
+{
+	close(c->fd);
+	conn_make(c);
+}
+
+static void conn_failed(struct conn *c, int err)
+{
+	if (!c->is_open)
+		me->refused++;
+	else if (err)
+		me->resets++;
+	else
+		me->ended++;
+	conn_end(c);
+}
+
+static void conn_write(struct conn *c)
+{
+	uint8_t buf[4000];
+	size_t n = 1 + chance(sizeof(buf) - 1);
+	ssize_t r;
+
+	c->is_open = true;
+	if (c->num_head < 4) {
+		memcpy(buf, &c->seed, 4); /* small enough to go at once */
+		r = send(c->fd, buf, 4, MSG_NOSIGNAL);
+		if (r == 4)
+			c->num_head = 4;
+		else if (errno != EAGAIN)
+			conn_failed(c, errno);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		buf[i] = byte_of(c->seed, c->sent + i);
+	r = send(c->fd, buf, n, MSG_NOSIGNAL);
+	if (r > 0)
+		c->sent += (uint64_t)r;
+	else if (errno != EAGAIN)
+		conn_failed(c, errno);
+}
+
+static void conn_read(struct conn *c)
+{
+	uint8_t buf[16384];
+	ssize_t r = recv(c->fd, buf, 1 + chance(sizeof(buf) - 1), 0);
+
+	if (r <= 0) {
+		if (r == 0 || errno != EAGAIN)
+			conn_failed(c, r ? errno : 0);
+		return;
+	}
+	for (ssize_t i = 0; i < r; i++)
+		if (buf[i] != byte_of(c->seed, c->received + (uint64_t)i)) {
+			me->wrong++;
+			break;
+		}
+	c->received += (uint64_t)r;
+	me->bytes += (uint64_t)r;
+	c->at = now_us();
+	c->is_stalled = false;
+}
+
+static void conn_look(struct conn *c)
+{
+	int64_t quiet = now_us() - c->at;
+
+	if (quiet > (int64_t)me->worst)
+		me->worst = (uint64_t)quiet;
+	if (quiet < HANG || c->is_stalled)
+		return;
+	c->is_stalled = true;
+	me->stalls++;
+}
+
+static int worker(int argc, char **argv)
+{
+	struct seen *all;
+	int fd = open(argv[2], O_RDWR | O_CLOEXEC);
+	bool is_last = false;
+
+	if (argc < 7 || fd < 0)
+		return 2;
+	all = mmap(NULL, WORKERS * sizeof(*all), PROT_READ | PROT_WRITE,
+		   MAP_SHARED, fd, 0);
+	close(fd);
+	me = &all[atoi(argv[3])];
+	rng = (uint32_t)atoi(argv[4]);
+	server = (struct sockaddr_in){.sin_family = AF_INET,
+				      .sin_port =
+					      htons((uint16_t)atoi(argv[6]))};
+	inet_pton(AF_INET, argv[5], &server.sin_addr);
+	for (int i = 0; i < CONNS; i++)
+		conn_make(&conns[i]);
+	while (!is_last) {
+		struct pollfd p[CONNS + 1] = {{0, POLLIN, 0}};
+
+		for (int i = 0; i < CONNS; i++) {
+			struct conn *c = &conns[i];
+			bool may = c->sent - c->received < WINDOW;
+
+			if (c->fd < 0)
+				conn_make(c);
+			p[i + 1].fd = c->fd;
+			p[i + 1].events = (short)(POLLIN | (may ? POLLOUT : 0));
+		}
+		poll(p, CONNS + 1, 100);
+		me->alive_at = now_us();
+		is_last = p[0].revents; /* whoever started us has gone */
+		for (int i = 0; i < CONNS && !is_last; i++) {
+			struct conn *c = &conns[i];
+
+			if (p[i + 1].revents & POLLOUT)
+				conn_write(c);
+			if (c->fd == p[i + 1].fd &&
+			    p[i + 1].revents & (POLLIN | POLLERR | POLLHUP))
+				conn_read(c);
+			if (chance(LIFE) == 0 && c->received)
+				conn_end(c);
+			conn_look(c);
+		}
+	}
+	return 0;
+}
+
+/* --- rounds --- */
+
+static struct {
+	pid_t pid;
+	int64_t began_at;
+	int out; /* closing it ends the worker */
+} workers[WORKERS];
+
+static void start(int i, char **cmd, const char *file, char **where)
+{
+	char num[16], seed[16];
+	char *argv[64];
+	int n = 0, fds[2];
+
+	if (pipe2(fds, O_CLOEXEC))
+		exit(2);
+	while (cmd[n] && n < 50) {
+		argv[n] = cmd[n];
+		n++;
+	}
+	snprintf(num, sizeof(num), "%d", i);
+	snprintf(seed, sizeof(seed), "%u", chance(1u << 30));
+	argv[n++] = "worker";
+	argv[n++] = (char *)(uintptr_t)file;
+	argv[n++] = num;
+	argv[n++] = seed;
+	argv[n++] = where[0];
+	argv[n++] = where[1];
+	argv[n] = NULL;
+	workers[i].began_at = now_us();
+	workers[i].out = fds[1];
+	workers[i].pid = fork();
+	if (workers[i].pid == 0) {
+		dup2(fds[0], 0);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	close(fds[0]);
+}
+
+/* Is each one at work? */
+static int hung(struct seen *all)
+{
+	int num = 0;
+
+	for (int i = 0; i < WORKERS; i++) {
+		int64_t at = all[i].alive_at;
+
+		if (at < workers[i].began_at)
+			at = workers[i].began_at + HANG;
+		if (now_us() - at > HANG) {
+			printf("worker %d (%d) hangs\n", i, workers[i].pid);
+			num++;
+		}
+	}
+	return num;
+}
+
+/* One of them ends, or stops for a while. */
+static void strike(int i, unsigned *kills, unsigned *stops)
+{
+	static const int ends[] = {SIGKILL, SIGKILL, SIGINT, SIGSEGV, SIGSTOP};
+	int sig = ends[chance(5)];
+
+	kill(workers[i].pid, sig);
+	if (sig == SIGSTOP) {
+		++*stops;
+		usleep(1000 + chance(20000));
+		kill(workers[i].pid, SIGCONT);
+		return;
+	}
+	++*kills;
+	waitpid(workers[i].pid, NULL, 0);
+	close(workers[i].out);
+	workers[i].pid = 0;
+}
+
+static int finish(struct seen *all, unsigned kills, unsigned stops,
+		  unsigned hangs)
+{
+	struct seen sum = {0};
+	int bad = 0;
+
+	for (int i = 0; i < WORKERS; i++) {
+		int status = 0;
+
+		close(workers[i].out);
+		waitpid(workers[i].pid, &status, 0);
+		if (status) {
+			printf("worker %d ended with %#x\n", i, status);
+			bad++;
+		}
+		sum.bytes += all[i].bytes;
+		sum.wrong += all[i].wrong;
+		sum.resets += all[i].resets;
+		sum.refused += all[i].refused;
+		sum.ended += all[i].ended;
+		sum.made += all[i].made;
+		sum.stalls += all[i].stalls;
+		if (all[i].worst > sum.worst)
+			sum.worst = all[i].worst;
+	}
+	printf("%u killed, %u stopped, %llu connections, %llu MB, %llu reset, "
+	       "%llu refused, %llu ended, %llu wrong, %llu stalled, worst "
+	       "%llu ms, %u hung\n",
+	       kills, stops, (unsigned long long)sum.made,
+	       (unsigned long long)sum.bytes >> 20,
+	       (unsigned long long)sum.resets, (unsigned long long)sum.refused,
+	       (unsigned long long)sum.ended, (unsigned long long)sum.wrong,
+	       (unsigned long long)sum.stalls,
+	       (unsigned long long)sum.worst / 1000, hangs);
+	return bad || sum.wrong || sum.stalls || hangs;
+}
+
+static int rounds(int argc, char **argv)
+{
+	char file[] = "/tmp/kills.XXXXXX";
+	int fd = mkstemp(file), num;
+	unsigned kills = 0, stops = 0, hangs = 0;
+	struct seen *all;
+
+	if (argc < 7 || fd < 0 || ftruncate(fd, WORKERS * sizeof(*all)))
+		return 2;
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+	num = atoi(argv[2]);
+	rng = (uint32_t)atoi(argv[3]);
+	all = mmap(NULL, WORKERS * sizeof(*all), PROT_READ | PROT_WRITE,
+		   MAP_SHARED, fd, 0);
+	close(fd);
+	for (int i = 0; i < WORKERS; i++)
+		start(i, argv + 6, file, argv + 4);
+	while (num-- > 0 && !hangs) {
+		int i = (int)chance(WORKERS);
+
+		usleep(chance(12000));
+		strike(i, &kills, &stops);
+		if (!workers[i].pid)
+			start(i, argv + 6, file, argv + 4);
+		hangs += (unsigned)hung(all);
+		if (kills % 500 == 0)
+			fflush(stdout);
+	}
+	usleep(200000);
+	unlink(file);
+	if (hangs && getenv("KILLS_KEEP")) {
+		fflush(stdout);
+		pause(); /* to be looked at */
+	}
+	return finish(all, kills, stops, hangs);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[1], "echo") == 0)
+		return echo((uint16_t)atoi(argv[2]));
+	if (argc > 1 && strcmp(argv[1], "worker") == 0)
+		return worker(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "rounds") == 0)
+		return rounds(argc, argv);
+	return 2;
+}
