@@ -264,15 +264,14 @@ static void put_on_wire(struct netsim *ns, struct host *h, struct packet *p)
 	uint64_t rate = h->cfg.rate;
 	nsec start = MAX(ns->now, h->out_free_at);
 
-	if (rate && h->cfg.queue) {
-		uint64_t waits =
-			(uint64_t)(start - ns->now) * rate / 8 / (uint64_t)SEC;
+	uint64_t waits = (uint64_t)(start - ns->now) * rate / 8 / (uint64_t)SEC;
 
-		if (waits + p->f.len > h->cfg.queue) {
-			free(p);
-			return;
-		}
+	if (rate && h->cfg.queue && waits + p->f.len > h->cfg.queue) {
+		free(p);
+		return;
 	}
+	if (h->cfg.mark && waits > h->cfg.mark)
+		wire_mark_ce(p->bytes, p->f.len);
 	note(ns, h, p);
 	if (rate)
 		start += (nsec)((uint64_t)p->f.len * 8 * (uint64_t)SEC / rate);

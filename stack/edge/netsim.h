@@ -30,6 +30,7 @@ struct netsim_host_cfg {
 	nsec delay;	/* of the way out */
 	uint64_t rate;	/* bits a second, 0: no limit */
 	uint32_t queue; /* bytes that wait for the rate, 0: no limit */
+	uint32_t mark; /* ECT behind more than so many bytes is marked; 0: no */
 	/* A router's port in front of the host, which all that comes shares. */
 	uint64_t in_rate;  /* bits a second, 0: there is none */
 	uint32_t in_queue; /* bytes that wait there, 0: no limit */

@@ -17,6 +17,7 @@
 #include <errno.h>
 
 #include "base/util.h"
+#include "wire/wire.h"
 
 #define DEFAULT_LIMIT 1000 /* tc-netem(8) */
 
@@ -151,6 +152,18 @@ static struct pkt *copy(struct impair *im, const struct pkt *p)
 	return q;
 }
 
+/* True: it is, and goes on. */
+static bool mark(struct impair *im, struct pkt *p)
+{
+	uint32_t len = pkt_head_len(p);
+	uint8_t *ip = len ? pkt_head(p) : p->v[0].p;
+
+	if (!wire_mark_ce(ip, len ? len : p->v[0].len))
+		return false;
+	stat_inc(im->core, STAT_ImpairMarked);
+	return true;
+}
+
 /* The same packet with a bit flipped; the old one when memory is short. */
 static struct pkt *corrupt(struct impair *im, struct pkt *p)
 {
@@ -221,6 +234,10 @@ static void enqueue(struct impair *im, struct pkt *p, nsec now)
 	}
 	im->counter++;
 	p->at = leaves_at(im, p->len, now);
+	if (g->ce_threshold && g->rate &&
+	    p->at - now - g->delay - serialisation(im, p->len) >
+		    g->ce_threshold)
+		mark(im, p);
 	queue_sorted(im, p);
 }
 
@@ -231,7 +248,8 @@ static void put(struct impair *im, struct pkt *p, bool may_double, nsec now)
 	bool is_double = may_double &&
 			 happens(im, g->duplicate, g->dup_corr, &im->last_dup);
 
-	if (happens(im, g->loss, g->loss_corr, &im->last_loss)) {
+	if (happens(im, g->loss, g->loss_corr, &im->last_loss) &&
+	    !(g->ecn && mark(im, p))) {
 		stat_inc(im->core, STAT_ImpairLost);
 		if (!is_double) {
 			lose(im, p, DROP_IMPAIR_LOSS);

@@ -4,8 +4,10 @@
  *
  * The text form is that of tc: `loss 5% delay 20ms 5ms reorder 25% duplicate
  * 1% corrupt 0.1% rate 100mbit limit 1000`; `in:` or `out:` in front of a group
- * limits it to one direction, otherwise it holds for both. Sees wire-sized,
- * checksummed packets only.
+ * limits it to one direction, otherwise it holds for both. `loss 1% ecn` marks
+ * what it would lose; `ce_threshold 1ms`, which is tc-fq_codel(8)'s word, marks
+ * what has to wait so long for the rate. Sees wire-sized, checksummed packets
+ * only.
  */
 #ifndef TCPSHIM_IMPAIR_H
 #define TCPSHIM_IMPAIR_H
@@ -23,9 +25,11 @@ struct impair_cfg {
 	uint32_t gap;		      /* reorder every gap-th; 0: 1 */
 	nsec delay, jitter;
 	double delay_corr;
-	bool normal;	/* jitter is normally distributed, else uniform */
-	uint64_t rate;	/* bits a second, 0: no limit */
-	uint32_t limit; /* packets held, default 1000 */
+	bool normal;	   /* jitter is normally distributed, else uniform */
+	uint64_t rate;	   /* bits a second, 0: no limit */
+	uint32_t limit;	   /* packets held, default 1000 */
+	bool ecn;	   /* what would be lost is marked if it may be */
+	nsec ce_threshold; /* what waits longer for @rate is marked; 0: never */
 };
 
 /* Parses @text into one config a direction; @has_in/@has_out say which were

@@ -222,6 +222,22 @@ static int set_limit(struct parser *ps, struct impair_cfg *g)
 	return 0;
 }
 
+static int set_ecn(struct parser *ps, struct impair_cfg *g)
+{
+	g->ecn = true;
+	return 0;
+}
+
+static int set_ce_threshold(struct parser *ps, struct impair_cfg *g)
+{
+	double v;
+
+	if (get_value(ps, times, DELAY_MAX, &v))
+		return -EINVAL;
+	g->ce_threshold = MAX((nsec)v, 1);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*set)(struct parser *ps, struct impair_cfg *g);
@@ -237,6 +253,8 @@ static const struct {
 	{"corrupt", set_corrupt},
 	{"rate", set_rate},
 	{"limit", set_limit},
+	{"ecn", set_ecn},
+	{"ce_threshold", set_ce_threshold},
 };
 
 static int one_word(struct parser *ps, struct impair_cfg *cfg, bool *has)

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/csum.h"
+
 /* --- the words --- */
 
 static struct impair_cfg in, out;
@@ -71,6 +73,13 @@ Test(impair_parse, directions)
 	cr_assert_not(has_out);
 	cr_assert_eq(parse(""), 0);
 	cr_assert_not(has_in || has_out);
+}
+
+Test(impair_parse, marks)
+{
+	cr_assert_eq(parse("loss 1% ecn rate 10mbit ce_threshold 2ms"), 0);
+	cr_assert(in.ecn && out.ecn && in.ce_threshold == 2 * MSEC);
+	cr_assert_eq(parse("ce_threshold x"), -EINVAL);
 }
 
 Test(impair_parse, says_what_it_did_not_understand)
@@ -284,9 +293,9 @@ Test(impair, leaves_in_order_of_time)
 Test(impair, equal_times_keep_their_order)
 {
 	start("delay 20ms");
-	for (uint32_t i = 0; i < 100; i++)
+	for (uint32_t i = 0; i < 20; i++)
 		impair_put(im, numbered(i, 20), 0);
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 20; i++)
 		cr_assert_eq(take(20 * MSEC), i);
 }
 
@@ -454,4 +463,76 @@ Test(impair, repeats_for_a_seed)
 	cr_assert_neq(fingerprint(all, 1), once);
 	core.hash_key.k0++;
 	cr_assert_neq(fingerprint(all, 0), once);
+}
+
+/* --- marking (RFC 3168) --- */
+
+static struct pkt *with_header(bool is4, uint8_t ect)
+{
+	struct pkt *p = numbered(0, 100);
+	uint8_t *h = pkt_head(p);
+	uint16_t sum;
+
+	memset(h, 0, 4);
+	if (is4) {
+		h[0] = 0x45;
+		h[1] = 0x20 | ect;
+		sum = csum_fold(csum_add(0, h, 20));
+		memcpy(h + 10, &sum, 2);
+	} else {
+		h[0] = 0x62;
+		h[1] = (uint8_t)(ect << 4 | 5);
+	}
+	return p;
+}
+
+/* What comes out of it: its codepoint; -1: nothing. */
+static int through(bool is4, uint8_t ect, nsec at)
+{
+	struct pkt *p;
+	const uint8_t *h;
+	int r;
+
+	impair_put(im, with_header(is4, ect), at);
+	p = impair_take(im, TIME_NEVER - 1);
+	drain_lost();
+	if (!p)
+		return -1;
+	h = pkt_head(p);
+	r = is4 ? h[1] & 3 : h[1] >> 4 & 3;
+	if (is4) {
+		cr_assert(h[1] >> 2 == 8);
+		cr_assert(csum_fold(csum_add(0, h, 20)) == 0);
+	} else {
+		cr_assert(h[0] == 0x62 && (h[1] & 15) == 5);
+	}
+	pkt_free(core.arena, p);
+	return r;
+}
+
+Test(impair, marks_instead_of_losing)
+{
+	start("loss 100% ecn");
+	for (int is4 = 0; is4 < 2; is4++) {
+		cr_assert_eq(through(is4, 0, 0), -1);
+		for (uint8_t ect = 1; ect < 4; ect++)
+			cr_assert_eq(through(is4, ect, 0), 3);
+	}
+	start("loss 100%");
+	cr_assert_eq(through(true, 2, 0), -1);
+}
+
+Test(impair, marks_what_waits_too_long)
+{
+	/* 100 bytes take 0.8 ms at this rate */
+	start("rate 1mbit delay 50ms ce_threshold 5ms");
+	for (int i = 0; i < 20; i++)
+		impair_put(im, with_header(true, 2), 0);
+	for (int i = 0; i < 20; i++) {
+		struct pkt *p = impair_take(im, TIME_NEVER - 1);
+		bool late = i * 800 > 5000;
+
+		cr_assert_eq(pkt_head(p)[1] & 3, late ? 3 : 2, "%d", i);
+		pkt_free(core.arena, p);
+	}
 }

@@ -21,7 +21,8 @@
 #define CC_ROWS(X)                  \
 	X(RENO, "reno", cc_reno)    \
 	X(CUBIC, "cubic", cc_cubic) \
-	X(BBR, "bbr", cc_bbr)
+	X(BBR, "bbr", cc_bbr)       \
+	X(DCTCP, "dctcp", cc_dctcp)
 
 enum cc_id {
 #define X(id, name, ops) CC_##id,
@@ -95,6 +96,13 @@ struct bbr {
 	nsec epoch_at;
 };
 
+struct dctcp {
+	uint32_t alpha;	  /* share of marked segments, 1/1024 */
+	uint32_t end_seq; /* of the observation window */
+	uint64_t delivered;
+	uint32_t delivered_ce; /* as it began */
+};
+
 /* What a controller may see and set. */
 struct cc {
 	uint32_t cwnd, ssthresh;
@@ -109,10 +117,16 @@ struct cc {
 	uint32_t in_flight, lost, mss, seed;
 	uint8_t ca; /* enum tcp_ca */
 	uint8_t hystart;
-	uint8_t id; /* enum cc_id */
+	bool has_ecn;	       /* as init() and acked() find them */
+	bool ce_state;	       /* the last data that came was marked */
+	uint32_t delivered_ce; /* segments that came marked to the peer */
+	bool by_mark;	       /* ssthresh(): a mark, no loss */
+	bool abe;	       /* and marks weigh less: RFC 8511 */
+	uint8_t id;	       /* enum cc_id */
 	union {
 		struct cubic cubic;
 		struct bbr bbr;
+		struct dctcp dctcp;
 		uint64_t room[20];
 	} u;
 };
@@ -150,6 +164,8 @@ struct cc_ops {
 	void (*rtt)(struct cc *cc, nsec rtt, nsec now);
 	/* May be NULL. @idle: how long nothing was sent (CC_RESTART). */
 	void (*event)(struct cc *cc, enum cc_event ev, nsec idle, nsec now);
+	/* An ACK came, before anything is made of it; may be NULL. */
+	void (*acked)(struct cc *cc);
 	/* An ACK came. Sets window and pacing rate, and is asked instead of
 	 * grow() and of rate reduction in recovery. May be NULL. */
 	void (*control)(struct cc *cc, const struct cc_sample *s, nsec now);
@@ -161,7 +177,7 @@ struct cc_ops {
 	uint8_t sndbuf_factor; /* windows that the send buffer holds; 0: 2 */
 };
 
-extern const struct cc_ops cc_reno, cc_cubic, cc_bbr;
+extern const struct cc_ops cc_reno, cc_cubic, cc_bbr, cc_dctcp;
 
 const struct cc_ops *cc_ops(const struct cc *cc);
 /* Takes over @id, keeping the window. */
@@ -182,6 +198,7 @@ uint32_t hystart_growth(struct hystart *h, uint32_t acked);
 /* Building blocks: RFC 5681 3.1. What of @acked slow start left over; one
  * segment of growth for every @w acked. */
 uint32_t cc_slow_start(struct cc *cc, uint32_t acked);
+void cc_grow_reno(struct cc *cc, uint32_t acked, nsec now);
 void cc_grow_linear(struct cc *cc, uint32_t w, uint32_t acked);
 
 #endif

@@ -17,6 +17,7 @@
 
 #define BETA_NUM 717u /* 0.7 (RFC 9438 4.6), in 1/1024 */
 #define BETA_DEN 1024u
+#define BETA_ECN 870u /* 0.85 (RFC 8511 3.1) where a mark weighs less */
 #define TICK_SHIFT 10 /* 1024 ticks a second */
 #define RECOMPUTE_EVERY (SEC / 32)
 /* Windows and times beyond these are as good as these. */
@@ -60,6 +61,9 @@ static uint32_t ssthresh(struct cc *cc)
 				   (2 * BETA_DEN));
 	else
 		q->last_max = cc->cwnd;
+	if (cc->by_mark && cc->abe)
+		return MAX((uint32_t)((uint64_t)cc->cwnd * BETA_ECN / BETA_DEN),
+			   2u);
 	return MAX((uint32_t)((uint64_t)cc->cwnd * BETA_NUM / BETA_DEN), 2u);
 }
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * cc_reno.c - RFC 5681 by the book, and what all controllers share
+ *
+ * With alternative backoff (RFC 8511, net.ipv4.tcp_abe) a mark takes less of
+ * the window than a loss does: who marks has a short queue, and half of the
+ * window would leave the link idle.
  */
 #include "transport/cc.h"
 
@@ -52,10 +56,12 @@ void cc_grow_linear(struct cc *cc, uint32_t w, uint32_t acked)
 
 static uint32_t ssthresh(struct cc *cc)
 {
-	return MAX(cc->cwnd / 2, 2u); /* RFC 5681 (4) */
+	if (cc->by_mark && cc->abe)
+		return MAX(cc->cwnd * 4 / 5, 2u); /* RFC 8511 3.1: 0.8 */
+	return MAX(cc->cwnd / 2, 2u);		  /* RFC 5681 (4) */
 }
 
-static void grow(struct cc *cc, uint32_t acked, nsec now)
+void cc_grow_reno(struct cc *cc, uint32_t acked, nsec now)
 {
 	if (cc_in_slow_start(cc)) {
 		acked = cc_slow_start(cc, acked);
@@ -68,5 +74,5 @@ static void grow(struct cc *cc, uint32_t acked, nsec now)
 const struct cc_ops cc_reno = {
 	.name = "reno",
 	.ssthresh = ssthresh,
-	.grow = grow,
+	.grow = cc_grow_reno,
 };

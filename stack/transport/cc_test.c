@@ -207,3 +207,111 @@ Test(cc, hystart_plus_plus_ends_slow_start_after_five_rounds)
 		ack_round(&cc, 20, 120 * MSEC, 3 * MSEC, &now);
 	cr_assert(!cc_in_slow_start(&cc));
 }
+
+/* --- marks --- */
+
+static void mark(struct cc *cc)
+{
+	cc->by_mark = true;
+	lose(cc);
+	cc->by_mark = false;
+}
+
+Test(cc, a_mark_weighs_less_when_asked_so) /* RFC 8511 */
+{
+	struct cc reno = make(CC_RENO), cubic = make(CC_CUBIC);
+
+	reno.cwnd = cubic.cwnd = 1000;
+	mark(&reno);
+	mark(&cubic);
+	cr_assert(reno.cwnd == 500 && cubic.cwnd == 700);
+	reno.cwnd = cubic.cwnd = 1000;
+	reno.abe = cubic.abe = true;
+	mark(&reno);
+	mark(&cubic);
+	cr_assert(reno.cwnd == 800, "%u", reno.cwnd);
+	cr_assert(cubic.cwnd == 849, "%u", cubic.cwnd); /* 870 / 1024 */
+	reno.cwnd = cubic.cwnd = 1000;
+	lose(&reno);
+	lose(&cubic);
+	cr_assert(reno.cwnd == 500 && cubic.cwnd == 700);
+}
+
+static struct cc make_dctcp(bool has_ecn)
+{
+	struct cc cc = make(CC_DCTCP);
+
+	cc.has_ecn = has_ecn;
+	cc.cwnd = cc.ssthresh = 100;
+	cc.mss = 1000;
+	return cc;
+}
+
+/* A window's worth is acknowledged, so many of its segments marked. */
+static void window(struct cc *cc, uint32_t ce)
+{
+	cc->una = cc->nxt;
+	cc->nxt += cc->cwnd;
+	cc->delivered += cc->cwnd;
+	cc->delivered_ce += ce;
+	cc_ops(cc)->acked(cc);
+}
+
+Test(cc, dctcp_halves_at_first) /* RFC 8257 4.2: alpha is 1 */
+{
+	struct cc cc = make_dctcp(true);
+
+	mark(&cc);
+	cr_assert(cc.cwnd == 50);
+}
+
+Test(cc, dctcp_falls_by_half_of_the_share_of_marks)
+{
+	struct cc cc = make_dctcp(true);
+	uint32_t v[CC_INFO_WORDS];
+
+	for (int i = 0; i < 200; i++)
+		window(&cc, 25);
+	cr_assert(cc_ops(&cc)->info(&cc, v) == 16);
+	cr_assert(v[1] > 240 && v[1] < 280, "%u", v[1]); /* a quarter */
+	mark(&cc);
+	cr_assert(cc.cwnd >= 87 && cc.cwnd <= 89, "%u", cc.cwnd);
+	/* no marks: the share comes to nothing */
+	for (int i = 0; i < 200; i++)
+		window(&cc, 0);
+	cc_ops(&cc)->info(&cc, v);
+	cr_assert(v[1] == 0);
+	cc.cwnd = 100;
+	mark(&cc);
+	cr_assert(cc.cwnd == 100);
+	lose(&cc); /* RFC 8257 3.5 */
+	cr_assert(cc.cwnd == 50);
+}
+
+Test(cc, dctcp_looks_once_a_window)
+{
+	struct cc cc = make_dctcp(true);
+	uint32_t v[CC_INFO_WORDS];
+
+	cc.nxt = 100;
+	window(&cc, 0);
+	cc.una = cc.nxt - 1;
+	cc.delivered += 10;
+	cc_ops(&cc)->acked(&cc);
+	cc_ops(&cc)->info(&cc, v);
+	cr_assert(v[1] == 1024 - 64 && v[3] == 10 * 1000);
+}
+
+Test(cc, dctcp_without_ecn_is_reno)
+{
+	struct cc cc = make_dctcp(false);
+	uint32_t v[CC_INFO_WORDS];
+	nsec now = SEC;
+
+	window(&cc, 0);
+	lose(&cc);
+	cr_assert(cc.cwnd == 50);
+	round_trip(&cc, 10 * MSEC, &now);
+	cr_assert(cc.cwnd == 51);
+	cr_assert(cc_ops(&cc)->info(&cc, v) == 16 && v[0] == 0);
+}

@@ -287,6 +287,7 @@ bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s)
 	tcp_rack_update_wnd(c, &a);
 	tcp_tlp_ack(c, &a);
 	a.ece = tcp_ecn_ack(c, s, &a);
+	tcp_cc_acked(c, s->now);
 	if (a.sacked || a.is_dsack || a.num_dup || a.ece || c->ca != CA_OPEN)
 		tcp_recover(c, &a);
 	sample_rate(c, &a, s->now);

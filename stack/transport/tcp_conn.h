@@ -943,6 +943,7 @@ void tcp_pace_sent(struct tcp_conn *c, uint32_t len, nsec now);
 nsec tcp_pace_delay(const struct tcp_conn *c, nsec now);
 /* The controller's callbacks, with what it sees brought up to date. */
 void tcp_cc_init(struct tcp_conn *c, enum cc_id id, nsec now);
+void tcp_cc_acked(struct tcp_conn *c, nsec now);
 void tcp_cc_event(struct tcp_conn *c, enum cc_event ev, nsec idle, nsec now);
 void tcp_cc_control(struct tcp_conn *c, const struct tcp_acked *a);
 static inline bool tcp_cc_has_control(const struct tcp_conn *c)

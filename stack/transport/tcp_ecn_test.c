@@ -543,3 +543,116 @@ Test(tcp_ecn, agreed_by_a_cookie)
 	cr_assert(conn()->ecn.mode == ECN_ACCURATE);
 	go_away();
 }
+
+/* --- DCTCP (RFC 8257): both ends --- */
+
+static void use_dctcp(void)
+{
+	w.st->sysctl.tcp_congestion_control = CC_DCTCP;
+}
+
+Test(tcp_ecn, dctcp_asks_with_ect)
+{
+	use_dctcp();
+	w.st->sysctl.tcp_ecn = 2;
+	open_with(NULL);
+	cr_assert(ace() == 3 && w.last.tos == ECT0);
+	go_away();
+}
+
+static void open_dctcp(void)
+{
+	use_dctcp();
+	w.st->sysctl.tcp_ecn = 2;
+	open_with(NULL);
+	SEND(.flags = SYN | ACK | TCP_ECE, .ack = 1, .mss = MSS,
+	     .sack_ok = true);
+	next();
+	cr_assert(w.last.tos == ECT0); /* a pure ACK, too */
+	conn()->srtt = conn()->min_rtt = RTT;
+	tcp_rto_update(conn());
+}
+
+Test(tcp_ecn, dctcp_tells_each_change_and_acks_one_kind)
+{
+	open_dctcp();
+	for (uint32_t k = 0; k < 20; k++) {
+		SEND(.flags = ACK, .seq = 1 + k, .ack = 1, .len = 1,
+		     .tos = ECT0);
+		pass(SEC);
+		skip();
+	}
+	conn()->quick = 0;
+	conn()->pingpong = true;
+	SEND(.flags = ACK, .seq = 21, .ack = 1, .len = 1, .tos = ECT0);
+	quiet();
+	SEND(.flags = ACK, .seq = 22, .ack = 1, .len = 1, .tos = CE);
+	expect(ACK, 1, 22, 0); /* what came before it was not marked */
+	expect(ACK | TCP_ECE, 1, 23, 0);
+	SEND(.flags = ACK, .seq = 23, .ack = 1, .len = 1, .tos = CE);
+	quiet(); /* no change */
+	SEND(.flags = ACK, .seq = 24, .ack = 1, .len = 1, .tos = ECT0);
+	expect(ACK | TCP_ECE, 1, 24, 0);
+	expect(ACK, 1, 25, 0);
+	go_away();
+}
+
+Test(tcp_ecn, dctcp_reduces_by_the_marks)
+{
+	uint32_t v[8];
+	socklen_t len = sizeof(v);
+
+	open_dctcp();
+	put(30000, 0);
+	skip();
+	conn()->cc.u.dctcp.alpha = 256;
+	pass(RTT);
+	SEND(.flags = ACK | TCP_ECE, .seq = 1, .ack = 1001);
+	cr_assert(conn()->ca == CA_CWR);
+	cr_assert(conn()->cc.ssthresh == 9, "%u", conn()->cc.ssthresh);
+	cr_assert(sock_getopt(w.st, w.s, IPPROTO_TCP, TCP_CC_INFO, v, &len,
+			      w.now) == 0);
+	cr_assert(len == 16 && (v[0] & 0xffff) == 1);
+	go_away();
+}
+
+Test(tcp_ecn, dctcp_with_accurate_feedback)
+{
+	use_dctcp();
+	open_with(NULL);
+	cr_assert(ace() == 7 && w.last.tos == ECT0);
+	/* the SYN-ACK tells that the SYN came as it was sent */
+	SEND(.flags = SYN | ACK | ACE_FLAGS(4), .ack = 1, .mss = MSS,
+	     .sack_ok = true, OPT(0, 0, 0));
+	next();
+	cr_assert(!conn()->ecn.fail);
+	conn()->srtt = conn()->min_rtt = RTT;
+	tcp_rto_update(conn());
+	put(20000, 0);
+	skip();
+	pass(RTT);
+	/* the first window: 2 of 10 */
+	SEND(A(7), .seq = 1, .ack = 9881, OPT(0, 1976, 7904));
+	cr_assert(conn()->cc.delivered_ce == 2);
+	cr_assert(conn()->ca == CA_CWR);
+	go_away();
+}
+
+Test(tcp_ecn, dctcp_is_reno_where_nobody_agrees)
+{
+	uint32_t v[8];
+	socklen_t len = sizeof(v);
+
+	use_dctcp();
+	open_with(NULL);
+	SEND(.flags = SYN | ACK, .ack = 1, .mss = MSS, .sack_ok = true);
+	next();
+	cr_assert(w.last.tos == 0);
+	put(100, 0);
+	next();
+	cr_assert(w.last.tos == 0);
+	cr_assert(sock_getopt(w.st, w.s, IPPROTO_TCP, TCP_CC_INFO, v, &len,
+			      w.now) == 0);
+	cr_assert(len == 16 && v[0] == 0);
+	go_away();
+}

@@ -83,6 +83,9 @@ static void show(struct tcp_conn *c, nsec now)
 	cc->mss = c->mss_cache;
 	cc->seed = c->iss;
 	cc->ca = c->ca;
+	cc->has_ecn = c->ecn.mode != ECN_OFF;
+	cc->ce_state = c->ecn.ce_state;
+	cc->delivered_ce = c->ecn.delivered_ce;
 }
 
 static void take(struct tcp_conn *c)
@@ -100,6 +103,14 @@ void tcp_cc_init(struct tcp_conn *c, enum cc_id id, nsec now)
 	if (tcp_cc_has_control(c))
 		c->is_paced = true;
 	take(c);
+}
+
+void tcp_cc_acked(struct tcp_conn *c, nsec now)
+{
+	if (!cc_ops(&c->cc)->acked)
+		return;
+	show(c, now);
+	cc_ops(&c->cc)->acked(&c->cc);
 }
 
 void tcp_cc_event(struct tcp_conn *c, enum cc_event ev, nsec idle, nsec now)

@@ -33,8 +33,9 @@ static uint32_t current_ssthresh(const struct tcp_conn *c)
 	return MAX(c->cc.ssthresh, c->cc.cwnd / 2 + c->cc.cwnd / 4);
 }
 
-static void begin_reduction(struct tcp_conn *c)
+static void begin_reduction(struct tcp_conn *c, bool by_mark)
 {
+	c->cc.by_mark = by_mark;
 	c->high_seq = c->snd_nxt;
 	c->tlp_out = false;
 	c->cc.cwnd_cnt = 0;
@@ -320,25 +321,25 @@ void tcp_enter_recovery(struct tcp_conn *c, bool ece)
 	if (!tcp_is_reducing(c)) {
 		if (!ece)
 			c->undo.prior_ssthresh = current_ssthresh(c);
-		begin_reduction(c);
+		begin_reduction(c, false);
 	}
 	c->ca = CA_RECOVERY;
 }
 
 /* A mark: reduce once a window (RFC 3168 6.1.2). */
-static void enter_cwr(struct tcp_conn *c)
+static void enter_cwr(struct tcp_conn *c, bool by_mark)
 {
 	c->undo.prior_ssthresh = 0;
 	if (c->ca >= CA_CWR)
 		return;
 	c->undo.armed = false;
-	begin_reduction(c);
+	begin_reduction(c, by_mark);
 	c->ca = CA_CWR;
 }
 
 void tcp_reduce_once(struct tcp_conn *c)
 {
-	enter_cwr(c);
+	enter_cwr(c, false);
 	end_reduction(c);
 	keep_open(c);
 }
@@ -457,7 +458,7 @@ void tcp_recover(struct tcp_conn *c, struct tcp_acked *a)
 		judge(c, a);
 		if (!c->lost_out) {
 			if (a->ece)
-				enter_cwr(c);
+				enter_cwr(c, true);
 			if (c->ca != CA_CWR)
 				keep_open(c);
 			return;
@@ -510,6 +511,7 @@ void tcp_enter_loss(struct tcp_conn *c, nsec now)
 		uint32_t thresh = current_ssthresh(c);
 
 		c->prior_cwnd = c->cc.cwnd;
+		c->cc.by_mark = false;
 		c->cc.ssthresh = cc_ops(&c->cc)->ssthresh(&c->cc);
 		tcp_cc_event(c, CC_TIMEOUT, 0, now);
 		arm_undo(c, thresh);

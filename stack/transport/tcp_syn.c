@@ -85,6 +85,7 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	c->cc.ssthresh = CC_SSTHRESH_NONE;
 	c->cc.cwnd_clamp = 1u << 30;
 	c->cc.hystart = (uint8_t)v->tcp_hystart;
+	c->cc.abe = v->tcp_abe;
 	tcp_cc_init(c, e->topt.cc < CC_NUM ? e->topt.cc : CC_CUBIC, now);
 }
 
@@ -118,7 +119,8 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	c->rcvq_space = MAX(MIN(c->rcv_wnd, 10u * c->advmss), 1u);
 	c->rcvq_at = now;
 	c->delivered_at = c->first_tx_at = now;
-	if (tcp_cc_has_control(c)) /* the window is known by now */
+	/* the window is known by now, and what the peer agreed to */
+	if (tcp_cc_has_control(c) || cc_ops(&c->cc)->needs_ecn)
 		tcp_cc_init(c, c->cc.id, now);
 	c->last_rcv_at = c->last_sent_at = c->heard_at = now;
 	c->ep->err_soft = 0;

@@ -366,7 +366,8 @@ void open_with(const struct peer_seg *synack)
 		new_sock();
 	cr_assert(sock_connect(w.st, w.s, (struct sockaddr *)&sin, sizeof(sin),
 			       w.now) == -EINPROGRESS);
-	if (w.st->sysctl.tcp_ecn == 1 || w.st->sysctl.tcp_ecn == 3)
+	if (w.st->sysctl.tcp_ecn == 1 || w.st->sysctl.tcp_ecn == 3 ||
+	    w.st->sysctl.tcp_congestion_control == CC_DCTCP)
 		expect(SYN | TCP_ECE | TCP_CWR, 0, 0, 0);
 	else
 		expect(SYN, 0, 0, 0);

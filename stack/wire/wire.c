@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "wire/wire.h"
 
+#include "base/csum.h"
 #include "base/log.h"
 #include "wire/icmp.h"
 #include "wire/ip4.h"
@@ -156,4 +157,34 @@ size_t wire_print(const uint8_t *p, size_t len, char *out, size_t room)
 	else
 		say(&t, "%s ?, length %u", is6 ? "IP6" : "IP", (unsigned)len);
 	return t.len;
+}
+
+/* --- marking --- */
+
+#define CE 3u
+
+static void mark4(uint8_t *ip)
+{
+	size_t hlen = (ip[0] & 15u) * 4;
+	uint16_t sum;
+
+	ip[1] |= CE;
+	put_be16(ip + 10, 0);
+	sum = csum_fold(csum_add(0, ip, hlen));
+	memcpy(ip + 10, &sum, 2);
+}
+
+bool wire_mark_ce(uint8_t *ip, size_t len)
+{
+	if (len >= IP4_HLEN && ip[0] >> 4 == 4) {
+		if (!(ip[1] & CE) || (ip[0] & 15u) * 4u > len)
+			return false;
+		mark4(ip);
+		return true;
+	}
+	/* the traffic class lies across bytes 0 and 1 */
+	if (len < IP6_HLEN || ip[0] >> 4 != 6 || !(ip[1] >> 4 & CE))
+		return false;
+	ip[1] |= CE << 4;
+	return true;
 }

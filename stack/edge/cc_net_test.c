@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * BBR against CUBIC on simulated paths: loss that is no congestion, buffers
- * that are too deep, a policer, and a clean link. Virtual time, seeded; what is
+ * Congestion controls on simulated paths. BBR against CUBIC: loss that is no
+ * congestion, buffers that are too deep, a policer, and a clean link. Marks
+ * instead of drops, for those who take them. Virtual time, seeded; what is
  * asserted are ratios.
  */
 #include <criterion/criterion.h>
@@ -17,12 +18,17 @@ struct path {
 	const char *impair; /* of what comes in at the receiver */
 	uint32_t queue;	    /* bytes at the bottleneck */
 	uint64_t bytes;
+	uint32_t mark; /* and how many of them are too many; 0: nobody marks */
+	int ecn;       /* net.ipv4.tcp_ecn of both */
+	bool abe;
+	nsec delay; /* one way; 0: DELAY */
 };
 
 struct result {
 	double mbit;
 	double rtt_ms; /* mean of what the sender measures, after 2 s */
 	uint64_t resent;
+	uint32_t marks; /* that the sender was told of */
 };
 
 static struct netsim *make(const struct path *p, const char *cc, uint64_t seed)
@@ -30,15 +36,18 @@ static struct netsim *make(const struct path *p, const char *cc, uint64_t seed)
 	struct sysctl_values sysctl = sysctl_defaults;
 	struct netsim_host_cfg cfg = {
 		.addr4 = "10.0.0.1",
-		.delay = DELAY,
+		.delay = p->delay ? p->delay : DELAY,
 		.rate = RATE,
 		.queue = p->queue,
+		.mark = p->mark,
 		.sysctl = &sysctl,
 	};
 	struct netsim *ns = netsim_new(seed, false);
 
 	cr_assert(sysctl_set(&sysctl, "net.ipv4.tcp_congestion_control", cc) ==
 		  0);
+	sysctl.tcp_ecn = p->ecn;
+	sysctl.tcp_abe = p->abe;
 	cr_assert(netsim_add_host(ns, &cfg) == 0);
 	cfg.addr4 = "10.0.0.2";
 	cfg.impair = p->impair;
@@ -94,6 +103,7 @@ static struct result transfer(const struct path *p, const char *cc,
 			continue;
 		i = info_of(ns, s);
 		r.resent = i.tcpi_total_retrans;
+		r.marks = i.tcpi_delivered_ce;
 		if (at - start > 2 * SEC) {
 			sum += i.tcpi_rtt / 1000.0;
 			n++;
@@ -101,8 +111,8 @@ static struct result transfer(const struct path *p, const char *cc,
 	}
 	r.mbit = (double)p->bytes * 8 * 1e3 / (double)(netsim_now(ns) - start);
 	r.rtt_ms = n ? sum / n : 0;
-	cr_log_info("%s: %.1f Mbit/s, %.0f ms, %llu sent again", cc, r.mbit,
-		    r.rtt_ms, (unsigned long long)r.resent);
+	cr_log_info("%s: %.1f Mbit/s, %.0f ms, %llu sent again, %u marks", cc,
+		    r.mbit, r.rtt_ms, (unsigned long long)r.resent, r.marks);
 	netsim_free(ns);
 	return r;
 }
@@ -147,4 +157,64 @@ Test(bbr, a_shallow_buffer_costs_little)
 	struct result bbr = transfer(&p, "bbr", 1);
 
 	cr_assert(bbr.mbit > 70, "%.1f", bbr.mbit);
+}
+
+/* --- marks --- */
+
+#define DEEP (8u << 20)
+#define STEP (100u << 10)     /* a sixth of what the path holds */
+#define NEAR_STEP (30u << 10) /* a quarter at 10 ms */
+
+static struct path marking(int ecn, uint32_t mark)
+{
+	return (struct path){
+		.queue = DEEP, .bytes = 150u << 20, .mark = mark, .ecn = ecn};
+}
+
+Test(cc_net, marks_take_the_place_of_drops)
+{
+	for (int ecn = 1; ecn <= 3; ecn += 2) {
+		struct path p = marking(ecn, 1 << 20);
+		struct result cubic = transfer(&p, "cubic", 1);
+		struct result reno = transfer(&p, "reno", 1);
+
+		cr_assert(cubic.resent == 0 && reno.resent == 0);
+		cr_assert(cubic.marks && reno.marks);
+		cr_assert(cubic.mbit > 85 && reno.mbit > 85, "%.1f %.1f",
+			  cubic.mbit, reno.mbit);
+		/* 1 MB at this rate: 84 ms */
+		cr_assert(cubic.rtt_ms < 150, "%.0f", cubic.rtt_ms);
+	}
+}
+
+/* RFC 8257: a queue about as long as where marks begin, and a full link; by
+ * either kind of feedback. */
+Test(cc_net, dctcp_keeps_the_queue_short)
+{
+	for (int ecn = 1; ecn <= 3; ecn += 2) {
+		struct path p = marking(ecn, NEAR_STEP);
+		struct result dctcp, reno;
+
+		p.delay = 5 * MSEC;
+		dctcp = transfer(&p, "dctcp", 1);
+		reno = transfer(&p, "reno", 1);
+		cr_assert(dctcp.mbit > 85, "%.1f", dctcp.mbit);
+		cr_assert(dctcp.mbit > 1.1 * reno.mbit, "%.1f, reno %.1f",
+			  dctcp.mbit, reno.mbit);
+		/* 30 KB at this rate: 2.5 ms */
+		cr_assert(dctcp.rtt_ms < 14, "%.0f", dctcp.rtt_ms);
+		cr_assert(dctcp.resent == 0 && dctcp.marks > 2 * reno.marks);
+	}
+}
+
+/* RFC 8511: where marks begin early, falling by less keeps the link busier. */
+Test(cc_net, a_mark_that_weighs_less_fills_the_link)
+{
+	struct path p = marking(3, STEP);
+	struct result plain = transfer(&p, "reno", 1), abe;
+
+	p.abe = true;
+	abe = transfer(&p, "reno", 1);
+	cr_assert(abe.mbit > 1.05 * plain.mbit, "%.1f, else %.1f", abe.mbit,
+		  plain.mbit);
 }
