@@ -440,25 +440,6 @@ static struct packet *packet_copy(const struct packet *p)
 	return q;
 }
 
-/* RFC 3168 5: a packet of an ECN-capable transport is marked. */
-static bool mark_ce(struct packet *p)
-{
-	uint8_t *b = p->bytes;
-	uint16_t sum;
-
-	if (b[0] >> 4 == 6 && b[1] & 0x30) {
-		b[1] |= 0x30;
-		return true;
-	}
-	if (b[0] >> 4 != 4 || !(b[1] & 3))
-		return false;
-	b[1] |= 3;
-	put_be16(b + 10, 0);
-	sum = csum_fold(csum_add(0, b, (b[0] & 15) * 4u));
-	memcpy(b + 10, &sum, sizeof(sum));
-	return true;
-}
-
 /* Behind what waits at the port of @h already, or dropped there. */
 static void enter_port(struct netsim *ns, struct host *h, struct packet *p)
 {
@@ -471,7 +452,8 @@ static void enter_port(struct netsim *ns, struct host *h, struct packet *p)
 		free(p);
 		return;
 	}
-	if (h->cfg.in_mark && waits >= h->cfg.in_mark && mark_ce(p))
+	if (h->cfg.in_mark && waits >= h->cfg.in_mark &&
+	    wire_mark_ce(p->bytes, p->f.len))
 		h->port->marked++;
 	bin = (uint64_t)((start - ns->now) / NETSIM_BIN);
 	h->port->waited[MIN(bin, NETSIM_BINS - 1u)]++;

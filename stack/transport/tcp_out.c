@@ -332,8 +332,9 @@ static void arm_probe(struct tcp_conn *c, nsec now)
 
 static void note_limit(struct tcp_conn *c)
 {
-	/* the application gives less than the window would take */
-	if (!tcp_unsent(c) && tcp_in_flight(c) < c->cc.cwnd &&
+	/* the application gives less than the window would take; one that the
+	 * send buffer holds up would give more */
+	if (!tcp_unsent(c) && !c->nospace && tcp_in_flight(c) < c->cc.cwnd &&
 	    c->lost_out <= c->retrans_out)
 		c->app_limited = MAX(c->delivered + tcp_in_flight(c), 1u);
 }
