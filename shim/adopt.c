@@ -22,14 +22,15 @@
 #include "forks.h"
 #include "host_priv.h"
 #include "join.h"
+#include "real.h"
 #include "sys.h"
 
 #define RELAY_LOOK 255u /* numbers, at least */
-#define SCAN_MOST 1024	/* numbers that are tried without /proc */
+#define SCAN_MOST 512u	/* numbers that are tried one by one */
 
 static bool has_heirs; /* ever */
 
-bool fd_is_handed_down(int fd)
+EVERY_RUN bool fd_is_handed_down(int fd)
 {
 	struct sockaddr_un far = {.sun_family = AF_UNSPEC};
 	socklen_t len = sizeof(far);
@@ -199,7 +200,7 @@ void heirs_adopt(void)
 		fd_any((int)fd);
 }
 
-static void heir_note(int fd)
+EVERY_RUN static void heir_note(int fd)
 {
 	struct file *f;
 
@@ -250,13 +251,11 @@ static bool scan_proc(void)
 	return n >= 0;
 }
 
-void heirs_init(bool may_be_many)
+EVERY_RUN void heirs_init(unsigned num_fds)
 {
-	int most = may_be_many ? SCAN_MOST : 3;
-
-	if (may_be_many && scan_proc())
+	if (num_fds > SCAN_MOST && scan_proc())
 		return;
-	for (int fd = 0; fd < most; fd++)
+	for (int fd = 0; fd < (int)MAX(num_fds, 3u); fd++)
 		if (!fd_file(fd))
 			heir_note(fd);
 }

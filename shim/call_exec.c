@@ -30,42 +30,58 @@
 #include "sys.h"
 #include "target.h"
 
-#define PRELOAD "LD_PRELOAD="
-#define PREFIX "TCPSHIM_"
-#define INHERIT PREFIX "INHERIT="
 #define MAX_ARGS 1024 /* more are rare, and get memory of their own */
 #define MAX_SAVED 32
+#define UNSEEN_MOST 256u
 
 extern char **environ;
 
+static char preload[] EVERY_RUN_DATA = "LD_PRELOAD=";
+static char prefix[] EVERY_RUN_DATA = "TCPSHIM_";
+static char inherit[] EVERY_RUN_DATA = "TCPSHIM_INHERIT=";
+
 /* What the environment said at the start. The strings there may be written over
  * (setproctitle). */
+static char more_text[8192]; /* what the first few bytes don't hold */
 static struct {
-	char text[8192];
-	size_t used;
-	char *v[MAX_SAVED];
 	unsigned num;
-} saved;
+	size_t used, more_used;
+	char *v[MAX_SAVED];
+	char text[384];
+} saved EVERY_RUN_DATA = {.num = 0};
 
 static size_t name_len(const char *var)
 {
 	return strcspn(var, "=") + 1;
 }
 
-static bool is_ours(const char *var)
+EVERY_RUN static bool is_ours(const char *var)
 {
-	return !strncmp(var, PRELOAD, strlen(PRELOAD)) ||
-	       !strncmp(var, PREFIX, strlen(PREFIX));
+	return !strncmp(var, preload, sizeof(preload) - 1) ||
+	       !strncmp(var, prefix, sizeof(prefix) - 1);
 }
 
-static void save(const char *var)
+EVERY_RUN static char *room_for(size_t len)
+{
+	char *p = NULL;
+
+	if (saved.used + len <= sizeof(saved.text)) {
+		p = saved.text + saved.used;
+		saved.used += len;
+	} else if (saved.more_used + len <= sizeof(more_text)) {
+		p = more_text + saved.more_used;
+		saved.more_used += len;
+	}
+	return p;
+}
+
+EVERY_RUN static void save(const char *var)
 {
 	size_t len = strlen(var) + 1;
+	char *p = saved.num < MAX_SAVED ? room_for(len) : NULL;
 
-	if (saved.num == MAX_SAVED || saved.used + len > sizeof(saved.text))
-		return;
-	saved.v[saved.num++] = memcpy(saved.text + saved.used, var, len);
-	saved.used += len;
+	if (p)
+		saved.v[saved.num++] = memcpy(p, var, len);
 }
 
 static bool has_var(char *const *envp, const char *var)
@@ -84,6 +100,7 @@ struct strings {
 	char *few[MAX_ARGS];
 	char **v;
 	size_t num, max, mapped;
+	char inherit[sizeof(inherit) + 12]; /* room for that variable */
 };
 
 /* 0 or -ENOMEM. */
@@ -129,11 +146,18 @@ static size_t count(char *const *v)
 	return n;
 }
 
+/* Below which number may sockets be handed down? What a child that shares our
+ * memory, or posix_spawn(), does to its numbers is not seen. */
+static unsigned num_handed_down(unsigned unseen)
+{
+	return MAX(fd_highest() + 1,
+		   host.pid == (int)sys(getpid) ? unseen : UNSEEN_MOST);
+}
+
 /* The environment of the next program, in @s. */
-static int make_env(struct strings *s, char *const *envp)
+static int make_env(struct strings *s, char *const *envp, unsigned unseen)
 {
 	static char *const none[] = {NULL};
-	static char inherit[] = INHERIT "1";
 	int r = strings_init(s, count(envp) + MAX_SAVED + 1);
 
 	if (r < 0)
@@ -146,8 +170,11 @@ static int make_env(struct strings *s, char *const *envp)
 	for (unsigned i = 0; i < saved.num; i++)
 		if (!has_var(envp, saved.v[i]))
 			strings_add(s, saved.v[i]);
-	if (fdtab_may_hand_down() && !has_var(envp, inherit))
-		strings_add(s, inherit);
+	if (fdtab_may_hand_down() && !has_var(envp, inherit)) {
+		log_snprintf(s->inherit, sizeof(s->inherit), "%s%u", inherit,
+			     num_handed_down(unseen));
+		strings_add(s, s->inherit);
+	}
 	return 0;
 }
 
@@ -155,8 +182,8 @@ static int make_env(struct strings *s, char *const *envp)
 static bool is_preloaded(const struct strings *env)
 {
 	for (char *const *e = env->v; *e; e++)
-		if (!strncmp(*e, PRELOAD, strlen(PRELOAD)))
-			return (*e)[strlen(PRELOAD)] != '\0';
+		if (!strncmp(*e, preload, sizeof(preload) - 1))
+			return (*e)[sizeof(preload) - 1] != '\0';
 	return false;
 }
 
@@ -177,7 +204,7 @@ EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 	int r;
 
 	us = is_us();
-	if (make_env(&env, envp) < 0)
+	if (make_env(&env, envp, 0) < 0)
 		return (int)shim_ret(-ENOMEM);
 	if (is_preloaded(&env))
 		target_warn(path);
@@ -202,7 +229,7 @@ EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 	int r;
 
 	us = is_us();
-	if (make_env(&env, envp) < 0)
+	if (make_env(&env, envp, 0) < 0)
 		return (int)shim_ret(-ENOMEM);
 	if (is_preloaded(&env))
 		target_warn_file(file);
@@ -226,7 +253,7 @@ EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 	bool us = is_us();
 	int r;
 
-	if (make_env(&env, envp) < 0)
+	if (make_env(&env, envp, 0) < 0)
 		return (int)shim_ret(-ENOMEM);
 	if (us)
 		host_exec_before();
@@ -244,7 +271,7 @@ EXPORT int execveat(int dir, const char *path, char *const argv[],
 	bool us = is_us();
 	int r;
 
-	if (make_env(&env, envp) < 0)
+	if (make_env(&env, envp, 0) < 0)
 		return (int)shim_ret(-ENOMEM);
 	if (us)
 		host_exec_before();
@@ -340,7 +367,7 @@ static int spawn(spawn_fn fn, pid_t *pid, const char *path,
 		 char *const envp[])
 {
 	struct strings env;
-	int r = make_env(&env, envp);
+	int r = make_env(&env, envp, actions ? UNSEEN_MOST : 0);
 
 	if (r < 0)
 		return -r;
@@ -421,16 +448,16 @@ void *exec_before_vfork(void)
 VFORK(vfork);
 VFORK(__vfork);
 
-void exec_init(void)
+EVERY_RUN void exec_init(void)
 {
-	bool all = false;
+	unsigned num_fds = 0;
 	char **to = environ;
 
 	for (char **e = environ; e && *e; e++) {
 		if ((*e)[0] != 'L' && (*e)[0] != 'T') {
 			*to++ = *e;
-		} else if (!strncmp(*e, INHERIT, strlen(INHERIT))) {
-			all = true;
+		} else if (!strncmp(*e, inherit, sizeof(inherit) - 1)) {
+			num_fds = (unsigned)atoi(*e + sizeof(inherit) - 1);
 		} else {
 			if (is_ours(*e))
 				save(*e);
@@ -439,5 +466,5 @@ void exec_init(void)
 	}
 	if (to)
 		*to = NULL;
-	heirs_init(all);
+	heirs_init(num_fds);
 }

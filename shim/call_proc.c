@@ -115,13 +115,13 @@ static void write_stats(void)
 		sys(close, fd);
 }
 
-static void leave(void)
+EVERY_RUN static void leave(void)
 {
 	struct keeper_req req = {.type = KEEPER_FLUSH};
 
 	/* a vfork child has our memory but is not us; a forked one may not have
 	 * a place to leave */
-	if (!host_is_up() || host.pid != (int)sys(getpid) || sys_forbidden ||
+	if (!atomic_load(&host.is_up) || host.pid != (int)sys(getpid) || sys_forbidden ||
 	    (host.has_keeper && !host_has_joined()) ||
 	    atomic_exchange(&has_left, true))
 		return;
@@ -139,7 +139,7 @@ static void leave(void)
 		join_tell(&req, -1);
 }
 
-static void on_leave(int status, void *arg)
+EVERY_RUN static void on_leave(int status, void *arg)
 {
 	stdio_flush(); /* libc's turn comes only after this */
 	leave();
@@ -159,8 +159,18 @@ EXPORT void _Exit(int status)
 	__builtin_unreachable();
 }
 
-void proc_init(void)
+EVERY_RUN static void on_quick_exit(void *arg)
+{
+	leave();
+}
+
+/* at_quick_exit() is this; but libc links its copy of that into a page of its
+ * own. */
+int __cxa_at_quick_exit(void (*fn)(void *), void *dso);
+extern void *__dso_handle __attribute__((visibility("hidden")));
+
+EVERY_RUN void proc_init(void)
 {
 	on_exit(on_leave, NULL);
-	at_quick_exit(leave);
+	__cxa_at_quick_exit(on_quick_exit, __dso_handle);
 }

@@ -57,10 +57,10 @@ static void put_off(int sig, siginfo_t *info, ucontext_t *uc)
 	sigaddset(&uc->uc_sigmask, sig); /* in force when we return */
 	sigaddset(&deferred, sig);
 	signal_has_deferred = true;
-	/* not sys(): it would complain, rightly, about the lock */
-	real.syscall(SYS_rt_tgsigqueueinfo, host.pid,
-		     real.syscall(SYS_gettid, 0, 0, 0, 0, 0, 0), sig,
-		     (long)info, 0, 0);
+	/* sys() would complain, rightly, about the lock */
+	sys_call6_raw(SYS_rt_tgsigqueueinfo, host.pid,
+		      sys_call6_raw(SYS_gettid, 0, 0, 0, 0, 0, 0), sig,
+		      (long)info, 0, 0);
 }
 
 static void on_signal(int sig, siginfo_t *info, void *uc)

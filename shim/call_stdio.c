@@ -270,7 +270,7 @@ static FILE *reopen_stream(struct stream *s, FILE *from)
 HOOK_FREOPEN(freopen, fopen)
 HOOK_FREOPEN(freopen64, fopen64)
 
-void stdio_flush(void)
+EVERY_RUN void stdio_flush(void)
 {
 	struct list *l;
 

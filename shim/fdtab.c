@@ -19,23 +19,23 @@
 #include "host_priv.h"
 #include "join.h"
 #include "mirror.h"
+#include "real.h"
 #include "sigio.h"
 #include "sleeper.h"
 #include "sys.h"
 
-#define SOCK_MAX (1u << 20)
+#define SOCK_MAX FD_MAX /* one table for both */
 #define FILES_STEP 128	/* struct file made at a time */
 #define FILES_FEW 1024u /* in the first piece of memory */
 #define HUGE_PAGE (2u << 20)
 
-_Atomic(struct file *) *fdtab_v;
-unsigned fdtab_num;
+struct fdtab_slot *fdtab_v EVERY_RUN_DATA;
+unsigned fdtab_num EVERY_RUN_DATA;
 
 static struct {
-	_Atomic(struct file *) *by_sock; /* by index of the sockid */
-	_Atomic unsigned highest;	 /* number in the table, ever */
-	_Atomic bool may_hand_down;	 /* some number had no FD_CLOEXEC */
-	struct file *free_files;	 /* stack lock */
+	_Atomic unsigned highest;   /* number in the table, ever */
+	_Atomic bool may_hand_down; /* some number had no FD_CLOEXEC */
+	struct file *free_files;    /* stack lock */
 	/* what no struct file was made of yet; fork_page->files_lock */
 	struct file *fresh;
 	struct file_opt *fresh_opts;
@@ -50,10 +50,18 @@ void *fdtab_reserve(size_t len)
 	return p < 0 && p >= -4095 ? NULL : (void *)p;
 }
 
+/* All tables are in one piece, what is used first of each in one piece of 2
+ * MiB: each piece that has anything costs a fork 2 us. */
+struct tables {
+	_Atomic uint8_t is_internal[FD_MAX];
+	struct file few[FILES_FEW];
+	struct fdtab_slot slots[FD_MAX];
+	struct file_opt few_opts[FILES_FEW][FILE_MAX_OPTS];
+};
+
 size_t fdtab_reserved(void)
 {
-	return FD_MAX + SOCK_MAX * sizeof(*tab.by_sock) +
-	       FD_MAX * sizeof(*fdtab_v);
+	return sizeof(struct tables) + HUGE_PAGE;
 }
 
 void fdtab_hands_down(void)
@@ -69,24 +77,29 @@ bool fdtab_may_hand_down(void)
 
 int fdtab_tables(void)
 {
-	_Atomic(struct file *) *v;
+	uintptr_t p;
+	struct tables *v;
 
 	if (fdtab_num)
 		return 0;
-	v = fdtab_reserve((SOCK_MAX + FD_MAX) * sizeof(*v));
-	if (!v)
+	p = (uintptr_t)fdtab_reserve(fdtab_reserved());
+	if (!p)
 		return -ENOMEM;
-	tab.by_sock = v + FD_MAX;
-	fdtab_v = v;
+	v = (struct tables *)ALIGN_UP(p, (uintptr_t)HUGE_PAGE);
+	fdnum_table(v->is_internal);
+	tab.fresh = v->few;
+	tab.fresh_opts = v->few_opts[0];
+	tab.num_fresh = FILES_FEW;
+	fdtab_v = v->slots;
 	fdtab_num = FD_MAX;
 	return 0;
 }
 
 int fdtab_init(void)
 {
-	int r = fdnum_init();
+	int r = fdtab_tables();
 
-	return r < 0 ? r : fdtab_tables();
+	return r < 0 ? r : fdnum_init();
 }
 
 /* --- struct file --- */
@@ -96,22 +109,20 @@ int fdtab_init(void)
  * 2 MiB, if the kernel has one. fork_page->files_lock is held. */
 static bool fresh_files(void)
 {
-	bool is_huge = tab.fresh != NULL;
-	size_t num = is_huge ? HUGE_PAGE / sizeof(*tab.fresh) : FILES_FEW;
-	size_t len = is_huge ? 2 * HUGE_PAGE : num * sizeof(*tab.fresh);
-	uintptr_t p = (uintptr_t)fdtab_reserve(len), at = p;
-	void *opts =
-		fdtab_reserve(num * FILE_MAX_OPTS * sizeof(*tab.fresh_opts));
+	size_t num = HUGE_PAGE / sizeof(*tab.fresh), opts_len;
+	uintptr_t p, at;
+	void *opts;
 
+	opts_len = num * FILE_MAX_OPTS * sizeof(*tab.fresh_opts);
+	p = (uintptr_t)fdtab_reserve(2 * HUGE_PAGE);
+	opts = fdtab_reserve(opts_len);
 	if (!p || !opts)
 		return false;
-	if (is_huge) {
-		at = ALIGN_UP(p, (uintptr_t)HUGE_PAGE);
-		if (at > p)
-			sys(munmap, p, at - p);
-		sys(munmap, at + HUGE_PAGE, p + HUGE_PAGE - at);
-		sys(madvise, at, HUGE_PAGE, MADV_HUGEPAGE);
-	}
+	at = ALIGN_UP(p, (uintptr_t)HUGE_PAGE);
+	if (at > p)
+		sys(munmap, p, at - p);
+	sys(munmap, at + HUGE_PAGE, p + HUGE_PAGE - at);
+	sys(madvise, at, HUGE_PAGE, MADV_HUGEPAGE);
 	tab.fresh = (struct file *)at;
 	tab.fresh_opts = opts;
 	tab.num_fresh = num / FILES_STEP * FILES_STEP;
@@ -228,7 +239,7 @@ int fd_install(int fd, struct file *f)
 		;
 	/* an entry that is still there is of a number closed behind our back */
 	fd_dropped(fd);
-	atomic_store(&fdtab_v[fd], f);
+	atomic_store(&fdtab_v[fd].by_fd, f);
 	return 0;
 }
 
@@ -254,7 +265,7 @@ int file_some_fd(struct file *f)
 	unsigned most = fd_highest();
 
 	for (unsigned fd = 0; fdtab_num && fd <= most; fd++)
-		if (atomic_load(&fdtab_v[fd]) == f)
+		if (atomic_load(&fdtab_v[fd].by_fd) == f)
 			return (int)fd;
 	return -1;
 }
@@ -270,7 +281,7 @@ struct file *file_of_sock(sockid s)
 
 	if (sock_index(s) >= SOCK_MAX)
 		return NULL;
-	f = atomic_load(&tab.by_sock[sock_index(s)]);
+	f = atomic_load(&fdtab_v[sock_index(s)].by_sock);
 	return f && f->s == s && f->kind == FILE_SOCK ? f : NULL;
 }
 
@@ -286,7 +297,7 @@ int file_become(struct file *f, const struct near *n, sockid s,
 	f->cookie = n->cookie;
 	atomic_store(&f->flags, flags | (n->is_nonblock ? FILE_NONBLOCK : 0));
 	atomic_store(&f->s, s);
-	atomic_store(&tab.by_sock[sock_index(s)], f);
+	atomic_store(&fdtab_v[sock_index(s)].by_sock, f);
 	atomic_store(&f->kind, FILE_SOCK); /* last: an heir is looked at */
 	return 0;
 }
@@ -391,7 +402,7 @@ static void file_release(struct file *f, struct released *out)
 						      : KEEPER_DROPPED;
 	}
 	watch_gone(f);
-	atomic_store(&tab.by_sock[sock_index(f->s)], NULL);
+	atomic_store(&fdtab_v[sock_index(f->s)].by_sock, NULL);
 	file_free(f);
 	host_unlock();
 	if (out->told)
@@ -440,7 +451,7 @@ void fd_dropped(int fd)
 
 	/* mostly nothing is there: no need to write */
 	if (f)
-		f = atomic_exchange(&fdtab_v[fd], NULL);
+		f = atomic_exchange(&fdtab_v[fd].by_fd, NULL);
 	if (!f)
 		return;
 	if (f->kind == FILE_EPOLL)
@@ -481,7 +492,7 @@ static int close_number(int fd)
 		return (int)sys(close, fd);
 	if (fd_is_internal(fd))
 		return -EBADF;
-	f = atomic_exchange(&fdtab_v[fd], NULL);
+	f = atomic_exchange(&fdtab_v[fd].by_fd, NULL);
 	if (!f)
 		return (int)sys(close, fd);
 	if (f->kind == FILE_EPOLL) {
@@ -524,7 +535,7 @@ static void replace(int fd, struct file *f, int k)
 {
 	long flags = sys(fcntl, fd, F_GETFD);
 
-	atomic_store(&fdtab_v[fd], NULL);
+	atomic_store(&fdtab_v[fd].by_fd, NULL);
 	sys(dup3, k, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
 	epoll_file_handed_over(f, fd);
 }
@@ -544,7 +555,7 @@ int file_hand_over(struct file *f)
 	if (file_has(f, FILE_NONBLOCK))
 		sys(fcntl, k, F_SETFL, O_RDWR | O_NONBLOCK);
 	for (unsigned fd = 0; fd <= most; fd++)
-		if (atomic_load(&fdtab_v[fd]) == f)
+		if (atomic_load(&fdtab_v[fd].by_fd) == f)
 			replace((int)fd, f, k);
 	sigio_handed_over(f);
 	host_lock(OP_CLOSE, f->s);

@@ -65,15 +65,20 @@ struct file {
 		*opts; /* FILE_MAX_OPTS; not touched while none is set */
 };
 
-extern _Atomic(struct file *) *fdtab_v; /* NULL until something is ours */
-extern unsigned fdtab_num;		/* 0 until something is ours */
+/* Two tables in one: their first pages lie together. */
+struct fdtab_slot {
+	_Atomic(struct file *) by_fd;
+	_Atomic(struct file *) by_sock; /* by index of the sockid */
+};
+extern struct fdtab_slot *fdtab_v; /* NULL until something is ours */
+extern unsigned fdtab_num;	   /* 0 until something is ours */
 
 /* What @fd names, if it is ours, whatever its kind. */
 static inline struct file *fd_file(int fd)
 {
 	if (__builtin_expect((unsigned)fd >= fdtab_num, 1))
 		return NULL;
-	return atomic_load_explicit(&fdtab_v[fd], memory_order_acquire);
+	return atomic_load_explicit(&fdtab_v[fd].by_fd, memory_order_acquire);
 }
 
 /* An heir is used: what it names, or NULL if that is not ours. errno stays. */
@@ -146,9 +151,9 @@ void epoll_forked(bool has_keeper);
 size_t fdtab_reserved(void);
 /* May a socket of ours be without FD_CLOEXEC? */
 bool fdtab_may_hand_down(void);
-/* adopt.c: from the constructor. Numbers that were handed down are noted: 0, 1
- * and 2, or as many as there may be. */
-void heirs_init(bool may_be_many);
+/* adopt.c: from the constructor. Numbers below @num_fds, and 0, 1 and 2, that
+ * were handed down are noted. */
+void heirs_init(unsigned num_fds);
 /* Joins the host if heirs wait, while that is possible; all of them are
  * adopted, since later may be too late. */
 void heirs_join(void);

@@ -11,6 +11,8 @@
 #define NO_LISTENER UINT32_MAX /* of a near end that another process made */
 
 /* fdnum.c */
+/* @v: FD_MAX zeros. */
+void fdnum_table(_Atomic uint8_t *v);
 int fdnum_init(void);
 /* As fd_make_internal(), for what we can do without: only where it costs nobody
  * a number. */

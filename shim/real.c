@@ -16,7 +16,7 @@
 
 #include "sys.h"
 
-static bool is_up;
+static bool is_up EVERY_RUN_DATA;
 static __thread bool looking_up __attribute__((tls_model("initial-exec")));
 
 static void *look_up_now(const char *name)
@@ -38,15 +38,9 @@ static void *look_up(const char *name)
 	return is_up ? look_up_now(name) : NULL;
 }
 
-void real_init(void)
+EVERY_RUN void real_init(void)
 {
-	void *p;
-
 	is_up = true;
-	/* called from a signal handler, where dlsym() may not be */
-	p = look_up("syscall");
-	if (p)
-		memcpy(&real.syscall, &p, sizeof(p));
 }
 
 static long real_raw_isatty(int fd)

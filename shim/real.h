@@ -46,6 +46,11 @@
 
 #define EXPORT __attribute__((visibility("default"), used))
 
+/* What every program runs through lies together: each further page that it
+ * touches costs 2 to 3 us, of the few that starting one with us costs. */
+#define EVERY_RUN __attribute__((section(".text.startup")))
+#define EVERY_RUN_DATA __attribute__((section(".data")))
+
 struct __res_state;		   /* of resolv.h */
 typedef void (*real_handler)(int); /* of signal() */
 

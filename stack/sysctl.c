@@ -28,7 +28,7 @@ const struct sysctl_values sysctl_defaults = {
 };
 
 static const struct row {
-	const char *name;
+	char name[64]; /* no pointer: it would have to be relocated */
 	size_t off;
 	int64_t lo, hi;
 } rows[] = {

@@ -3,8 +3,10 @@
 
 #include <stddef.h>
 
+/* Not pointers: these would be relocated in each process that is started, used
+ * or not. */
 struct text {
-	const char *name, *text;
+	char name[40], text[104];
 };
 
 static const struct text stats[STAT_NUM] = {

@@ -48,15 +48,15 @@ extern __thread bool sys_is_own
 #define SYS_KERNEL_SIGSET 8 /* bytes of the kernel's sigset_t */
 
 #if defined(__x86_64__)
-static inline long sys_call6(long nr, long a, long b, long c, long d, long e,
-			     long f)
+/* Unchecked: for a signal handler that came while its thread has the lock. */
+static inline long sys_call6_raw(long nr, long a, long b, long c, long d,
+				 long e, long f)
 {
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;
 	register long r9 __asm__("r9") = f;
 	long ret;
 
-	SYS_CHECK();
 	__asm__ volatile("syscall"
 			 : "=a"(ret)
 			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8),
@@ -65,8 +65,8 @@ static inline long sys_call6(long nr, long a, long b, long c, long d, long e,
 	return ret;
 }
 #elif defined(__aarch64__)
-static inline long sys_call6(long nr, long a, long b, long c, long d, long e,
-			     long f)
+static inline long sys_call6_raw(long nr, long a, long b, long c, long d,
+				 long e, long f)
 {
 	register long x8 __asm__("x8") = nr;
 	register long x0 __asm__("x0") = a;
@@ -76,7 +76,6 @@ static inline long sys_call6(long nr, long a, long b, long c, long d, long e,
 	register long x4 __asm__("x4") = e;
 	register long x5 __asm__("x5") = f;
 
-	SYS_CHECK();
 	__asm__ volatile("svc 0"
 			 : "+r"(x0)
 			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
@@ -86,6 +85,13 @@ static inline long sys_call6(long nr, long a, long b, long c, long d, long e,
 #else
 #error "raw system calls are written for x86-64 and aarch64"
 #endif
+
+static inline long sys_call6(long nr, long a, long b, long c, long d, long e,
+			     long f)
+{
+	SYS_CHECK();
+	return sys_call6_raw(nr, a, b, c, d, e, f);
+}
 
 /* sys(read, fd, buf, len): up to six arguments, integers or pointers. */
 #define SYS_ARG(a) ((long)(a))
