@@ -121,8 +121,8 @@ EVERY_RUN static void leave(void)
 
 	/* a vfork child has our memory but is not us; a forked one may not have
 	 * a place to leave */
-	if (!atomic_load(&host.is_up) || host.pid != (int)sys(getpid) || sys_forbidden ||
-	    (host.has_keeper && !host_has_joined()) ||
+	if (!atomic_load(&host.is_up) || host.pid != (int)sys(getpid) ||
+	    sys_forbidden || (host.has_keeper && !host_has_joined()) ||
 	    atomic_exchange(&has_left, true))
 		return;
 	host_leaving();
