@@ -5,6 +5,9 @@
  * What was set is remembered, so that it can be set again when the socket is
  * handed over to the kernel.
  */
+#include <linux/capability.h>
+#include <netinet/tcp.h>
+
 #include "base/bpf.h"
 #include "call_priv.h"
 #include "real.h"
@@ -95,6 +98,20 @@ static int get_filter(struct file *f, void *val, socklen_t *len)
 	return 0;
 }
 
+/* net.ipv4.tcp_allowed_congestion_control is for those without privilege. */
+static bool may_choose(struct file *f, const char *cc, socklen_t len)
+{
+	struct stack *st;
+	bool ok;
+
+	if (call_may(CAP_NET_ADMIN))
+		return true;
+	st = host_lock(OP_OPTION, f->s);
+	ok = sock_may_choose_cc(st, f->s, cc, len);
+	host_unlock();
+	return ok;
+}
+
 static int do_set(struct file *f, int level, int name, const void *val,
 		  socklen_t len)
 {
@@ -112,6 +129,9 @@ static int do_set(struct file *f, int level, int name, const void *val,
 		memset(copy, 0, len);
 	else if (user_in(copy, val, len))
 		return has_level(f, level) ? -EFAULT : -ENOPROTOOPT;
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION &&
+	    !may_choose(f, copy, len))
+		return -EPERM;
 	do {
 		st = host_lock(OP_OPTION, f->s);
 		r = sock_setopt(st, f->s, level, name, copy, len, host_now());

@@ -13,6 +13,7 @@
 
 #include "aliases.h"
 #include "block.h"
+#include "call_priv.h"
 #include "knobs.h"
 #include "real.h"
 #include "sigio.h"
@@ -34,7 +35,7 @@ static bool is_ping(int type, int proto)
 	       (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6);
 }
 
-static bool has_capability(unsigned cap)
+bool call_may(unsigned cap)
 {
 	struct __user_cap_header_struct hdr = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
@@ -64,8 +65,7 @@ static bool may_ping(void)
 static int check_permission(int type, int proto)
 {
 	/* who sees the packets of all */
-	if ((type & ~TYPE_FLAGS) == SOCK_RAW && proto &&
-	    !has_capability(CAP_NET_RAW))
+	if ((type & ~TYPE_FLAGS) == SOCK_RAW && proto && !call_may(CAP_NET_RAW))
 		return -EPERM;
 	return is_ping(type, proto) && !may_ping() ? -EACCES : 0;
 }
@@ -251,7 +251,7 @@ static bool is_port_denied(struct file *f, const struct sockaddr_storage *ss,
 	return f->type != SOCK_RAW && !is_ping(f->type, f->proto) &&
 	       addr_of(ss, len, &a, &port) && port &&
 	       port < knobs.sysctl.ip_unprivileged_port_start &&
-	       !has_capability(CAP_NET_BIND_SERVICE);
+	       !call_may(CAP_NET_BIND_SERVICE);
 }
 
 static int bind_ours(struct file *f, const struct sockaddr_storage *ss,

@@ -191,6 +191,9 @@ int sock_recv_commit(struct stack *st, sockid s, struct span *sp, size_t used,
 
 /* Values are in the caller's own buffer (at most 1024 bytes), not the
  * application's. get: *len in and out as getsockopt(2). */
+/* TCP_CONGESTION: false if that takes privilege. */
+bool sock_may_choose_cc(struct stack *st, sockid s, const void *name,
+			socklen_t len);
 int sock_setopt(struct stack *st, sockid s, int level, int name,
 		const void *val, socklen_t len, nsec now);
 int sock_getopt(struct stack *st, sockid s, int level, int name, void *val,

@@ -19,6 +19,9 @@
 #define MAX_GROUP 3
 #define MAX_NAME 80
 #define FASTOPEN_KEY "net.ipv4.tcp_fastopen_key"
+#define DEFAULT_CC "net.ipv4.tcp_congestion_control"
+#define ALLOWED_CC "net.ipv4.tcp_allowed_congestion_control"
+#define AVAILABLE_CC "net.ipv4.tcp_available_congestion_control"
 #define PING_RANGE "net.ipv4.ping_group_range"
 
 const struct sysctl_values sysctl_defaults = {
@@ -54,7 +57,7 @@ static const struct words {
 	const char *name;
 	int (*find)(const char *word); /* or -ENOENT */
 } words[] = {
-	{"net.ipv4.tcp_congestion_control", tcp_cc_find},
+	{DEFAULT_CC, tcp_cc_find},
 };
 
 static const struct row *find(const char *name)
@@ -168,6 +171,33 @@ static int set_fastopen_key(struct sysctl_values *v, const char *value)
 	return 0;
 }
 
+/* "reno cubic": all of them or none is taken. */
+static int set_allowed_cc(struct sysctl_values *v, const char *value)
+{
+	char word[MAX_NAME];
+	int64_t set = 0;
+
+	while (*value) {
+		size_t n = 0;
+		int id;
+
+		while (is_space(*value))
+			value++;
+		for (; *value && !is_space(*value); value++)
+			if (n < sizeof(word) - 1)
+				word[n++] = *value;
+		word[n] = '\0';
+		id = n ? tcp_cc_find(word) : 0;
+		if (id < 0)
+			return -EINVAL;
+		set |= n ? 1ll << id : 0;
+	}
+	if (!set)
+		return -EINVAL;
+	v->tcp_allowed_cc = set | 1ll << v->tcp_congestion_control;
+	return 0;
+}
+
 int sysctl_set(struct sysctl_values *v, const char *name, const char *value)
 {
 	const struct group *g = find_group(name);
@@ -178,11 +208,17 @@ int sysctl_set(struct sysctl_values *v, const char *name, const char *value)
 
 	if (strcmp(name, FASTOPEN_KEY) == 0)
 		return set_fastopen_key(v, value);
+	if (strcmp(name, ALLOWED_CC) == 0)
+		return set_allowed_cc(v, value);
+	if (strcmp(name, AVAILABLE_CC) == 0)
+		return -EPERM; /* to be read only */
 	if (g)
 		return set_group(v, g, value);
 	if (!r)
 		return -ENOENT;
 	err = set_word(v, name, value, &done);
+	if (done && !err && strcmp(name, DEFAULT_CC) == 0)
+		v->tcp_allowed_cc |= 1ll << v->tcp_congestion_control;
 	if (done)
 		return err == -ENOENT ? -EINVAL : err;
 	if (number(&value, r, &n) || *value)

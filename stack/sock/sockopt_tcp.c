@@ -264,19 +264,36 @@ static int get_cc_info(struct opt_call *c, void *val, socklen_t *len)
 	return opt_give(val, len, v, n);
 }
 
-static int set_congestion(struct opt_call *c, const void *val, socklen_t len)
+static int cc_named(const void *val, socklen_t len)
 {
 	char name[16] = {0}; /* TCP_CA_NAME_MAX */
+
+	memcpy(name, val, MIN(len, sizeof(name) - 1));
+	return tcp_cc_find(name);
+}
+
+static int set_congestion(struct opt_call *c, const void *val, socklen_t len)
+{
 	int id;
 
 	if (len < 1)
 		return -EINVAL;
-	memcpy(name, val, MIN(len, sizeof(name) - 1));
-	id = tcp_cc_find(name);
+	id = cc_named(val, len);
 	if (id < 0)
 		return -ENOENT;
 	c->e->topt.cc = (uint8_t)id;
 	return 0;
+}
+
+bool sock_may_choose_cc(struct stack *st, sockid s, const void *name,
+			socklen_t len)
+{
+	const struct ep *e = sock_find(st, s);
+	int id = len < 1 ? -EINVAL : cc_named(name, len);
+
+	/* what is wrong for another reason is said to be */
+	return id < 0 || !e || e->kind != EP_TCP || e->topt.cc == id ||
+	       st->sysctl.tcp_allowed_cc >> id & 1;
 }
 
 static int get_congestion(struct opt_call *c, void *val, socklen_t *len)

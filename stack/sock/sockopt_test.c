@@ -246,6 +246,36 @@ Test(sockopt, congestion_control_goes_by_name)
 			      6, now()) == -ENOENT);
 }
 
+Test(sockopt, congestion_controls_that_take_privilege)
+{
+	struct stack *st = host(0);
+	sockid s = of_kind(TCP4);
+
+	cr_assert(sock_may_choose_cc(st, s, "reno", 4));
+	cr_assert(sock_may_choose_cc(st, s, "cubic", 5));
+	cr_assert(!sock_may_choose_cc(st, s, "bbr", 3));
+	cr_assert(!sock_may_choose_cc(st, s, "dctcp", 5));
+	cr_assert(sock_may_choose_cc(st, s, "nosuch", 6)); /* ENOENT */
+	cr_assert(stack_sysctl_set(st,
+				   "net.ipv4.tcp_allowed_congestion_control",
+				   "dctcp reno") == 0);
+	cr_assert(sock_may_choose_cc(st, s, "dctcp", 5));
+	/* the default always is, and what the socket has */
+	cr_assert(sock_may_choose_cc(st, s, "cubic", 5));
+	cr_assert(stack_sysctl_set(st, "net.ipv4.tcp_congestion_control",
+				   "bbr") == 0);
+	cr_assert(sock_may_choose_cc(st, s, "bbr", 3));
+	cr_assert(stack_sysctl_set(st,
+				   "net.ipv4.tcp_allowed_congestion_control",
+				   "reno nosuch") == -EINVAL);
+	cr_assert(stack_sysctl_set(st,
+				   "net.ipv4.tcp_allowed_congestion_control",
+				   " ") == -EINVAL);
+	cr_assert(stack_sysctl_set(st,
+				   "net.ipv4.tcp_available_congestion_control",
+				   "reno") == -EPERM);
+}
+
 Test(sockopt, a_device_is_bound_to_by_name)
 {
 	sockid s = of_kind(UDP4);
