@@ -71,8 +71,11 @@ static void wait_sent(void)
 static size_t stats_text(char *out, size_t len)
 {
 	const struct stats *s = stack_stats(host.st);
-	size_t n = 0;
+	size_t n;
 
+	n = log_snprintf(out, len, "TcpshimSockets %u\nTcpshimMemory %zu\n",
+			 stack_num_sockets(host.st),
+			 stack_memory(host.st) - kits_memory());
 	if (host.sh->num_forced)
 		n += log_snprintf(out + n, len - n,
 				  "TcpshimDiedInLock %llu\n"

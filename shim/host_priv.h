@@ -106,6 +106,7 @@ bool seat_tell_news(void);
 void seat_hand_over(void);
 struct kit *kit_take(void); /* NULL: all in use */
 void kit_give(struct kit *k);
+size_t kits_memory(void); /* bytes of empty frames, if nobody reads */
 /* Reads a batch; no lock held. */
 void kit_read(struct kit *k);
 /* Hands what was read to the stack. */

@@ -191,6 +191,21 @@ struct kit *kit_take(void)
 	return NULL;
 }
 
+size_t kits_memory(void)
+{
+	size_t sum = 0;
+
+	for (unsigned i = 0; i < NUM_KITS; i++) {
+		const struct kit *k = &host.sh->kits[i];
+
+		for (unsigned n = 0; n < k->has_small; n++)
+			sum += k->small[n]->b.size;
+		for (unsigned n = 0; n < k->has_large; n++)
+			sum += k->large[n]->b.size;
+	}
+	return sum;
+}
+
 void kit_give(struct kit *k)
 {
 	k->is_taken = false;

@@ -350,6 +350,20 @@ unsigned stack_num_unfinished(const struct stack *st)
 	return tcp_num_unfinished(st->tp.tcp);
 }
 
+unsigned stack_num_sockets(const struct stack *st)
+{
+	return st->tp.eps.num;
+}
+
+size_t stack_memory(const struct stack *st)
+{
+	size_t kept = 0;
+
+	for (unsigned i = 0; i < st->num_rx_cache; i++)
+		kept += st->rx_cache[i]->b.size;
+	return arena_used(st->core.arena) - kept;
+}
+
 void stack_abort_all(struct stack *st, nsec now)
 {
 	uint32_t pos = 0;

@@ -250,6 +250,10 @@ bool stack_has_listener(struct stack *st, int type, const struct ip_addr *a,
 bool stack_route_known(const struct stack *st, const struct ip_addr *dst);
 /* Connections with unacknowledged data or FIN: what exit waits for. */
 unsigned stack_num_unfinished(const struct stack *st);
+/* Endpoints, those that finish by themselves among them; bytes in use, but for
+ * frames kept for the next read. */
+unsigned stack_num_sockets(const struct stack *st);
+size_t stack_memory(const struct stack *st);
 /* Sends RST for every open connection (exit's bound is over). */
 void stack_abort_all(struct stack *st, nsec now);
 const struct stats *stack_stats(const struct stack *st);
