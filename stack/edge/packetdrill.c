@@ -20,75 +20,20 @@
  *
  * --so_flags: "local=ADDR[,mtu=N]".
  */
-#include <dlfcn.h>
+#include "packetdrill.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/time.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/csum.h"
 #include "link/offload.h"
-#include "packetdrill_epoll.h"
-#include "stack.h"
-
-/* Members in the order that packetdrill documents (so_testing). */
-struct packetdrill_interface {
-	void *userdata;
-	void (*free)(void *u);
-	int (*socket)(void *u, int domain, int type, int protocol);
-	int (*bind)(void *u, int fd, const struct sockaddr *sa, socklen_t len);
-	int (*listen)(void *u, int fd, int backlog);
-	int (*accept)(void *u, int fd, struct sockaddr *sa, socklen_t *len);
-	int (*connect)(void *u, int fd, const struct sockaddr *sa,
-		       socklen_t len);
-	ssize_t (*read)(void *u, int fd, void *buf, size_t n);
-	ssize_t (*readv)(void *u, int fd, const struct iovec *v, int n);
-	ssize_t (*recv)(void *u, int fd, void *buf, size_t n, int flags);
-	ssize_t (*recvfrom)(void *u, int fd, void *buf, size_t n, int flags,
-			    struct sockaddr *sa, socklen_t *len);
-	ssize_t (*recvmsg)(void *u, int fd, struct msghdr *m, int flags);
-	ssize_t (*write)(void *u, int fd, const void *buf, size_t n);
-	ssize_t (*writev)(void *u, int fd, const struct iovec *v, int n);
-	ssize_t (*send)(void *u, int fd, const void *buf, size_t n, int flags);
-	ssize_t (*sendto)(void *u, int fd, const void *buf, size_t n, int flags,
-			  const struct sockaddr *sa, socklen_t len);
-	ssize_t (*sendmsg)(void *u, int fd, const struct msghdr *m, int flags);
-	int (*fcntl)(void *u, int fd, int cmd, ...);
-	int (*ioctl)(void *u, int fd, unsigned long request, ...);
-	int (*close)(void *u, int fd);
-	int (*shutdown)(void *u, int fd, int how);
-	int (*getsockopt)(void *u, int fd, int level, int name, void *val,
-			  socklen_t *len);
-	int (*setsockopt)(void *u, int fd, int level, int name, const void *val,
-			  socklen_t len);
-	int (*poll)(void *u, struct pollfd *fds, nfds_t n, int timeout);
-	int (*netdev_send)(void *u, const void *buf, size_t count);
-	int (*netdev_receive)(void *u, void *buf, size_t *count,
-			      long long *time_usecs);
-	int (*usleep)(void *u, useconds_t usec);
-	int (*gettimeofday)(void *u, struct timeval *tv, struct timezone *tz);
-	int (*epoll_create)(void *u, int size);
-	int (*epoll_ctl)(void *u, int epfd, int op, int fd,
-			 struct epoll_event *ev);
-	int (*epoll_wait)(void *u, int epfd, struct epoll_event *ev, int max,
-			  int timeout);
-	int (*pipe)(void *u, int fds[2]);
-	int (*splice)(void *u, int in, loff_t *off_in, int out, loff_t *off_out,
-		      size_t len, unsigned flags);
-};
 
 void packetdrill_interface_init(const char *flags,
 				struct packetdrill_interface *ifc);
 
-#define MAX_FD 1024
-#define EPOCH_SECS 1700000000 /* what gettimeofday() starts from */
 #define MAX_WAIT (3600 * SEC) /* a packet that never comes */
 
 struct out { /* a packet that has left */
@@ -98,29 +43,10 @@ struct out { /* a packet that has left */
 	uint8_t data[];
 };
 
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	struct stack *st;
-	struct arena *arena;
-	struct ip_addr local;
-	uint32_t mtu;
-	int unix_fd;
-	nsec now;
-	struct list outq;
-	struct {
-		sockid s;
-		bool nonblock;
-		uint32_t in_seq, out_seq;
-	} fds[MAX_FD];
-	unsigned num_blocked, num_to_look, epoch;
-	bool is_held; /* the clock stands until this thread asks */
-	pthread_t held_for;
-	bool is_up;
-	char born_cc[32]; /* tcp_congestion_control as the namespace came */
-} pd = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+struct pd pd = {.lock = PTHREAD_MUTEX_INITIALIZER,
+		.cond = PTHREAD_COND_INITIALIZER};
 
-static int ret(int r)
+int pd_ret(int r)
 {
 	if (r >= 0)
 		return r;
@@ -204,7 +130,7 @@ static void let_sleepers_look(void)
 		pthread_cond_wait(&pd.cond, &pd.lock);
 }
 
-static void turn(void)
+void pd_turn(void)
 {
 	struct ready r[16];
 	unsigned n;
@@ -231,7 +157,7 @@ static void advance(nsec to, bool stop)
 		if (next > to)
 			break;
 		pd.now = MAX(pd.now, next);
-		turn();
+		pd_turn();
 		let_sleepers_look();
 		if (stop && !list_empty(&pd.outq))
 			return;
@@ -239,20 +165,20 @@ static void advance(nsec to, bool stop)
 	pd.now = MAX(pd.now, to);
 }
 
-static void enter(void)
+void pd_enter(void)
 {
 	pthread_mutex_lock(&pd.lock);
 	pd.now += USEC;
 }
 
-static int leave(int r)
+int pd_leave(int r)
 {
 	if (pd.is_up) {
-		turn();
+		pd_turn();
 		let_sleepers_look();
 	}
 	pthread_mutex_unlock(&pd.lock);
-	return ret(r);
+	return pd_ret(r);
 }
 
 /* This thread was woken, but is not through with its call. */
@@ -265,11 +191,11 @@ static void let_clock_go(void)
 }
 
 /* Sleeps until something happened; the caller then tries again. */
-static void sleep_a_turn(void)
+void pd_sleep_a_turn(void)
 {
 	unsigned seen = pd.epoch;
 
-	turn();
+	pd_turn();
 	let_clock_go();
 	pd.num_blocked++;
 	while (pd.epoch == seen)
@@ -277,7 +203,7 @@ static void sleep_a_turn(void)
 	pd.num_blocked--;
 }
 
-static void looked(bool is_done)
+void pd_looked(bool is_done)
 {
 	if (is_done) {
 		pd.is_held = true;
@@ -286,21 +212,6 @@ static void looked(bool is_done)
 	pd.num_to_look--;
 	pthread_cond_broadcast(&pd.cond);
 }
-
-/* Runs @op until it is not -EAGAIN, or once if @nonblock. */
-#define WAIT_FOR(r, nonblock, op)                         \
-	do {                                              \
-		bool slept = false;                       \
-		for (;;) {                                \
-			(r) = (op);                       \
-			if (slept)                        \
-				looked((r) != -EAGAIN);   \
-			if ((r) != -EAGAIN || (nonblock)) \
-				break;                    \
-			slept = true;                     \
-			sleep_a_turn();                   \
-		}                                         \
-	} while (0)
 
 /* --- coming up --- */
 
@@ -350,7 +261,7 @@ static void read_sysctl(const char *dotted)
 
 /* The script's own settings are in its namespace; it changes them between its
  * connections. */
-static void read_sysctls(void)
+void pd_read_sysctls(void)
 {
 	static const char *const names[] = {
 #define SYSCTL(id, name, def, lo, hi, text) name,
@@ -363,7 +274,7 @@ static void read_sysctls(void)
 		read_sysctl(names[i]);
 }
 
-static int come_up(void)
+int pd_come_up(void)
 {
 	static const uint8_t seed[32] = {1};
 	struct stack_cfg cfg = {.link = {.mtu = pd.mtu,
@@ -397,453 +308,37 @@ static int come_up(void)
 	return 0;
 }
 
-static int fd_give(sockid s)
+int pd_give(sockid s)
 {
 	int fd = dup(pd.unix_fd);
 
-	if (fd < 0 || fd >= MAX_FD)
+	if (fd < 0 || fd >= PD_MAX_FD)
 		return -EMFILE;
 	pd.fds[fd].s = s;
 	pd.fds[fd].nonblock = false;
 	return fd;
 }
 
-static sockid fd_sock(int fd)
+sockid pd_sock(int fd)
 {
-	return fd >= 0 && fd < MAX_FD ? pd.fds[fd].s : 0;
+	return fd >= 0 && fd < PD_MAX_FD ? pd.fds[fd].s : 0;
 }
 
-/* --- calls --- */
-
-static int on_socket(void *u, int domain, int type, int protocol)
-{
-	sockid s = 0;
-	int r = 0;
-
-	enter();
-	if (!pd.is_up)
-		r = come_up();
-	if (!r) {
-		read_sysctls();
-		r = sock_new(pd.st, domain,
-			     type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol,
-			     &s, pd.now);
-	}
-	if (!r)
-		r = fd_give(s);
-	if (r >= 0)
-		pd.fds[r].nonblock = type & SOCK_NONBLOCK;
-	return leave(r);
-}
-
-static int on_bind(void *u, int fd, const struct sockaddr *sa, socklen_t len)
-{
-	enter();
-	return leave(sock_bind(pd.st, fd_sock(fd), sa, len, pd.now));
-}
-
-static int on_listen(void *u, int fd, int backlog)
-{
-	enter();
-	return leave(sock_listen(pd.st, fd_sock(fd), backlog, pd.now));
-}
-
-static int on_accept(void *u, int fd, struct sockaddr *sa, socklen_t *len)
-{
-	struct sockaddr_storage ss;
-	socklen_t ss_len = sizeof(ss);
-	sockid child = 0;
-	int r;
-
-	enter();
-	WAIT_FOR(r, pd.fds[fd].nonblock,
-		 sock_accept(pd.st, fd_sock(fd), &child, pd.now));
-	if (!r && sa) {
-		sock_accepted(pd.st, child, &ss, &ss_len);
-		memcpy(sa, &ss, MIN(*len, ss_len));
-		*len = ss_len;
-	}
-	return leave(r ? r : fd_give(child));
-}
-
-static int connect_done(sockid s)
-{
-	struct sock_facts f;
-	uint32_t bits = 0;
-	int err = 0;
-	socklen_t len = sizeof(err);
-
-	sock_poll(pd.st, s, &bits);
-	if (!(bits & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
-		return -EAGAIN;
-	sock_getopt(pd.st, s, SOL_SOCKET, SO_ERROR, &err, &len, pd.now);
-	if (err)
-		return -err;
-	return sock_facts(pd.st, s, &f);
-}
-
-static int connected(sockid s)
-{
-	int r = connect_done(s);
-
-	return r ? r : 1;
-}
-
-static int on_connect(void *u, int fd, const struct sockaddr *sa, socklen_t len)
-{
-	int r;
-
-	enter();
-	if (pd.is_up)
-		read_sysctls();
-	r = sock_connect(pd.st, fd_sock(fd), sa, len, pd.now);
-	if (r == -EINPROGRESS && !pd.fds[fd].nonblock)
-		WAIT_FOR(r, false, connect_done(fd_sock(fd)));
-	return leave(r);
-}
-
-static size_t iov_copy(const struct iovec *v, int n, size_t skip, void *buf,
-		       size_t len, bool from_v)
-{
-	size_t done = 0;
-
-	for (int i = 0; i < n && done < len; i++) {
-		size_t m;
-
-		if (skip >= v[i].iov_len) {
-			skip -= v[i].iov_len;
-			continue;
-		}
-		m = MIN(v[i].iov_len - skip, len - done);
-		if (from_v)
-			memcpy((char *)buf + done, (char *)v[i].iov_base + skip,
-			       m);
-		else
-			memcpy((char *)v[i].iov_base + skip, (char *)buf + done,
-			       m);
-		done += m;
-		skip = 0;
-	}
-	return done;
-}
-
-static int recv_once(sockid s, const struct iovec *v, int n, size_t skip,
-		     size_t want, int flags, struct sock_msg *m)
-{
-	struct span sp;
-	size_t done = 0;
-	int r = sock_recv_begin(pd.st, s, want, flags, m, &sp, pd.now);
-
-	if (r <= 0)
-		return r;
-	if (flags & MSG_TRUNC && sp.num_v == 0)
-		done = (size_t)r; /* discarded */
-	for (unsigned i = 0; i < sp.num_v; i++)
-		done += iov_copy(v, n, skip + done, sp.v[i].iov_base,
-				 sp.v[i].iov_len, false);
-	sock_recv_commit(pd.st, s, &sp, done, flags, pd.now);
-	return (int)done;
-}
-
-static ssize_t do_recv(int fd, const struct iovec *v, int n, int flags,
-		       struct sock_msg *m)
-{
-	sockid s = fd_sock(fd);
-	size_t want = 0, done = 0;
-	bool nonblock = pd.fds[fd].nonblock || flags & MSG_DONTWAIT;
-	int r, left = 0;
-
-	for (int i = 0; i < n; i++)
-		want += v[i].iov_len;
-	enter();
-	do {
-		WAIT_FOR(r, nonblock || (done && !(flags & MSG_WAITALL)),
-			 recv_once(s, v, n, done, want - done, flags, m));
-		if (r > 0)
-			done += (size_t)r;
-		/* an error behind the data is the next call's */
-		if (r > 0 && !(flags & MSG_WAITALL) &&
-		    (sock_ioctl(pd.st, s, FIONREAD, &left) || !left))
-			break;
-	} while (r > 0 && done < want && !(flags & (MSG_PEEK | MSG_OOB)));
-	return leave(done ? (int)done : r);
-}
-
-static int send_once(sockid s, const struct iovec *v, int n, size_t skip,
-		     size_t want, int flags, const struct sock_msg *m,
-		     bool is_woken, bool *is_syn)
-{
-	struct span sp;
-	size_t done = 0;
-	uint32_t bits = 0;
-	int r;
-
-	/* a writer that sleeps is only woken when a third is free */
-	sock_poll(pd.st, s, &bits);
-	if (is_woken && !(bits & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
-		return -EAGAIN;
-	r = sock_send_begin(pd.st, s, want, flags, m, &sp, pd.now);
-
-	if (r < 0)
-		return r;
-	*is_syn |= sp.is_syn;
-	for (unsigned i = 0; i < sp.num_v; i++)
-		done += iov_copy(v, n, skip + done, sp.v[i].iov_base,
-				 sp.v[i].iov_len, true);
-	r = sock_send_commit(pd.st, s, &sp, done, flags, pd.now);
-	turn();
-	return r < 0 ? r : (int)done;
-}
-
-static ssize_t do_send(int fd, const struct iovec *v, int n, int flags,
-		       const struct sock_msg *m)
-{
-	sockid s = fd_sock(fd);
-	size_t want = 0, done = 0;
-	bool nonblock = pd.fds[fd].nonblock || flags & MSG_DONTWAIT;
-	bool is_syn = false;
-	int r;
-
-	for (int i = 0; i < n; i++)
-		want += v[i].iov_len;
-	enter();
-	if (pd.is_up)
-		read_sysctls();
-	if (!nonblock)
-		flags |= SOCK_WAITS;
-	do {
-		WAIT_FOR(r, nonblock,
-			 send_once(s, v, n, done, want - done,
-				   done ? flags | SOCK_GOES_ON : flags, m,
-				   slept, &is_syn));
-		if ((r == -EINPROGRESS || r == -EALREADY) && !nonblock)
-			WAIT_FOR(r, false, connected(s));
-		else if (r > 0)
-			done += (size_t)r;
-		if (r > 0 && is_syn && !nonblock) {
-			is_syn = false;
-			WAIT_FOR(r, false, connected(s));
-			if (r < 0)
-				return leave(r);
-		}
-	} while (r > 0 && done < want);
-	return leave(done ? (int)done : r);
-}
-
-static ssize_t on_read(void *u, int fd, void *buf, size_t n)
-{
-	struct iovec v = {buf, n};
-
-	return do_recv(fd, &v, 1, 0, NULL);
-}
-
-static ssize_t on_readv(void *u, int fd, const struct iovec *v, int n)
-{
-	return do_recv(fd, v, n, 0, NULL);
-}
-
-static ssize_t on_recv(void *u, int fd, void *buf, size_t n, int flags)
-{
-	struct iovec v = {buf, n};
-
-	return do_recv(fd, &v, 1, flags, NULL);
-}
-
-static ssize_t on_recvfrom(void *u, int fd, void *buf, size_t n, int flags,
-			   struct sockaddr *sa, socklen_t *len)
-{
-	struct iovec v = {buf, n};
-	struct sock_msg m = {0};
-	ssize_t r = do_recv(fd, &v, 1, flags, &m);
-
-	if (r >= 0 && sa && len) {
-		memcpy(sa, &m.name, MIN(*len, m.name_len));
-		*len = m.name_len;
-	}
-	return r;
-}
-
-static ssize_t on_recvmsg(void *u, int fd, struct msghdr *h, int flags)
-{
-	struct sock_msg m = {0};
-	ssize_t r = do_recv(fd, h->msg_iov, (int)h->msg_iovlen, flags, &m);
-
-	if (r >= 0) {
-		h->msg_flags = m.flags;
-		h->msg_controllen = 0;
-	}
-	return r;
-}
-
-static ssize_t on_write(void *u, int fd, const void *buf, size_t n)
-{
-	struct iovec v = {(void *)(uintptr_t)buf, n};
-
-	return do_send(fd, &v, 1, 0, NULL);
-}
-
-static ssize_t on_writev(void *u, int fd, const struct iovec *v, int n)
-{
-	return do_send(fd, v, n, 0, NULL);
-}
-
-static ssize_t on_send(void *u, int fd, const void *buf, size_t n, int flags)
-{
-	struct iovec v = {(void *)(uintptr_t)buf, n};
-
-	return do_send(fd, &v, 1, flags, NULL);
-}
-
-static ssize_t on_sendto(void *u, int fd, const void *buf, size_t n, int flags,
-			 const struct sockaddr *sa, socklen_t len)
-{
-	struct iovec v = {(void *)(uintptr_t)buf, n};
-	struct sock_msg m = {0};
-
-	if (sa && len <= sizeof(m.name)) {
-		memcpy(&m.name, sa, len);
-		m.name_len = len;
-	}
-	return do_send(fd, &v, 1, flags, &m);
-}
-
-static ssize_t on_sendmsg(void *u, int fd, const struct msghdr *h, int flags)
-{
-	struct sock_msg m = {0};
-
-	if (h->msg_name && h->msg_namelen <= sizeof(m.name)) {
-		memcpy(&m.name, h->msg_name, h->msg_namelen);
-		m.name_len = h->msg_namelen;
-	}
-	return do_send(fd, h->msg_iov, (int)h->msg_iovlen, flags, &m);
-}
-
-static int on_fcntl(void *u, int fd, int cmd, ...)
-{
-	va_list ap;
-	long arg;
-	int r = 0;
-
-	va_start(ap, cmd);
-	arg = va_arg(ap, long);
-	va_end(ap);
-	enter();
-	if (cmd == F_GETFL)
-		r = O_RDWR | (pd.fds[fd].nonblock ? O_NONBLOCK : 0);
-	else if (cmd == F_SETFL)
-		pd.fds[fd].nonblock = arg & O_NONBLOCK;
-	else
-		r = -EINVAL;
-	return leave(r);
-}
-
-static int on_ioctl(void *u, int fd, unsigned long request, ...)
-{
-	va_list ap;
-	int *val;
-
-	va_start(ap, request);
-	val = va_arg(ap, int *);
-	va_end(ap);
-	enter();
-	return leave(sock_ioctl(pd.st, fd_sock(fd), request, val));
-}
-
-static int on_close(void *u, int fd)
-{
-	int r = -EBADF;
-
-	enter();
-	if (fd_sock(fd)) {
-		sock_close(pd.st, pd.fds[fd].s, pd.now);
-		pd.fds[fd].s = 0;
-		pd_epoll_close(fd);
-		r = close(fd) ? -errno : 0;
-	} else {
-		pd_epoll_close(fd); /* a set, or nothing of ours */
-		r = close(fd) ? -errno : 0;
-	}
-	return leave(r);
-}
-
-static int on_shutdown(void *u, int fd, int how)
-{
-	enter();
-	return leave(sock_shutdown(pd.st, fd_sock(fd), how, pd.now));
-}
-
-static int on_getsockopt(void *u, int fd, int level, int name, void *val,
-			 socklen_t *len)
-{
-	enter();
-	return leave(
-		sock_getopt(pd.st, fd_sock(fd), level, name, val, len, pd.now));
-}
-
-static int on_setsockopt(void *u, int fd, int level, int name, const void *val,
-			 socklen_t len)
-{
-	enter();
-	if (pd.is_up)
-		read_sysctls();
-	return leave(
-		sock_setopt(pd.st, fd_sock(fd), level, name, val, len, pd.now));
-}
-
-/* The code blocks' way in: libc's name, our numbers. */
-__attribute__((visibility("default"))) int getsockopt(int fd, int level,
-						      int name,
-						      void *restrict val,
-						      socklen_t *restrict len)
-{
-	int (*real)(int, int, int, void *, socklen_t *);
-
-	if (fd_sock(fd))
-		return on_getsockopt(NULL, fd, level, name, val, len);
-	*(void **)&real = dlsym(RTLD_NEXT, "getsockopt");
-	return real(fd, level, name, val, len);
-}
-
-static int poll_once(struct pollfd *fds, nfds_t n)
-{
-	int num = 0;
-
-	for (nfds_t i = 0; i < n; i++) {
-		uint32_t bits = 0;
-
-		sock_poll(pd.st, fd_sock(fds[i].fd), &bits);
-		fds[i].revents =
-			(short)(bits & ((uint32_t)(uint16_t)fds[i].events |
-					EPOLLERR | EPOLLHUP));
-		num += fds[i].revents != 0;
-	}
-	return num ? num : -EAGAIN;
-}
-
-static int on_poll(void *u, struct pollfd *fds, nfds_t n, int timeout)
-{
-	nsec until;
-	int r;
-
-	enter();
-	until = timeout < 0 ? TIME_NEVER : pd.now + timeout * MSEC;
-	WAIT_FOR(r, timeout == 0 || pd.now >= until, poll_once(fds, n));
-	return leave(r == -EAGAIN ? 0 : r);
-}
+/* --- packets and time --- */
 
 static int on_netdev_send(void *u, const void *buf, size_t count)
 {
 	struct frame *f;
 
-	enter();
+	pd_enter();
 	if (!pd.is_up || stack_rx_alloc(pd.st, (uint32_t)count, &f, 1) != 1)
-		return leave(-ENOBUFS);
+		return pd_leave(-ENOBUFS);
 	memcpy(f->data, buf, count);
 	f->len = (uint32_t)count;
 	f->at = pd.now;
 	f->csum = CSUM_NONE;
 	stack_rx(pd.st, &f, 1, true, pd.now);
-	return leave(0);
+	return pd_leave(0);
 }
 
 static void finish_csums(struct out *o)
@@ -884,7 +379,7 @@ static int on_netdev_receive(void *u, void *buf, size_t *count,
 	finish_csums(o);
 	*count = MIN(*count, o->len);
 	memcpy(buf, o->data, *count);
-	*time_usecs = EPOCH_SECS * 1000000ll + o->at / USEC;
+	*time_usecs = PD_EPOCH_SECS * 1000000ll + o->at / USEC;
 	free(o);
 	pthread_mutex_unlock(&pd.lock);
 	return 0;
@@ -905,73 +400,10 @@ static int on_gettimeofday(void *u, struct timeval *tv, struct timezone *tz)
 		let_clock_go();
 	else
 		advance(pd.now + USEC, false);
-	tv->tv_sec = EPOCH_SECS + pd.now / SEC;
+	tv->tv_sec = PD_EPOCH_SECS + pd.now / SEC;
 	tv->tv_usec = pd.now % SEC / USEC;
 	pthread_mutex_unlock(&pd.lock);
 	return 0;
-}
-
-static int on_epoll_create(void *u, int size)
-{
-	return ret(pd_epoll_new());
-}
-
-static int on_epoll_ctl(void *u, int epfd, int op, int fd,
-			struct epoll_event *ev)
-{
-	struct ready r;
-
-	enter();
-	if (op == EPOLL_CTL_ADD && fd_sock(fd))
-		sock_watch(pd.st, fd_sock(fd), (uint16_t)fd, &r);
-	return leave(pd_epoll_ctl(epfd, op, fd, ev));
-}
-
-static struct pd_state fd_state(int fd)
-{
-	struct pd_state now = {.in_seq = pd.fds[fd].in_seq,
-			       .out_seq = pd.fds[fd].out_seq};
-
-	sock_poll(pd.st, fd_sock(fd), &now.bits);
-	return now;
-}
-
-static int on_epoll_wait(void *u, int epfd, struct epoll_event *ev, int max,
-			 int timeout)
-{
-	nsec until;
-	int r;
-
-	enter();
-	until = timeout < 0 ? TIME_NEVER : pd.now + timeout * MSEC;
-	WAIT_FOR(r, timeout == 0 || pd.now >= until,
-		 pd_epoll_look(epfd, ev, max, fd_state));
-	return leave(r == -EAGAIN ? 0 : r);
-}
-
-static int on_pipe(void *u, int fds[2])
-{
-	return pipe(fds);
-}
-
-/* Between a pipe and a socket, a buffer's worth at a time. */
-static int on_splice(void *u, int in, loff_t *off_in, int out, loff_t *off_out,
-		     size_t len, unsigned flags)
-{
-	uint8_t buf[65536];
-	struct iovec v = {buf, MIN(len, sizeof(buf))};
-	int nonblock = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
-	ssize_t n;
-
-	if (fd_sock(in)) {
-		n = do_recv(in, &v, 1, nonblock, NULL);
-		return n > 0 ? (int)write(out, buf, (size_t)n) : (int)n;
-	}
-	n = read(in, buf, v.iov_len);
-	if (n <= 0)
-		return (int)n;
-	v.iov_len = (size_t)n;
-	return (int)do_send(out, &v, 1, nonblock, NULL);
 }
 
 static void on_free(void *u)
@@ -1012,36 +444,11 @@ __attribute__((visibility("default"))) void packetdrill_interface_init(
 	pd.now = SEC;
 	*ifc = (struct packetdrill_interface){
 		.free = on_free,
-		.socket = on_socket,
-		.bind = on_bind,
-		.listen = on_listen,
-		.accept = on_accept,
-		.connect = on_connect,
-		.read = on_read,
-		.readv = on_readv,
-		.recv = on_recv,
-		.recvfrom = on_recvfrom,
-		.recvmsg = on_recvmsg,
-		.write = on_write,
-		.writev = on_writev,
-		.send = on_send,
-		.sendto = on_sendto,
-		.sendmsg = on_sendmsg,
-		.fcntl = on_fcntl,
-		.ioctl = on_ioctl,
-		.close = on_close,
-		.shutdown = on_shutdown,
-		.getsockopt = on_getsockopt,
-		.setsockopt = on_setsockopt,
-		.poll = on_poll,
 		.netdev_send = on_netdev_send,
 		.netdev_receive = on_netdev_receive,
 		.usleep = on_usleep,
 		.gettimeofday = on_gettimeofday,
-		.epoll_create = on_epoll_create,
-		.epoll_ctl = on_epoll_ctl,
-		.epoll_wait = on_epoll_wait,
-		.pipe = on_pipe,
-		.splice = on_splice,
 	};
+	pd_calls_fill(ifc);
+	pd_io_fill(ifc);
 }
