@@ -86,10 +86,21 @@ static void end_reduction(struct tcp_conn *c)
 
 /* --- undoing --- */
 
+/* Is the answer to a resend still to come? (Linux: tcp_any_retrans_done()) */
+static bool any_resent(const struct tcp_conn *c)
+{
+	const struct tcp_rec *head = list_first(&c->recs, struct tcp_rec, node);
+
+	return c->retrans_out || (head && head->num_tx > 1);
+}
+
+/* A resend of the episode before may be on its way yet: its answer must not be
+ * held against a later one. */
 static void arm_undo(struct tcp_conn *c, uint32_t ssthresh)
 {
 	c->undo = (struct tcp_undo){
 		.armed = true,
+		.resent_at = any_resent(c) ? c->undo.resent_at : 0,
 		.marker = c->snd_una,
 		.retrans = c->retrans_out ? (int32_t)c->retrans_out : -1,
 		.prior_ssthresh = ssthresh,

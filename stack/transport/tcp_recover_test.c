@@ -327,6 +327,54 @@ Test(tcp_recover, a_lost_resend_shows_though_the_echo_is_old)
 	skip();
 }
 
+/* One recovery follows another while a resend of the first is on its way: its
+ * answer is older than the second's first resend, and yet no late original. */
+Test(tcp_recover, the_answer_to_an_older_resend_is_no_reordering)
+{
+	uint32_t first, second;
+
+	open_with(&(struct peer_seg){.flags = SYN | ACK,
+				     .ack = 1,
+				     .mss = MSS + 12,
+				     .sack_ok = true,
+				     .has_ts = true,
+				     .ts_val = 1});
+	conn()->srtt = conn()->min_rtt = RTT;
+	put(20000, 0);
+	skip();
+	first = ts();
+	pass(RTT);
+	SEND(.flags = ACK, .seq = 1, .ack = 1, .has_ts = true, .ts_val = 2,
+	     .ts_ecr = first, .num_sack = 1, .sack = {R(1, 10)});
+	expect_segs(0, 1);
+	cr_assert(conn()->ca == CA_RECOVERY);
+	skip(); /* 10 and on, of which 10 and 11 are lost */
+	second = ts();
+	pass(RTT);
+	SEND(.flags = ACK, .seq = 1, .ack = 1, .has_ts = true, .ts_val = 3,
+	     .ts_ecr = first, .num_sack = 2, .sack = {R(11, 12), R(1, 10)});
+	expect_segs(0, 1); /* once more: 11 was sent after it */
+	expect_segs(10, 11);
+	skip();
+	second = ts();
+	pass(RTT);
+	SEND(.flags = ACK, .seq = 1, .ack = 10001, .has_ts = true, .ts_val = 4,
+	     .ts_ecr = second, .num_sack = 2, .sack = {R(14, 15), R(11, 12)});
+	cr_assert(conn()->ca == CA_RECOVERY); /* another one, for 12 and 13 */
+	skip();
+	pass(MSEC);
+	SEND(.flags = ACK, .seq = 1, .ack = 10001, .has_ts = true, .ts_val = 4,
+	     .ts_ecr = second, .num_sack = 2, .sack = {R(14, 17), R(11, 12)});
+	skip();
+	cr_assert(conn()->undo.resent_at);
+	pass(MSEC);
+	SEND(.flags = ACK, .seq = 1, .ack = 12001, .has_ts = true, .ts_val = 5,
+	     .ts_ecr = second, .num_sack = 1, .sack = {R(14, 15)});
+	cr_assert(conn()->rack.reord_seen == 0);
+	cr_assert(count(STAT_TcpExtTCPTSReorder) == 0);
+	skip();
+}
+
 Test(tcp_recover, frto_a_delay_spike_is_no_loss)
 {
 	open_rtt();
