@@ -50,17 +50,30 @@ void host_init(void)
 
 /* --- the lock --- */
 
+/* 0, EOWNERDEAD, or ETIMEDOUT after @patience. */
+static int lock_for(pthread_mutex_t *l, nsec patience)
+{
+	struct timespec until;
+
+#if defined(__SANITIZE_THREAD__) /* it does not know the other one */
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += patience;
+	until.tv_sec += until.tv_nsec / SEC;
+	until.tv_nsec %= SEC;
+	return pthread_mutex_timedlock(l, &until);
+#else
+	until = sys_timespec(sys_now() + patience);
+	return pthread_mutex_clocklock(l, CLOCK_MONOTONIC, &until);
+#endif
+}
+
 /* A holder that is stopped (Ctrl-Z) would stop everybody. */
 static int lock_or_nudge(pthread_mutex_t *l)
 {
-	struct timespec until;
-	nsec at = sys_now();
 	int r;
 
 	for (unsigned i = 1;; i++) {
-		at += LOCK_PATIENCE;
-		until = sys_timespec(at);
-		r = pthread_mutex_clocklock(l, CLOCK_MONOTONIC, &until);
+		r = lock_for(l, LOCK_PATIENCE);
 		if (r != ETIMEDOUT)
 			return r;
 		sys_forbidden = false; /* it is not ours yet */
@@ -311,7 +324,10 @@ static void batch_write(struct tx_batch *b)
 	unsigned i, num = b->num;
 
 	while ((i = atomic_load(&b->num_written)) < num) {
-		b->res[i] = tun_write(&host.tun, &b->v[i]);
+		int r = tun_write(&host.tun, &b->v[i]);
+
+		/* the same one may be written by both */
+		__atomic_store_n(&b->res[i], r, __ATOMIC_RELAXED);
 		atomic_compare_exchange_strong(&b->num_written, &i, i + 1);
 	}
 }
