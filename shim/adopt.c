@@ -151,6 +151,12 @@ int fd_adopt(int fd)
 
 /* --- heirs --- */
 
+/* And not a vfork child. */
+static bool is_us(void)
+{
+	return host.pid == (int)sys(getpid) || host_notices_fork();
+}
+
 /* What @fd names is asked for. fork_page->adopt_lock is held. */
 static void heir_look(int fd, struct file *f)
 {
@@ -170,7 +176,7 @@ struct file *fd_adopt_heir(int fd)
 
 	/* a vfork child, whose table is its parent's, has the kernel's socket
 	 * only */
-	if (host.pid != (int)sys(getpid) && !host_notices_fork())
+	if (!is_us())
 		return NULL;
 	if (host_up() == 0 && host.has_keeper) {
 		signal_hold();
@@ -188,7 +194,7 @@ struct file *fd_adopt_heir(int fd)
 
 void heirs_join(void)
 {
-	if (has_heirs && !host_is_up() && host.pid == (int)sys(getpid))
+	if (has_heirs && !host_is_up() && is_us())
 		host_up();
 }
 
@@ -206,7 +212,7 @@ EVERY_RUN static void heir_note(int fd)
 
 	if (!fd_is_handed_down(fd))
 		return;
-	if (!has_heirs && (forks_init() < 0 || fdtab_tables() < 0))
+	if (!has_heirs && (forks_page() < 0 || fdtab_tables() < 0))
 		return;
 	f = file_new_early(FILE_HEIR);
 	if (!f)

@@ -26,7 +26,7 @@
 
 #define SOCK_MAX FD_MAX /* one table for both */
 #define FILES_STEP 128	/* struct file made at a time */
-#define FILES_FEW 1024u /* in the first piece of memory */
+#define FILES_FEW 256u	/* in the first piece of memory */
 #define HUGE_PAGE (2u << 20)
 
 struct fdtab_slot *fdtab_v EVERY_RUN_DATA;

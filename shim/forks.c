@@ -69,19 +69,33 @@ void fork_end(void)
 
 static void on_fork_before(void)
 {
-	fork_begin();
+	bool is_alone = __libc_single_threaded;
+
+	/* who is alone and comes here holds nothing: handlers would wait */
+	if (is_alone)
+		atomic_store(&fork_page->forker, (uintptr_t)pthread_self());
+	else
+		fork_begin();
+	fork_page->has_locks = !is_alone;
 	fork_copied();
+	if (is_alone)
+		return;
 	pthread_mutex_lock(&fork_page->adopt_lock);
 	fork_page->has_up_lock = host_fork_wait();
 	pthread_mutex_lock(&fork_page->listen_lock);
 	pthread_mutex_lock(&fork_page->control_lock);
 	pthread_mutex_lock(&fork_page->files_lock);
-	if (!__libc_single_threaded)
-		host_fork_before();
+	host_fork_before();
 }
 
 static void on_fork_parent(void)
 {
+	if (!fork_page->has_locks) {
+		fork_copied();
+		atomic_store(&fork_page->forker, 0);
+		signal_run_deferred();
+		return;
+	}
 	host_fork_parent();
 	pthread_mutex_unlock(&fork_page->files_lock);
 	pthread_mutex_unlock(&fork_page->control_lock);
@@ -99,10 +113,14 @@ static void on_fork_child(void)
 	host_notices_fork();
 }
 
-static int make_page(void)
+int forks_page(void)
 {
-	long p = sys(mmap, NULL, 4096, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long p;
+
+	if (fork_page != &no_page)
+		return 0;
+	p = sys(mmap, NULL, 4096, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p < 0 && p >= -4095)
 		return (int)p;
@@ -116,7 +134,7 @@ static int make_page(void)
 int forks_init(void)
 {
 	static bool has_handlers;
-	int r = fork_page == &no_page ? make_page() : 0;
+	int r = forks_page();
 
 	if (r == 0 && !has_handlers) {
 		has_handlers = true;

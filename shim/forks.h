@@ -17,6 +17,7 @@ struct fork_page {
 	_Atomic uint32_t gate;	     /* GATE_* of host_priv.h */
 	_Atomic uintptr_t forker;    /* pthread_self() of who forks, or 0 */
 	_Atomic uint64_t num_copies; /* times that descriptors were copied */
+	bool has_locks;		     /* the forker was not alone */
 	bool has_up_lock;	     /* the forker has join.c's, too */
 	/* taken in this order; join.c's follows adopt_lock */
 	pthread_mutex_t fork_lock;
@@ -27,6 +28,8 @@ struct fork_page {
 };
 extern struct fork_page *fork_page;
 
+/* The page, by which a child notices that it is one when it comes to us. */
+int forks_page(void);
 /* Before there is anything that a fork has to mind. 0 or -errno. */
 int forks_init(void);
 
