@@ -150,6 +150,7 @@ static void metadata(const struct t_fam *f)
 static void exhausted(int af)
 {
 	struct rlimit lim, old;
+	struct pollfd v[20];
 	int fds[64], n = 0;
 
 	MUST(getrlimit(RLIMIT_NOFILE, &old));
@@ -160,6 +161,10 @@ static void exhausted(int af)
 		n++;
 	say("%d sockets, then %s", n, t_err(errno));
 	CALL(dup(fds[0]));
+	for (int i = 0; i < 20; i++)
+		v[i] = (struct pollfd){fds[0], POLLOUT, 0};
+	CALL(poll(v, 12, 0));
+	CALL(poll(v, 13, 0));
 	while (n)
 		close(fds[--n]);
 	CALL(socket(af, SOCK_STREAM, 0));

@@ -81,4 +81,15 @@ static inline void block_end(struct block *b)
 bool addr_is_kernels(struct file *f, const struct sockaddr_storage *ss,
 		     socklen_t len, bool is_dest);
 
+#define MAX_IO 0x7ffff000u /* most that one call moves, read(2) */
+
+/* call_io.c: send and recv with their waiting. Bytes or -errno; io_send(): or
+ * -EXDEV, if @m names one who is the kernel's. */
+ssize_t io_send(struct file *f, const struct iovec *v, size_t n, int flags,
+		const struct sock_msg *m);
+ssize_t io_recv(struct file *f, const struct iovec *v, size_t n, int flags,
+		struct sock_msg *m);
+/* What a send says that ends with @res after @done bytes; may raise SIGPIPE. */
+ssize_t io_send_result(struct file *f, ssize_t done, int res, int flags);
+
 #endif

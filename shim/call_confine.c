@@ -109,6 +109,8 @@ static struct rlimit widen(int what, const struct rlimit *r)
 static void before_limit(int what, const struct rlimit *r)
 {
 	take_place();
+	if (what == RLIMIT_NOFILE && r)
+		fdnum_limit(r);
 	if (what == RLIMIT_FSIZE && r && host_is_up() &&
 	    r->rlim_cur < host.sh->max)
 		host.can_grow = false;

@@ -20,8 +20,6 @@
 #include "sys.h"
 #include "user.h"
 
-#define MAX_IO 0x7ffff000u /* most that one call moves, read(2) */
-
 /* --- vectors of the program --- */
 
 struct cursor { /* where we are in the program's memory */
@@ -284,8 +282,8 @@ static ssize_t recv_with(struct recv *r, struct block *b)
 	return res;
 }
 
-static ssize_t do_recv(struct file *f, const struct iovec *v, size_t n,
-		       int flags, struct sock_msg *m)
+ssize_t io_recv(struct file *f, const struct iovec *v, size_t n, int flags,
+		struct sock_msg *m)
 {
 	ssize_t want = vec_len(v, n);
 	struct sock_msg own = {.ctl = NULL};
@@ -370,7 +368,7 @@ static void raise_pipe(void)
 	sys(tgkill, pid, tid, SIGPIPE);
 }
 
-static ssize_t send_result(struct file *f, ssize_t done, int res, int flags)
+ssize_t io_send_result(struct file *f, ssize_t done, int res, int flags)
 {
 	if (done)
 		return done;
@@ -427,7 +425,7 @@ static ssize_t send_stream(struct file *f, struct cursor *from, size_t want,
 		host_unlock();
 	}
 	block_end(&b);
-	return send_result(f, (ssize_t)done, res, flags);
+	return io_send_result(f, (ssize_t)done, res, flags);
 }
 
 static bool is_unnamed(struct file *f)
@@ -444,8 +442,8 @@ static bool is_unnamed(struct file *f)
 }
 
 /* -EXDEV: the socket is the kernel's now, make the call again there. */
-static ssize_t do_send(struct file *f, const struct iovec *v, size_t n,
-		       int flags, const struct sock_msg *m)
+ssize_t io_send(struct file *f, const struct iovec *v, size_t n, int flags,
+		const struct sock_msg *m)
 {
 	ssize_t want = vec_len(v, n);
 	struct cursor from = {v, n, 0};
@@ -470,7 +468,7 @@ static ssize_t do_send(struct file *f, const struct iovec *v, size_t n,
 		res = send_once(f, &from, (size_t)want, flags, m, &is_syn);
 	while (res == -EAGAIN && (res = block_again(&b, EPOLLOUT)) == 1);
 	block_end(&b);
-	return send_result(f, 0, res, flags);
+	return io_send_result(f, 0, res, flags);
 }
 
 static int msg_to(struct sock_msg *m, const struct sockaddr *sa, socklen_t len)
@@ -492,7 +490,7 @@ EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 
 	if (!f)
 		return real.recv(fd, buf, len, flags);
-	r = do_recv(f, &v, 1, flags, &m);
+	r = io_recv(f, &v, 1, flags, &m);
 	return shim_ret(r);
 }
 
@@ -541,7 +539,7 @@ EXPORT ssize_t readv(int fd, const struct iovec *v, int n)
 		return real.readv(fd, v, n);
 	return vec_is_nothing(v, n, &r)
 		       ? shim_ret(r)
-		       : shim_ret(do_recv(f, v, (size_t)n, 0, NULL));
+		       : shim_ret(io_recv(f, v, (size_t)n, 0, NULL));
 }
 
 /* By the time that this fails what was received is gone, as in Linux. */
@@ -569,7 +567,7 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
 
 	if (!f)
 		return real.recvfrom(fd, buf, len, flags, sa, sa_len);
-	r = do_recv(f, &v, 1, flags, &m);
+	r = io_recv(f, &v, 1, flags, &m);
 	if (r >= 0 && sa)
 		r = give_sender(&m, sa, sa_len, r);
 	return shim_ret(r);
@@ -610,7 +608,7 @@ static ssize_t do_recvmsg(struct file *f, struct msghdr *h, int flags)
 	ctl.wall = 0;
 	if (h->msg_control && h->msg_controllen) /* else nobody sees a stamp */
 		cmsg_prepare(&ctl);
-	r = do_recv(f, h->msg_iov, h->msg_iovlen, flags, &m);
+	r = io_recv(f, h->msg_iov, h->msg_iovlen, flags, &m);
 	if (r < 0)
 		return r;
 	h->msg_flags = (m.flags & MSG_TOLD) | (flags & MSG_CMSG_CLOEXEC);
@@ -711,7 +709,7 @@ EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
 
 	if (!f)
 		return real.send(fd, buf, len, flags);
-	return shim_ret(do_send(f, &v, 1, flags, NULL));
+	return shim_ret(io_send(f, &v, 1, flags, NULL));
 }
 
 EXPORT ssize_t __send(int fd, const void *buf, size_t len, int flags)
@@ -740,7 +738,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *v, int n)
 		return real.writev(fd, v, n);
 	return vec_is_nothing(v, n, &r)
 		       ? shim_ret(r)
-		       : shim_ret(do_send(f, v, (size_t)n, 0, NULL));
+		       : shim_ret(io_send(f, v, (size_t)n, 0, NULL));
 }
 
 EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
@@ -757,7 +755,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 		return shim_ret(-EINVAL); /* a name, but no family in it */
 	r = sa ? msg_to(&m, sa, sa_len) : 0;
 	if (!r)
-		r = do_send(f, &v, 1, flags, &m);
+		r = io_send(f, &v, 1, flags, &m);
 	if (r == -EXDEV)
 		return real.sendto(fd, buf, len, flags, sa, sa_len);
 	return shim_ret(r);
@@ -776,7 +774,7 @@ static ssize_t do_sendmsg(struct file *f, const struct msghdr *h, int flags)
 		r = cmsg_from_program(h, &ctl);
 		m.ctl = &ctl;
 	}
-	return r ? r : do_send(f, h->msg_iov, h->msg_iovlen, flags, &m);
+	return r ? r : io_send(f, h->msg_iov, h->msg_iovlen, flags, &m);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *h, int flags)
@@ -814,158 +812,4 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 		v[i].msg_len = (unsigned)r;
 	}
 	return (int)shim_ret(i ? (ssize_t)i : r);
-}
-
-/* --- files into sockets --- */
-
-#define FILE_STEP 65536
-
-/* What was read and could not be sent is not lost: the offset says how far. A
- * file without an offset argument is put back with lseek(). */
-static ssize_t send_file(struct file *f, int in, off64_t *off, size_t len)
-{
-	char buf[FILE_STEP];
-	off64_t pos = off ? *off : lseek64(in, 0, SEEK_CUR);
-	size_t done = 0;
-	ssize_t r = 0;
-
-	if (pos < 0)
-		return -EINVAL;
-	len = MIN(len, MAX_IO);
-	while (done < len) {
-		struct iovec v = {buf, MIN(len - done, sizeof(buf))};
-		ssize_t n = sys(pread64, in, buf, v.iov_len, pos);
-
-		if (n <= 0) {
-			r = n;
-			break;
-		}
-		v.iov_len = (size_t)n;
-		r = do_send(f, &v, 1, 0, NULL);
-		if (r < 0)
-			break;
-		pos += r;
-		done += (size_t)r;
-		if (r < n)
-			break;
-	}
-	if (off)
-		*off = pos;
-	else
-		lseek64(in, pos, SEEK_SET);
-	return done ? (ssize_t)done : r;
-}
-
-EXPORT ssize_t sendfile64(int out, int in, off64_t *off, size_t len)
-{
-	struct file *f = fd_sock(out);
-	char c;
-	int cancel;
-	ssize_t r;
-
-	if (fd_sock(in)) /* can't be read at an offset, nor without */
-		return shim_ret(off ? -ESPIPE : -EINVAL);
-	if (!f)
-		return real.sendfile64(out, in, off, len);
-	if ((sys(fcntl, in, F_GETFL) & O_ACCMODE) == O_WRONLY)
-		return shim_ret(-EBADF);
-	r = sys(pread64, in, &c, 0, 0);
-	if (r == -ESPIPE)
-		return shim_ret(off ? r : -EINVAL);
-	if (r == -EBADF)
-		return shim_ret(r);
-	/* in libc, too, no cancellation point */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	r = send_file(f, in, off, len);
-	pthread_setcancelstate(cancel, NULL);
-	return shim_ret(r);
-}
-
-EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t len)
-{
-	_Static_assert(sizeof(off_t) == sizeof(off64_t), "64-bit off_t");
-	return sendfile64(out, in, (off64_t *)off, len);
-}
-
-/* Pipe to socket: what is taken from the pipe must fit, so ask for room first;
- * socket to pipe: only as much as the pipe takes without blocking. */
-static ssize_t splice_out(struct file *f, int in, size_t len, unsigned flags)
-{
-	char buf[FILE_STEP];
-	struct iovec v = {buf, 0};
-	ssize_t n = sys(read, in, buf, MIN(len, sizeof(buf)));
-
-	if (n <= 0)
-		return n;
-	v.iov_len = (size_t)n;
-	return do_send(f, &v, 1, flags & SPLICE_F_MORE ? MSG_MORE : 0, NULL);
-}
-
-static ssize_t splice_in(struct file *f, int out, size_t len, unsigned flags)
-{
-	char buf[FILE_STEP];
-	struct iovec v = {buf, MIN(len, sizeof(buf))};
-	struct pollfd full = {out, POLLOUT, 0};
-	struct timespec zero = {0};
-	ssize_t n, done = 0;
-
-	/* the flag is about the pipe; the socket has O_NONBLOCK */
-	if (flags & SPLICE_F_NONBLOCK && sys_ppoll(&full, 1, &zero, NULL) == 0)
-		return -EAGAIN;
-	n = do_recv(f, &v, 1, 0, NULL);
-	while (n > done) {
-		ssize_t w = sys(write, out, buf + done, (size_t)(n - done));
-
-		if (w < 0 && w != -EAGAIN)
-			return done ? done : w;
-		if (w == -EAGAIN) {
-			struct pollfd p = {out, POLLOUT, 0};
-
-			sys_ppoll(&p, 1, NULL, NULL);
-			continue;
-		}
-		done += w;
-	}
-	return n < 0 ? n : done;
-}
-
-#define SPLICE_F_ALL \
-	(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
-
-/* @other: the one that is no socket of ours; it must be a pipe. */
-static int splice_check(int in, int out, int other, unsigned flags)
-{
-	int in_fl = (int)sys(fcntl, in, F_GETFL, 0);
-	int out_fl = (int)sys(fcntl, out, F_GETFL, 0);
-	struct stat st;
-
-	if (flags & ~SPLICE_F_ALL)
-		return -EINVAL;
-	if (in_fl < 0 || out_fl < 0 || (in_fl & O_ACCMODE) == O_WRONLY ||
-	    (out_fl & O_ACCMODE) == O_RDONLY)
-		return -EBADF;
-	return sys(fstat, other, &st) || !S_ISFIFO(st.st_mode) ? -EINVAL : 0;
-}
-
-EXPORT ssize_t splice(int in, off64_t *off_in, int out, off64_t *off_out,
-		      size_t len, unsigned flags)
-{
-	struct file *fi = fd_sock(in), *fo = fd_sock(out);
-	int r;
-
-	if (!fi && !fo)
-		return real.splice(in, off_in, out, off_out, len, flags);
-	if (!len)
-		return 0;
-	r = splice_check(in, out, fi ? out : in, flags);
-	if (r < 0)
-		return shim_ret(r);
-	if (fi && fo)
-		return shim_ret(-EINVAL);
-	if ((fi && off_out) || (fo && off_in))
-		return shim_ret(-ESPIPE); /* the pipe's */
-	if (off_in || off_out)
-		return shim_ret(-EINVAL);
-	return shim_ret(fo ? splice_out(fo, in, len, flags)
-			   : splice_in(fi, out, len, flags));
 }

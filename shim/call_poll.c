@@ -135,11 +135,12 @@ static int split_room(struct split *s)
 	s->own = s->own_room;
 	s->kernel = s->kernel_room;
 	s->kernel_at = s->at_room;
-	if (s->n <= ON_STACK)
-		return 0;
-	if (sys(prlimit64, 0, RLIMIT_NOFILE, NULL, &lim) == 0 &&
+	if ((s->n > ON_STACK || fdnum_is_short) &&
+	    sys(prlimit64, 0, RLIMIT_NOFILE, NULL, &lim) == 0 &&
 	    s->n > lim.rlim_cur)
 		return -EINVAL;
+	if (s->n <= ON_STACK)
+		return 0;
 	s->map_len = s->n * each;
 	r = map_get(s);
 	if (r < 0 && r >= -4095)

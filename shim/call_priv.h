@@ -37,6 +37,10 @@ int file_hand_over(struct file *f);
 /* While numbers of our own are made: true if RLIMIT_NOFILE was raised, and is
  * to be restored. */
 struct rlimit;
+#define FDNUM_SHORT 64 /* numbers */
+/* RLIMIT_NOFILE was, or is, that small: calls that take many ask for it. */
+extern _Atomic bool fdnum_is_short;
+void fdnum_limit(const struct rlimit *r); /* it is going to be @r */
 bool fdtab_raise_limit(struct rlimit *was);
 void fdtab_restore_limit(const struct rlimit *was);
 /* An AF_UNIX socket. */

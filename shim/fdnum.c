@@ -21,6 +21,7 @@
 static _Atomic uint8_t *is_internal; /* a byte a number */
 static unsigned internal_from;
 static _Atomic unsigned internal_highest;
+_Atomic bool fdnum_is_short;
 static int low_dup;  /* fills the holes below, see fdtab_fill_low() */
 static uint64_t had; /* numbers from internal_from on that were there then */
 
@@ -54,6 +55,12 @@ void fd_note_internal(int fd)
 		;
 }
 
+void fdnum_limit(const struct rlimit *r)
+{
+	if (r->rlim_cur < FDNUM_SHORT)
+		atomic_store(&fdnum_is_short, true);
+}
+
 /* A small RLIMIT_NOFILE is the program's to use up: ours go above it, by
  * raising it for a moment. What is open over a limit stays. */
 bool fdtab_raise_limit(struct rlimit *was)
@@ -63,6 +70,7 @@ bool fdtab_raise_limit(struct rlimit *was)
 	if (sys(prlimit64, 0, RLIMIT_NOFILE, NULL, was) < 0 ||
 	    was->rlim_cur >= INTERNAL_FROM + INTERNAL_MOST)
 		return false;
+	fdnum_limit(was);
 	r.rlim_cur = INTERNAL_FROM + INTERNAL_MOST;
 	r.rlim_max = MAX(was->rlim_max, r.rlim_cur); /* more: root may */
 	if (sys(prlimit64, 0, RLIMIT_NOFILE, &r, NULL) == 0)
