@@ -218,3 +218,50 @@ Test(cc_net, a_mark_that_weighs_less_fills_the_link)
 	cr_assert(abe.mbit > 1.05 * plain.mbit, "%.1f, else %.1f", abe.mbit,
 		  plain.mbit);
 }
+
+/* --- BBRv3 --- */
+
+Test(bbr3, random_loss_below_its_threshold_is_no_congestion)
+{
+	struct path p = {"in: loss 1%", 1 << 20, 40u << 20};
+
+	for (uint64_t seed = 1; seed <= 2; seed++) {
+		struct result bbr = transfer(&p, "bbr3", seed);
+		struct result cubic = transfer(&p, "cubic", seed);
+
+		cr_assert(bbr.mbit > 40, "%.1f", bbr.mbit);
+		cr_assert(bbr.mbit > 5 * cubic.mbit, "%.1f, cubic %.1f",
+			  bbr.mbit, cubic.mbit);
+	}
+}
+
+Test(bbr3, a_deep_buffer_stays_empty)
+{
+	struct path p = {NULL, 8 << 20, 50u << 20};
+	struct result bbr = transfer(&p, "bbr3", 1);
+
+	cr_assert(bbr.rtt_ms < 75, "%.0f ms", bbr.rtt_ms);
+	cr_assert(bbr.mbit > 85, "%.1f", bbr.mbit);
+	cr_assert(bbr.resent == 0);
+}
+
+Test(bbr3, a_clean_link_is_filled)
+{
+	struct path p = {NULL, 1 << 20, 50u << 20};
+	struct result bbr = transfer(&p, "bbr3", 1);
+
+	cr_assert(bbr.mbit > 85, "%.1f", bbr.mbit);
+}
+
+/* What version 3 is for: a buffer of a tenth of the path is not overrun again
+ * and again. */
+Test(bbr3, a_shallow_buffer_is_spared)
+{
+	struct path p = {NULL, 64 << 10, 50u << 20};
+	struct result v1 = transfer(&p, "bbr", 1);
+	struct result v3 = transfer(&p, "bbr3", 1);
+
+	cr_assert(v3.mbit > 70, "%.1f", v3.mbit);
+	cr_assert(v3.resent < v1.resent / 2, "%llu, v1 %llu",
+		  (unsigned long long)v3.resent, (unsigned long long)v1.resent);
+}

@@ -22,7 +22,8 @@
 	X(RENO, "reno", cc_reno)    \
 	X(CUBIC, "cubic", cc_cubic) \
 	X(BBR, "bbr", cc_bbr)       \
-	X(DCTCP, "dctcp", cc_dctcp)
+	X(DCTCP, "dctcp", cc_dctcp) \
+	X(BBR3, "bbr3", cc_bbr3)
 
 enum cc_id {
 #define X(id, name, ops) CC_##id,
@@ -96,6 +97,35 @@ struct bbr {
 	nsec epoch_at;
 };
 
+/* Those with "short" and "long" are bounds, UINT32_MAX: none. */
+struct bbr3 {
+	uint8_t state, ack_phase, undo_state;
+	uint8_t prev_ca;		 /* enum tcp_ca */
+	uint16_t pacing_gain, cwnd_gain; /* 1/256 */
+	uint8_t full_rounds, up_rounds, loss_events, extra_rounds;
+	bool round_start, loss_round_start;
+	bool full_now, is_full; /* in this probe; ever */
+	bool is_loss_in_round;
+	bool is_probe_sample; /* losses are of what was sent as a probe */
+	bool was_too_high, was_precautionary; /* the last probe */
+	bool idle_restart, has_seen_rtt, probe_round_done;
+	uint64_t round_end, loss_round_end; /* delivered beyond this */
+	uint32_t rounds, drain_round, rounds_since_up;
+	uint32_t bw[2]; /* the highest of the last cycle and of this */
+	uint32_t max_bw, bw_short, bw_latest;
+	uint32_t full_bw; /* growth is measured against it */
+	uint32_t inflight_long, inflight_short, inflight_latest;
+	uint32_t undo_bw_short, undo_inflight_short, undo_inflight_long;
+	uint32_t up_acked, up_per_inc; /* acked per segment of growth */
+	uint32_t prior_cwnd;
+	uint32_t extra[2], extra_acked;
+	uint32_t rand;
+	nsec extra_at;
+	nsec min_rtt, min_rtt_at;     /* of 10 s; 0: not known */
+	nsec probe_min, probe_min_at; /* since the last PROBE_RTT */
+	nsec probe_done_at, cycle_at, probe_wait;
+};
+
 struct dctcp {
 	uint32_t alpha;	  /* share of marked segments, 1/1024 */
 	uint32_t end_seq; /* of the observation window */
@@ -115,6 +145,7 @@ struct cc {
 	uint64_t max_pacing, delivered;
 	uint64_t app_limited; /* may be set, too */
 	uint32_t in_flight, lost, mss, seed;
+	bool is_cwnd_limited, has_sack;
 	uint8_t ca; /* enum tcp_ca */
 	uint8_t hystart;
 	bool has_ecn;	       /* as init() and acked() find them */
@@ -126,6 +157,7 @@ struct cc {
 	union {
 		struct cubic cubic;
 		struct bbr bbr;
+		struct bbr3 bbr3;
 		struct dctcp dctcp;
 		uint64_t room[20];
 	} u;
@@ -139,9 +171,19 @@ struct cc_sample {
 	uint32_t delivered;
 	nsec interval;
 	uint64_t prior_delivered; /* as the newest of them was sent */
+	uint32_t tx_in_flight;	  /* with it */
+	uint32_t lost;		  /* since then */
 	bool app_limited;
 	bool is_ack_delayed; /* perhaps, and so is @rtt */
 	nsec rtt;	     /* of the newest; negative: none */
+};
+
+/* Part of a frame was judged lost. */
+struct cc_loss {
+	uint32_t segs;
+	uint32_t tx_in_flight; /* as it was sent, itself included */
+	uint32_t lost;	       /* since then, itself included */
+	bool app_limited;
 };
 
 #define CC_INFO_WORDS 5
@@ -169,6 +211,8 @@ struct cc_ops {
 	/* An ACK came. Sets window and pacing rate, and is asked instead of
 	 * grow() and of rate reduction in recovery. May be NULL. */
 	void (*control)(struct cc *cc, const struct cc_sample *s, nsec now);
+	/* Something is lost, before control() is asked; may be NULL. */
+	void (*lost)(struct cc *cc, const struct cc_loss *l);
 	/* Segments of a frame at least; NULL: net.ipv4.tcp_min_tso_segs. */
 	uint32_t (*min_segs)(const struct cc *cc);
 	/* TCP_CC_INFO: its length in bytes. May be NULL. */
@@ -177,7 +221,7 @@ struct cc_ops {
 	uint8_t sndbuf_factor; /* windows that the send buffer holds; 0: 2 */
 };
 
-extern const struct cc_ops cc_reno, cc_cubic, cc_bbr, cc_dctcp;
+extern const struct cc_ops cc_reno, cc_cubic, cc_bbr, cc_bbr3, cc_dctcp;
 
 const struct cc_ops *cc_ops(const struct cc *cc);
 /* Takes over @id, keeping the window. */

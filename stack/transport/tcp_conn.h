@@ -250,6 +250,8 @@ struct tcp_rec {
 	/* as this was sent (draft-cheng-iccrg-delivery-rate-estimation) */
 	uint64_t delivered;
 	nsec delivered_at, first_tx_at;
+	uint32_t tx_in_flight; /* with it */
+	uint32_t lost_before;  /* tcp_conn.lost */
 };
 
 static inline uint32_t rec_end(const struct tcp_rec *r)
@@ -426,9 +428,9 @@ struct tcp_conn {
 	struct tcp_slice *snd_sl; /* where snd_nxt is; NULL: at the end */
 	struct chunk *tail;	  /* may be extended; holds a reference */
 	bool tail_lent;
-	uint32_t snd_mem; /* bytes held or lent, charged to ep->sndbuf */
+	uint32_t snd_mem;  /* bytes held or lent, charged to ep->sndbuf */
 	uint32_t snd_fill; /* of them in the last skb, as Linux would cut */
-	bool nospace;	  /* a writer was refused: tell it */
+	bool nospace;	   /* a writer was refused: tell it */
 
 	/* transmit records */
 	struct list recs, sent;
@@ -644,6 +646,7 @@ struct tcp_acked {
 	/* snapshot of the last sent of what was delivered */
 	bool has_rate, app_limited;
 	uint64_t rate_delivered;
+	uint32_t rate_in_flight, rate_lost;
 	nsec rate_at, rate_tx_at, sent_at;
 };
 
@@ -945,6 +948,8 @@ nsec tcp_pace_delay(const struct tcp_conn *c, nsec now);
 void tcp_cc_init(struct tcp_conn *c, enum cc_id id, nsec now);
 void tcp_cc_acked(struct tcp_conn *c, nsec now);
 void tcp_cc_event(struct tcp_conn *c, enum cc_event ev, nsec idle, nsec now);
+/* @segs of @r are lost, and counted so already. */
+void tcp_cc_lost(struct tcp_conn *c, const struct tcp_rec *r, uint32_t segs);
 void tcp_cc_control(struct tcp_conn *c, const struct tcp_acked *a);
 static inline bool tcp_cc_has_control(const struct tcp_conn *c)
 {

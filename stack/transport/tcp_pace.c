@@ -83,6 +83,8 @@ static void show(struct tcp_conn *c, nsec now)
 	cc->mss = c->mss_cache;
 	cc->seed = c->iss;
 	cc->ca = c->ca;
+	cc->is_cwnd_limited = c->is_cwnd_limited;
+	cc->has_sack = c->sack_ok;
 	cc->has_ecn = c->ecn.mode != ECN_OFF;
 	cc->ce_state = c->ecn.ce_state;
 	cc->delivered_ce = c->ecn.delivered_ce;
@@ -129,6 +131,23 @@ static bool may_be_delayed(const struct tcp_conn *c, const struct tcp_acked *a)
 	       a->has_rate && a->rate_delivered + 1 == c->delivered;
 }
 
+void tcp_cc_lost(struct tcp_conn *c, const struct tcp_rec *r, uint32_t segs)
+{
+	struct cc_loss l = {
+		.segs = segs,
+		.tx_in_flight = r->tx_in_flight,
+		.lost = c->lost - r->lost_before,
+		.app_limited = r->app_limited,
+	};
+	nsec now = c->cc.now;
+
+	if (!cc_ops(&c->cc)->lost)
+		return;
+	show(c, now);
+	cc_ops(&c->cc)->lost(&c->cc, &l);
+	take(c);
+}
+
 void tcp_cc_control(struct tcp_conn *c, const struct tcp_acked *a)
 {
 	struct cc_sample s = {
@@ -143,6 +162,8 @@ void tcp_cc_control(struct tcp_conn *c, const struct tcp_acked *a)
 		s.delivered = c->rate.delivered;
 		s.interval = c->rate.interval;
 		s.prior_delivered = a->rate_delivered;
+		s.tx_in_flight = a->rate_in_flight;
+		s.lost = c->lost - a->rate_lost;
 		s.app_limited = c->rate.app_limited;
 	}
 	show(c, a->now);

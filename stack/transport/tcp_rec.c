@@ -218,6 +218,7 @@ void tcp_rec_set_lost(struct tcp_conn *c, struct tcp_rec *r, uint64_t mask)
 	/* everything before the hint is out again already */
 	if (!c->hint_rtx || seq_lt(r->seq, c->hint_rtx->seq))
 		c->hint_rtx = r;
+	tcp_cc_lost(c, r, rec_count(mask));
 }
 
 /* Only for a record that is going to be sent again: nothing of it is sacked. */

@@ -132,4 +132,6 @@ void tcp_rate_sent(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 	r->delivered_at = c->delivered_at;
 	r->delivered = c->delivered;
 	r->app_limited = c->app_limited != 0;
+	r->tx_in_flight = tcp_in_flight(c) + r->num_segs;
+	r->lost_before = c->lost;
 }

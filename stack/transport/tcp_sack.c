@@ -64,6 +64,8 @@ void tcp_sack_note(struct tcp_conn *c, struct tcp_acked *a,
 	a->has_rate = true;
 	a->app_limited = r->app_limited;
 	a->rate_delivered = r->delivered;
+	a->rate_in_flight = r->tx_in_flight;
+	a->rate_lost = r->lost_before;
 	a->rate_at = r->delivered_at;
 	a->rate_tx_at = r->first_tx_at;
 	a->sent_at = r->last_at;
