@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -27,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -180,6 +182,7 @@ struct conn {
 static struct conn conns[CONNS];
 static struct sockaddr_in server;
 static struct seen *me;
+static bool waits; /* in calls, instead of poll() */
 
 static void conn_make(struct conn *c)
 {
@@ -199,7 +202,9 @@ static void conn_make(struct conn *c)
 static void conn_end(struct conn *c)
 {
 	close(c->fd);
-	conn_make(c);
+	c->fd = -1;
+	if (!waits)
+		conn_make(c);
 }
 
 static void conn_failed(struct conn *c, int err)
@@ -271,23 +276,11 @@ static void conn_look(struct conn *c)
 	me->stalls++;
 }
 
-static int worker(int argc, char **argv)
+/* All at once, in one thread. */
+static void work_polling(void)
 {
-	struct seen *all;
-	int fd = open(argv[2], O_RDWR | O_CLOEXEC);
 	bool is_last = false;
 
-	if (argc < 7 || fd < 0)
-		return 2;
-	all = mmap(NULL, WORKERS * sizeof(*all), PROT_READ | PROT_WRITE,
-		   MAP_SHARED, fd, 0);
-	close(fd);
-	me = &all[atoi(argv[3])];
-	rng = (uint32_t)atoi(argv[4]);
-	server = (struct sockaddr_in){.sin_family = AF_INET,
-				      .sin_port =
-					      htons((uint16_t)atoi(argv[6]))};
-	inet_pton(AF_INET, argv[5], &server.sin_addr);
 	for (int i = 0; i < CONNS; i++)
 		conn_make(&conns[i]);
 	while (!is_last) {
@@ -318,6 +311,140 @@ static int worker(int argc, char **argv)
 			conn_look(c);
 		}
 	}
+}
+
+/* One connection in calls that wait: as much as was sent comes back. */
+static void *talk(void *arg)
+{
+	struct conn *c = arg;
+
+	for (;;) {
+		uint64_t sent;
+
+		if (c->fd < 0 || c->turns++ > LIFE) {
+			if (c->fd >= 0)
+				close(c->fd);
+			conn_make(c);
+			if (c->fd < 0)
+				continue;
+			fcntl(c->fd, F_SETFL, 0);
+			poll(&(struct pollfd){c->fd, POLLOUT, 0}, 1, -1);
+		}
+		sent = c->sent;
+		conn_write(c);
+		if (c->sent == sent)
+			continue; /* its head, or it has failed */
+		while (c->fd >= 0 && c->received < c->sent)
+			conn_read(c);
+		c->at = now_us();
+	}
+	return NULL;
+}
+
+static void *serve(void *arg)
+{
+	int fd = *(int *)arg;
+	char buf[16384];
+
+	for (ssize_t n; (n = recv(fd, buf, sizeof(buf), 0)) > 0;)
+		for (ssize_t k = 0, m; k < n; k += m) {
+			m = send(fd, buf + k, (size_t)(n - k), MSG_NOSIGNAL);
+			if (m <= 0)
+				break;
+		}
+	close(fd);
+	free(arg);
+	return NULL;
+}
+
+static void *accept_all(void *arg)
+{
+	int l = *(int *)arg;
+	char head[4];
+
+	for (;;) {
+		int *fd = malloc(sizeof(*fd));
+		pthread_t t;
+
+		*fd = accept(l, NULL, NULL);
+		if (*fd < 0 || recv(*fd, head, 4, MSG_WAITALL) != 4) {
+			if (*fd >= 0)
+				close(*fd);
+			free(fd);
+			continue;
+		}
+		pthread_create(&t, NULL, serve, fd);
+		pthread_detach(t);
+	}
+	return NULL;
+}
+
+/* @num connections in a thread each; this one looks after them. */
+static void work_waiting(int num)
+{
+	struct pollfd p = {0, POLLIN, 0};
+	pthread_t t;
+
+	waits = true;
+	for (int i = 0; i < num; i++) {
+		conns[i] = (struct conn){.fd = -1, .at = now_us()};
+		pthread_create(&t, NULL, talk, &conns[i]);
+	}
+	while (poll(&p, 1, 50) == 0) {
+		me->alive_at = now_us();
+		for (int i = 0; i < num; i++)
+			conn_look(&conns[i]);
+	}
+	_exit(0);
+}
+
+/* Children that have their parent's fate, each with a listener's copy. */
+static void work_forking(void)
+{
+	static int l;
+	pthread_t t;
+
+	l = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+	server.sin_addr.s_addr = INADDR_ANY;
+	server.sin_port = htons(7100);
+	while (bind(l, (struct sockaddr *)&server, sizeof(server)))
+		poll(NULL, 0, 1); /* the one before us is not yet gone */
+	inet_pton(AF_INET, "10.77.0.2", &server.sin_addr);
+	listen(l, 20);
+	for (int i = 0; i < 2; i++)
+		if (fork() == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			pthread_create(&t, NULL, accept_all, &l);
+			work_waiting(2);
+		}
+	pthread_create(&t, NULL, accept_all, &l);
+	work_waiting(2);
+}
+
+static int worker(int argc, char **argv)
+{
+	struct seen *all;
+	int num;
+
+	if (argc < 7)
+		return 2;
+	all = mmap(NULL, WORKERS * sizeof(*all), PROT_READ | PROT_WRITE,
+		   MAP_SHARED, atoi(argv[2]), 0);
+	close(atoi(argv[2]));
+	num = atoi(argv[3]);
+	me = &all[num];
+	rng = (uint32_t)atoi(argv[4]);
+	server = (struct sockaddr_in){.sin_family = AF_INET,
+				      .sin_port =
+					      htons((uint16_t)atoi(argv[6]))};
+	inet_pton(AF_INET, argv[5], &server.sin_addr);
+	if (num == 1)
+		work_waiting(CONNS);
+	else if (num == 2 && !getenv("KILLS_NO_FORK"))
+		work_forking();
+	else
+		work_polling();
 	return 0;
 }
 
@@ -329,9 +456,9 @@ static struct {
 	int out; /* closing it ends the worker */
 } workers[WORKERS];
 
-static void start(int i, char **cmd, const char *file, char **where)
+static void start(int i, char **cmd, int shared, char **where)
 {
-	char num[16], seed[16];
+	char num[16], seed[16], file[16];
 	char *argv[64];
 	int n = 0, fds[2];
 
@@ -344,7 +471,8 @@ static void start(int i, char **cmd, const char *file, char **where)
 	snprintf(num, sizeof(num), "%d", i);
 	snprintf(seed, sizeof(seed), "%u", chance(1u << 30));
 	argv[n++] = "worker";
-	argv[n++] = (char *)(uintptr_t)file;
+	snprintf(file, sizeof(file), "%d", shared);
+	argv[n++] = file;
 	argv[n++] = num;
 	argv[n++] = seed;
 	argv[n++] = where[0];
@@ -379,6 +507,14 @@ static int hung(struct seen *all)
 	return num;
 }
 
+/* The moment is what is random here: nothing is waited for. */
+static void let_pass(uint32_t us)
+{
+	struct timespec t = {.tv_nsec = us * 1000L};
+
+	ppoll(NULL, 0, &t, NULL);
+}
+
 /* One of them ends, or stops for a while. */
 static void strike(int i, unsigned *kills, unsigned *stops)
 {
@@ -388,7 +524,7 @@ static void strike(int i, unsigned *kills, unsigned *stops)
 	kill(workers[i].pid, sig);
 	if (sig == SIGSTOP) {
 		++*stops;
-		usleep(1000 + chance(20000));
+		let_pass(1000 + chance(20000));
 		kill(workers[i].pid, SIGCONT);
 		return;
 	}
@@ -437,8 +573,7 @@ static int finish(struct seen *all, unsigned kills, unsigned stops,
 
 static int rounds(int argc, char **argv)
 {
-	char file[] = "/tmp/kills.XXXXXX";
-	int fd = mkstemp(file), num;
+	int fd = memfd_create("kills", 0), num; /* the workers have it, too */
 	unsigned kills = 0, stops = 0, hangs = 0;
 	struct seen *all;
 
@@ -449,22 +584,20 @@ static int rounds(int argc, char **argv)
 	rng = (uint32_t)atoi(argv[3]);
 	all = mmap(NULL, WORKERS * sizeof(*all), PROT_READ | PROT_WRITE,
 		   MAP_SHARED, fd, 0);
-	close(fd);
 	for (int i = 0; i < WORKERS; i++)
-		start(i, argv + 6, file, argv + 4);
+		start(i, argv + 6, fd, argv + 4);
 	while (num-- > 0 && !hangs) {
 		int i = (int)chance(WORKERS);
 
-		usleep(chance(12000));
+		let_pass(chance(12000));
 		strike(i, &kills, &stops);
 		if (!workers[i].pid)
-			start(i, argv + 6, file, argv + 4);
+			start(i, argv + 6, fd, argv + 4);
 		hangs += (unsigned)hung(all);
 		if (kills % 500 == 0)
 			fflush(stdout);
 	}
-	usleep(200000);
-	unlink(file);
+	let_pass(200000);
 	if (hangs && getenv("KILLS_KEEP")) {
 		fflush(stdout);
 		pause(); /* to be looked at */
