@@ -39,12 +39,11 @@
 #define CONNS 6
 #define WINDOW 60000u  /* bytes under way, of one connection */
 #define LIFE 1000u     /* about so many turns, then it is made anew */
-#define HANG 1000000   /* microseconds */
 #define ECHO_CONNS 256 /* of the dead, too, for a moment */
 
 struct seen {
 	_Atomic uint64_t bytes, wrong, resets, refused, ended, made;
-	_Atomic uint64_t stalls, worst; /* over HANG; microseconds */
+	_Atomic uint64_t stalls, worst; /* hangs; microseconds */
 	_Atomic int64_t alive_at;
 };
 
@@ -62,6 +61,9 @@ static uint8_t byte_of(uint32_t seed, uint64_t i)
 
 	return (uint8_t)((x ^ x >> 29) >> i % 8 * 8);
 }
+
+/* Microseconds without news that are a hang; KILLS_HANG, in ms. */
+static int64_t hang_us = 1000000;
 
 static uint32_t rng;
 static uint32_t chance(uint32_t below)
@@ -270,7 +272,7 @@ static void conn_look(struct conn *c)
 
 	if (quiet > (int64_t)me->worst)
 		me->worst = (uint64_t)quiet;
-	if (quiet < HANG || c->is_stalled)
+	if (quiet < hang_us || c->is_stalled)
 		return;
 	c->is_stalled = true;
 	me->stalls++;
@@ -498,8 +500,8 @@ static int hung(struct seen *all)
 		int64_t at = all[i].alive_at;
 
 		if (at < workers[i].began_at)
-			at = workers[i].began_at + HANG;
-		if (now_us() - at > HANG) {
+			at = workers[i].began_at + hang_us;
+		if (now_us() - at > hang_us) {
 			printf("worker %d (%d) hangs\n", i, workers[i].pid);
 			num++;
 		}
@@ -515,27 +517,48 @@ static void let_pass(uint32_t us)
 	ppoll(NULL, 0, &t, NULL);
 }
 
+static struct {
+	unsigned kills, stops, again;
+} struck;
+
+/* Who is stopped in the lock is continued by others, and stops itself again
+ * when it is out. If that is after our SIGCONT, it is stopped for good. */
+static void go_on(int i, struct seen *s)
+{
+	int64_t since = now_us();
+
+	kill(workers[i].pid, SIGCONT);
+	while (s->alive_at < since && now_us() - since < hang_us / 2) {
+		let_pass(5000);
+		if (now_us() - since < hang_us / 4)
+			continue;
+		struck.again++;
+		kill(workers[i].pid, SIGCONT);
+		return;
+	}
+}
+
 /* One of them ends, or stops for a while. */
-static void strike(int i, unsigned *kills, unsigned *stops)
+static void strike(int i, struct seen *s)
 {
 	static const int ends[] = {SIGKILL, SIGKILL, SIGINT, SIGSEGV, SIGSTOP};
 	int sig = ends[chance(5)];
 
 	kill(workers[i].pid, sig);
 	if (sig == SIGSTOP) {
-		++*stops;
+		struck.stops++;
 		let_pass(1000 + chance(20000));
-		kill(workers[i].pid, SIGCONT);
+		go_on(i, s);
 		return;
 	}
-	++*kills;
+	struck.kills++;
+	kill(workers[i].pid, SIGCONT);
 	waitpid(workers[i].pid, NULL, 0);
 	close(workers[i].out);
 	workers[i].pid = 0;
 }
 
-static int finish(struct seen *all, unsigned kills, unsigned stops,
-		  unsigned hangs)
+static int finish(struct seen *all, unsigned hangs)
 {
 	struct seen sum = {0};
 	int bad = 0;
@@ -559,10 +582,12 @@ static int finish(struct seen *all, unsigned kills, unsigned stops,
 		if (all[i].worst > sum.worst)
 			sum.worst = all[i].worst;
 	}
-	printf("%u killed, %u stopped, %llu connections, %llu MB, %llu reset, "
+	printf("%u killed, %u stopped (%u twice), %llu connections, %llu MB, "
+	       "%llu reset, "
 	       "%llu refused, %llu ended, %llu wrong, %llu stalled, worst "
 	       "%llu ms, %u hung\n",
-	       kills, stops, (unsigned long long)sum.made,
+	       struck.kills, struck.stops, struck.again,
+	       (unsigned long long)sum.made,
 	       (unsigned long long)sum.bytes >> 20,
 	       (unsigned long long)sum.resets, (unsigned long long)sum.refused,
 	       (unsigned long long)sum.ended, (unsigned long long)sum.wrong,
@@ -574,7 +599,7 @@ static int finish(struct seen *all, unsigned kills, unsigned stops,
 static int rounds(int argc, char **argv)
 {
 	int fd = memfd_create("kills", 0), num; /* the workers have it, too */
-	unsigned kills = 0, stops = 0, hangs = 0;
+	unsigned hangs = 0;
 	struct seen *all;
 
 	if (argc < 7 || fd < 0 || ftruncate(fd, WORKERS * sizeof(*all)))
@@ -590,23 +615,23 @@ static int rounds(int argc, char **argv)
 		int i = (int)chance(WORKERS);
 
 		let_pass(chance(12000));
-		strike(i, &kills, &stops);
+		strike(i, &all[i]);
 		if (!workers[i].pid)
 			start(i, argv + 6, fd, argv + 4);
 		hangs += (unsigned)hung(all);
-		if (kills % 500 == 0)
-			fflush(stdout);
 	}
 	let_pass(200000);
 	if (hangs && getenv("KILLS_KEEP")) {
 		fflush(stdout);
 		pause(); /* to be looked at */
 	}
-	return finish(all, kills, stops, hangs);
+	return finish(all, hangs);
 }
 
 int main(int argc, char **argv)
 {
+	if (getenv("KILLS_HANG"))
+		hang_us = atoi(getenv("KILLS_HANG")) * 1000LL;
 	if (argc == 3 && strcmp(argv[1], "echo") == 0)
 		return echo((uint16_t)atoi(argv[2]));
 	if (argc > 1 && strcmp(argv[1], "worker") == 0)

@@ -88,15 +88,18 @@ static void op_udp(void *arg)
 
 static void op_options(void *arg)
 {
-	static const struct sock_filter code[] = {
-		{.code = 6, .k = 0xffff} /* ret */};
-	struct sock_fprog prog = {1, (struct sock_filter *)(uintptr_t)code};
+	static const struct sock_filter code = {.code = 6, .k = 0xffff};
 	int one = 1;
 
 	sock_setopt(rw.a.st, rw.victim, IPPROTO_TCP, TCP_NODELAY, &one,
 		    sizeof(one), rw.now);
-	rw_filter(rw.udp, &prog);
-	rw_filter(rw.udp, &prog);
+	for (int i = 0; i < 2; i++)
+		cr_assert(sock_setopt(rw.a.st, rw.udp, SOL_SOCKET,
+				      SO_ATTACH_FILTER, &code, sizeof(code),
+				      rw.now) == 0);
+	rw_key(rw.victim, "abc");
+	rw_key(rw.victim, "abcd");
+	rw_key(rw.victim, "");
 	sock_setopt(rw.a.st, rw.victim, SOL_SOCKET, SO_RCVBUF, &(int){9999},
 		    sizeof(int), rw.now);
 }
@@ -179,6 +182,46 @@ static void op_loopback(void *arg)
 	rw_send(A, s, 100);
 	for (int i = 0; i < 6; i++)
 		stack_tick(rw.a.st, 4, rw.now);
+}
+
+static void op_peek(void *arg)
+{
+	rw_peek(rw.victim, 3000);
+	rw_peek(rw.udp, 100);
+}
+
+static void op_notes(void *arg)
+{
+	rw_notes(rw.udp);
+}
+
+/* In pieces, the last one is what sends it. */
+static void op_cork(void *arg)
+{
+	rw_send_more(rw.udp, 400, true);
+	rw_send_more(rw.udp, 400, true);
+	rw_send_more(rw.udp, 100, false);
+}
+
+static void op_disconnect(void *arg)
+{
+	struct sockaddr sa = {.sa_family = AF_UNSPEC};
+
+	sock_connect(rw.a.st, rw.victim, &sa, sizeof(sa), rw.now);
+}
+
+static void op_abort(void *arg)
+{
+	rw.spares_nobody = true;
+	stack_abort_all(rw.a.st, rw.now);
+}
+
+static void op_drain(void *arg)
+{
+	static uint8_t buf[65536];
+
+	rw_send(A, rw.victim, 2000);
+	stack_capture_drain(rw.a.st, buf, sizeof(buf));
 }
 
 static void op_rebuild(void *arg)
@@ -272,12 +315,28 @@ static void timeout_is_due(void)
 	rw.now += 3 * SEC;
 }
 
-static void ack_is_due(void)
+/* The peer doesn't read: its window is closed, and asked for. */
+static void probe_is_due(void)
 {
-	rw_send(B, rw.victim_b, 100);
-	rw_pump();
-	rw_recv(A, rw.victim, 10);
-	rw.now += SEC;
+	for (int i = 0; i < 40; i++) {
+		rw_send(A, rw.victim, 100000);
+		rw_pump();
+	}
+	rw.now += 3 * SEC;
+}
+
+static void patience_ends(void)
+{
+	sock_setopt(rw.a.st, rw.victim, IPPROTO_TCP, TCP_USER_TIMEOUT,
+		    &(int){1000}, sizeof(int), rw.now);
+	rw_send(A, rw.victim, 5000);
+	rw_drop_out();
+	for (int i = 0; i < 3; i++) {
+		rw.now += SEC;
+		stack_tick(rw.a.st, 100, rw.now);
+		rw_drop_out();
+	}
+	rw.now += 3 * SEC;
 }
 
 static void time_waits_end(void)
@@ -298,6 +357,8 @@ static void time_waits_end(void)
 
 static void closing(void)
 {
+	rw_pump();
+	rw_recv(A, rw.victim, 100000);
 	sock_close(rw.a.st, rw.victim, rw.now);
 	rw_pump();
 	sock_close(rw.b.st, rw.victim_b, rw.now);
@@ -325,6 +386,29 @@ static void port_is_closed(void)
 	rw_hold();
 }
 
+static void frames_wait(void)
+{
+	rw_send(A, rw.victim, 9000);
+	rw_send_to(A, rw.udp, 400, "10.0.0.2", 53);
+}
+
+static void notes_wait(void)
+{
+	port_is_closed();
+	rw_rx_held();
+	rw_send_to(A, rw.udp, 50, "10.0.0.2", 9);
+	rw_hold();
+	rw_rx_held();
+}
+
+static void packets_wait_long(void)
+{
+	frames_wait();
+	packets_wait();
+	rw_rx_held();
+	rw.now += SEC;
+}
+
 static void much_is_lent(void)
 {
 	datagrams_wait();
@@ -338,16 +422,11 @@ static void much_is_lent(void)
 	stack_set_party(rw.a.st, 0);
 }
 
-static void frames_wait(void)
-{
-	rw_send(A, rw.victim, 9000);
-	rw_send_to(A, rw.udp, 400, "10.0.0.2", 53);
-}
-
 static const struct {
 	const char *name;
 	void (*before)(void);
 	void (*op)(void *arg);
+	bool is_impaired; /* and captured */
 } ops[] = {
 	{"send", nothing, op_send},
 	{"send into a full buffer", data_unsent, op_send},
@@ -369,7 +448,8 @@ static const struct {
 	{"close a listener", children_wait, op_close_listener},
 	{"shutdown", data_unread, op_shutdown},
 	{"a timeout", timeout_is_due, op_tick},
-	{"a delayed ACK", ack_is_due, op_tick},
+	{"a probe", probe_is_due, op_tick},
+	{"patience", patience_ends, op_tick},
 	{"TIME-WAIT ends", time_waits_end, op_tick},
 	{"datagrams", datagrams_wait, op_udp},
 	{"options", nothing, op_options},
@@ -379,6 +459,16 @@ static const struct {
 	{"readiness", datagrams_wait, op_watch},
 	{"a dead participant", much_is_lent, op_forget},
 	{"loopback", nothing, op_loopback},
+	{"peek", much_is_lent, op_peek},
+	{"notes", notes_wait, op_notes},
+	{"cork", nothing, op_cork},
+	{"disconnect", data_unsent, op_disconnect},
+	{"all is aborted", children_wait, op_abort},
+	{"impaired: send", data_unread, op_send, true},
+	{"impaired: segments come in", packets_with_holes, op_rx, true},
+	{"impaired: time passes", packets_wait_long, op_tick, true},
+	{"impaired: capture", nothing, op_drain, true},
+	{"impaired: a rebuild", packets_wait, op_rebuild, true},
 	{"a rebuild", children_wait, op_rebuild},
 	{"a rebuild with loans", much_is_lent, op_rebuild},
 };
@@ -403,7 +493,7 @@ static bool run_one(unsigned i, struct step *total)
 	struct step s = {.stride = stride(), .first = i, .look = look};
 	bool ok;
 
-	rw_init();
+	rw_init(ops[i].is_impaired);
 	ops[i].before();
 	s.mem = rw.a.mem;
 	s.len = rw.a.len;
@@ -412,7 +502,7 @@ static bool run_one(unsigned i, struct step *total)
 	if (!ok)
 		fprintf(stderr, "%s: store %u, at test + %#lx: %s\n",
 			ops[i].name, s.num_stores,
-			(unsigned long)(s.at - (uintptr_t)rw_init), rw.why);
+			(unsigned long)(s.at - (uintptr_t)step_run), rw.why);
 	if (getenv("STEP_VERBOSE"))
 		fprintf(stderr, "%-30s %6u stores, %6u looks, %u resets\n",
 			ops[i].name, s.num_stores, s.num_looks, rw.num_resets);

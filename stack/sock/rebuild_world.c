@@ -46,8 +46,14 @@ static struct ip_addr addr(const char *text)
 	return a;
 }
 
-static void host_init(struct rw_host *h, const char *a4)
+static void host_init(struct rw_host *h, const char *a4, bool is_impaired)
 {
+	static const struct impair_cfg impair = {
+		.delay = 5 * MSEC,
+		.loss = 0.02,
+		.duplicate = 0.02,
+		.reorder = 0.1,
+	};
 	uint8_t seed[32] = {(uint8_t)a4[strlen(a4) - 1]};
 	struct sysctl_values sysctl = sysctl_defaults;
 	struct stack_cfg cfg = {
@@ -57,11 +63,16 @@ static void host_init(struct rw_host *h, const char *a4)
 		.routes = {{addr("239.0.0.0"), addr("0.0.0.0"), 8}},
 		.num_routes = 1,
 		.sysctl = &sysctl,
+		.dev_name = "tun0",
 		.num_parties = 8,
 		.log = LOG_OFF,
 	};
 	struct arena *a;
 
+	if (is_impaired) {
+		cfg.link.impair_in = cfg.link.impair_out = &impair;
+		cfg.link.capture_ring = 40000;
+	}
 	h->len = MEM_LEN;
 	h->mem = mmap(NULL, h->len + 65536, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -245,20 +256,55 @@ void rw_lend(sockid s, bool is_send)
 		sock_recv_begin(rw.a.st, s, 100, 0, NULL, &sp, rw.now);
 }
 
-void rw_filter(sockid s, const struct sock_fprog *prog)
+void rw_peek(sockid s, size_t len)
 {
-	struct sock_fprog p = *prog;
+	struct span sp;
+	int n = sock_recv_begin(rw.a.st, s, len, MSG_PEEK, NULL, &sp, rw.now);
 
-	sock_setopt(rw.a.st, s, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof(p),
+	if (n > 0)
+		sock_recv_commit(rw.a.st, s, &sp, (size_t)n, MSG_PEEK, rw.now);
+}
+
+void rw_notes(sockid s)
+{
+	struct span sp;
+	int n;
+
+	while ((n = sock_recv_begin(rw.a.st, s, 100, MSG_ERRQUEUE, NULL, &sp,
+				    rw.now)) >= 0)
+		sock_recv_commit(rw.a.st, s, &sp, (size_t)n, MSG_ERRQUEUE,
+				 rw.now);
+}
+
+void rw_send_more(sockid s, size_t len, bool more)
+{
+	int flags = more ? MSG_MORE : 0, n;
+	struct sock_msg m = {0};
+	struct span sp;
+
+	m.name_len = netsim_addr("10.0.0.2", 53, &m.name);
+	n = sock_send_begin(rw.a.st, s, len, flags, &m, &sp, rw.now);
+	if (n >= 0)
+		sock_send_commit(rw.a.st, s, &sp, (size_t)n, flags, rw.now);
+}
+
+void rw_key(sockid s, const char *key)
+{
+	struct tcp_md5sig sig = {.tcpm_keylen = (uint16_t)strlen(key)};
+
+	netsim_addr("10.0.0.2", 0, (struct sockaddr_storage *)&sig.tcpm_addr);
+	memcpy(sig.tcpm_key, key, strlen(key));
+	sock_setopt(rw.a.st, s, IPPROTO_TCP, TCP_MD5SIG, &sig, sizeof(sig),
 		    rw.now);
 }
 
 void rw_group(sockid s, bool join, const char *text)
 {
-	struct ip_mreqn r = {.imr_ifindex = 2};
+	struct ip_mreqn r = {0};
 	struct ip_addr a = addr(text);
 
 	memcpy(&r.imr_multiaddr, a.b + 12, 4);
+	r.imr_address.s_addr = htonl(0x0a000001);
 	sock_setopt(rw.a.st, s, IPPROTO_IP,
 		    join ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP, &r,
 		    sizeof(r), rw.now);
@@ -274,6 +320,9 @@ static void copy(struct frame *f, const struct txv *v)
 		f->len += (uint32_t)v->v[i].iov_len;
 	}
 	f->at = rw.now;
+	f->l4_off = v->f.l4_off;
+	f->hdr_len = v->f.hdr_len;
+	f->csum = v->f.csum;
 }
 
 /* From @from's device into frames of @to's, leaving out the first @drop. */
@@ -315,9 +364,16 @@ void rw_pump_drop(unsigned drop)
 {
 	unsigned none = 0;
 
-	for (int i = 0; i < 200; i++)
-		if (!(give(&rw.a, &rw.b, &drop) + give(&rw.b, &rw.a, &none)))
-			break;
+	for (int i = 0, quiet = 0; i < 400 && quiet < 3; i++) {
+		bool any =
+			give(&rw.a, &rw.b, &drop) + give(&rw.b, &rw.a, &none);
+
+		quiet = any ? 0 : quiet + 1;
+		if (!any && rw.a.st->link.impair[0]) { /* it takes its time */
+			rw.now += 5 * MSEC;
+			ticks(&rw.a);
+		}
+	}
 }
 
 void rw_pump(void)
@@ -382,7 +438,7 @@ static void say(const char *line, size_t len)
 	fwrite(line, 1, len, stderr);
 }
 
-void rw_init(void)
+void rw_init(bool is_impaired)
 {
 	struct ready r;
 
@@ -391,8 +447,8 @@ void rw_init(void)
 	memset(&me, 0, sizeof(me));
 	memset(&rw, 0, sizeof(rw));
 	rw.now = START;
-	host_init(&rw.a, "10.0.0.1");
-	host_init(&rw.b, "10.0.0.2");
+	host_init(&rw.a, "10.0.0.1", is_impaired);
+	host_init(&rw.b, "10.0.0.2", false);
 	me.shadow_b = malloc(MEM_LEN);
 	for (int i = 0; i < 2; i++)
 		me.scratch[i] = malloc(ARENA_MARKS_SIZE(MEM_LEN));
@@ -669,7 +725,7 @@ bool rw_check(void)
 	if (!rw.why)
 		is_sound(rw.a.st);
 	if (!rw.why && turn++ % 4 == 0) {
-		if (me.was_safe)
+		if (me.was_safe && !rw.spares_nobody)
 			rw.why = safe_goes_on();
 		if (!rw.why)
 			rw.why = newcomer_is_served();

@@ -27,11 +27,12 @@ extern struct rw {
 	nsec now;
 	sockid victim, victim_b, safe, safe_b, listener, listener_b;
 	sockid udp, udp2, udp_b;
+	bool spares_nobody; /* the safe one is not, either */
 	unsigned num_resets;
 	const char *why; /* rw_check() objects */
 } rw;
 
-void rw_init(void);
+void rw_init(bool is_impaired);
 void rw_fini(void);
 
 /* Who holds the lock has died. */
@@ -49,7 +50,10 @@ void rw_send(int h, sockid s, size_t len);
 void rw_send_to(int h, sockid s, size_t len, const char *addr, uint16_t port);
 void rw_recv(int h, sockid s, size_t len);
 void rw_lend(sockid s, bool is_send); /* and dies */
-void rw_filter(sockid s, const struct sock_fprog *prog);
+void rw_peek(sockid s, size_t len);
+void rw_notes(sockid s); /* reads the error queue */
+void rw_send_more(sockid s, size_t len, bool more);
+void rw_key(sockid s, const char *key); /* TCP-MD5 */
 void rw_group(sockid s, bool join, const char *addr);
 
 /* Packets: both ways until there are none, but the first @drop of A's. */
