@@ -561,6 +561,16 @@ size_t arena_room(const struct arena *a)
 	return get_word(&a->room);
 }
 
+size_t arena_max(const struct arena *a)
+{
+	return a->max;
+}
+
+size_t arena_left(const struct arena *a)
+{
+	return a->max - MIN(a->max, a->used);
+}
+
 size_t arena_wants(const struct arena *a)
 {
 	return get_word(&a->wants);

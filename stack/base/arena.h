@@ -50,6 +50,9 @@ size_t arena_charge(size_t size);
 size_t arena_used(const struct arena *a);
 /* Bytes that could be had without growing, an under-estimate; any thread. */
 size_t arena_room(const struct arena *a);
+/* Bytes that can ever be in use, and how many of them are not yet. */
+size_t arena_max(const struct arena *a);
+size_t arena_left(const struct arena *a);
 /* How many bytes the mapping should be grown by, 0 when there is headroom;
  * reads one word, safe without the lock. */
 size_t arena_wants(const struct arena *a);

@@ -80,8 +80,9 @@ struct netsim *netsim_new(uint64_t seed, bool use_malloc)
 
 static struct arena *new_arena(struct netsim *ns, struct host *h)
 {
-	if (ns->use_malloc)
-		return arena_new_malloc(ARENA_MAX);
+	if (ns->use_malloc || h->cfg.arena)
+		return arena_new_malloc(h->cfg.arena ? h->cfg.arena
+						     : ARENA_MAX);
 	h->mem = aligned_alloc(65536, ARENA_MAX / 8);
 	if (!h->mem)
 		return NULL;

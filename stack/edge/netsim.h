@@ -36,9 +36,10 @@ struct netsim_host_cfg {
 	uint32_t in_queue; /* bytes that wait there, 0: no limit */
 	uint32_t in_mark;  /* what comes when so many wait is marked CE, 0: not
 			      (RFC 3168 5) */
-	uint32_t hole;	/* longer packets vanish on the way out, 0: none do */
+	uint32_t hole; /* longer packets vanish on the way out, 0: none do */
 	const struct sysctl_values *sysctl; /* NULL: defaults */
 	uint32_t capture_ring;
+	size_t arena; /* bytes that the stack may use; 0: plenty */
 };
 
 /* @use_malloc: each object of an arena from malloc(), for the sanitizers. */

@@ -10,9 +10,7 @@
 #include "transport/tcp.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 
 #include "transport/errq.h"
 #include "transport/tcp_conn.h"
@@ -399,6 +397,7 @@ void tcp_conn_free(struct tcp_conn *c)
 	tcp_rcv_free(c);
 	tcp_lend_orphan(c);
 	tcp_marks_free(c);
+	tcp_mem_forget(c);
 	e->tcp = NULL;
 	arena_free(tcp_arena(c), c);
 	ep_put(e);
@@ -428,6 +427,7 @@ bool tcp_done(struct tcp_conn *c, int err, nsec now)
 	list_remove(&c->owed_link);
 	list_remove(&c->wait_link);
 	c->owe = 0;
+	tcp_mem_sync(c);
 	e->shut = EP_SHUT_RD | EP_SHUT_WR;
 	if (c->is_orphan) {
 		tcp_conn_free(c);
@@ -715,6 +715,8 @@ static void orphan(struct tcp_conn *c, nsec now)
 	}
 	if (close_state(c))
 		tcp_send_fin(c, now);
+	if (tcp_mem_orphaned(c, now))
+		return;
 	if (c->state == TCPS_FIN_WAIT2) {
 		nsec len = tcp_fin2_len(c);
 
@@ -790,95 +792,7 @@ int tcp_shutdown(struct ep *e, int how, nsec now)
 	return 0;
 }
 
-/* --- questions --- */
-
-uint8_t tcp_state(const struct ep *e)
-{
-	if (e->listen)
-		return TCPS_LISTEN;
-	return e->tcp ? e->tcp->state : TCPS_CLOSED;
-}
-
-static uint32_t poll_conn(const struct ep *e, struct tcp_conn *c)
-{
-	uint32_t bits = 0, target = MAX(e->rcvlowat, 1u);
-
-	if (c->fo_deferred) /* a write opens it */
-		return EPOLLOUT | EPOLLWRNORM;
-	if (TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD)) &&
-	    !tcp_is_early(c))
-		return 0;
-	if (c->urg_state && c->urg_seq == c->copied_seq &&
-	    !ep_opt(e, EP_O_OOBINLINE))
-		target++;
-	if (c->rcv_nxt - c->copied_seq - c->fin_rcvd >=
-	    MIN(target, MAX(e->rcvbuf / 2, 1u)))
-		bits |= EPOLLIN | EPOLLRDNORM;
-	if (e->shut & EP_SHUT_WR || tcp_snd_is_writeable(c))
-		bits |= EPOLLOUT | EPOLLWRNORM;
-	else
-		c->nospace = true;
-	if (c->urg_state == TCP_URG_VALID)
-		bits |= EPOLLPRI;
-	return bits;
-}
-
-uint32_t tcp_poll(const struct ep *e)
-{
-	uint8_t state = tcp_state(e);
-	uint32_t bits = 0;
-
-	if (e->listen)
-		return list_empty(&e->listen->acceptq) ? 0
-						       : EPOLLIN | EPOLLRDNORM;
-	if (e->shut == (EP_SHUT_RD | EP_SHUT_WR) || state == TCPS_CLOSED)
-		bits |= EPOLLHUP;
-	if (e->shut & EP_SHUT_RD)
-		bits |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	if (e->tcp)
-		bits |= poll_conn(e, e->tcp);
-	else
-		bits |= EPOLLOUT | EPOLLWRNORM;
-	if (e->err)
-		bits |= EPOLLERR;
-	return bits | errq_poll(e);
-}
-
-int tcp_ioctl(struct ep *e, unsigned long req)
-{
-	struct tcp_conn *c = e->tcp;
-	bool early;
-
-	if (e->listen)
-		return req == SIOCATMARK ? 0 : -EINVAL;
-	early = !c || c->state == TCPS_SYN_SENT || c->state == TCPS_SYN_RCVD;
-	switch (req) {
-	case FIONREAD:
-		return early ? 0 : (int)tcp_rcv_avail(c);
-	case SIOCATMARK:
-		return c && c->urg_state && c->urg_seq == c->copied_seq;
-	case SIOCOUTQ:
-		return early ? 0 : (int)tcp_unacked(c);
-	case SIOCOUTQNSD:
-		return early ? 0 : (int)tcp_unsent(c);
-	default:
-		return -EINVAL;
-	}
-}
-
-uint16_t tcp_mss_now(const struct ep *e)
-{
-	const struct tcp_conn *c = e->tcp;
-
-	if (c && !TCPS_IN(c, TCPS_BIT(CLOSED))) {
-		/* tcp_bound_to_half_wnd() */
-		uint32_t half = c->max_window > TCP_DEF_MSS ? c->max_window / 2
-							    : UINT32_MAX;
-
-		return (uint16_t)MIN(c->mss_cache + tcp_auth_len(c), half);
-	}
-	return e->topt.maxseg ? e->topt.maxseg : TCP_DEF_MSS;
-}
+/* --- options --- */
 
 void tcp_opt_changed(struct ep *e, int level, int name, nsec now)
 {
@@ -931,89 +845,4 @@ void tcp_opt_changed(struct ep *e, int level, int name, nsec now)
 	}
 	tcp_timer_sync(c);
 	tcp_check(c);
-}
-
-unsigned tcp_num_unfinished(const struct tcp *t)
-{
-	const struct list *p;
-	unsigned n = 0;
-
-	list_for_each (p, &t->conns) {
-		const struct tcp_conn *c = list_entry(p, struct tcp_conn, link);
-
-		if (c->state == TCPS_CLOSED)
-			continue;
-		n += c->state != TCPS_SYN_SENT && tcp_unacked(c);
-	}
-	return n;
-}
-
-static bool row_of(const struct tcp *t, const struct tcp_node *n,
-		   struct tcp_row *row)
-{
-	*row = (struct tcp_row){.laddr = n->key.laddr,
-				.raddr = n->key.raddr,
-				.lport = n->key.lport,
-				.rport = n->key.rport};
-	switch (n->kind) {
-	case TCP_NODE_CONN: {
-		const struct tcp_conn *c =
-			container_of(n, const struct tcp_conn, node);
-
-		row->state = c->state;
-		row->recv_q = c->rcv_nxt - c->copied_seq;
-		row->send_q = tcp_unacked(c);
-		row->s = c->is_orphan ? 0 : ep_id(c->ep);
-		return true;
-	}
-	case TCP_NODE_SYN:
-		row->state = TCPS_SYN_RCVD;
-		return true;
-	default:
-		row->state = TCPS_TIME_WAIT;
-		return true;
-	}
-}
-
-unsigned tcp_list(const struct tcp *t, struct tcp_row *rows, unsigned n)
-{
-	struct hnode *h = NULL;
-	uint32_t bucket = 0;
-	const struct list *p;
-	unsigned k = 0;
-
-	list_for_each (p, &t->listens) {
-		const struct tcp_listen *l =
-			list_entry(p, struct tcp_listen, link);
-
-		if (k == n)
-			return k;
-		rows[k++] = (struct tcp_row){.laddr = l->ep->laddr,
-					     .raddr = l->ep->raddr,
-					     .lport = l->ep->lport,
-					     .state = TCPS_LISTEN,
-					     .recv_q = l->num_accept,
-					     .send_q = l->backlog,
-					     .s = ep_id(l->ep)};
-	}
-	while (k < n && (h = htab_walk(&t->tuples, &bucket, h)))
-		k += row_of(t, container_of(h, struct tcp_node, h), &rows[k]);
-	return k;
-}
-
-int tcp_cc_find(const char *name)
-{
-	struct cc cc;
-
-	for (cc.id = 0; cc.id < CC_NUM; cc.id++)
-		if (strcmp(cc_ops(&cc)->name, name) == 0)
-			return cc.id;
-	return -ENOENT;
-}
-
-const char *tcp_cc_name(unsigned id)
-{
-	struct cc cc = {.id = (uint8_t)id};
-
-	return id < CC_NUM ? cc_ops(&cc)->name : NULL;
 }

@@ -114,7 +114,8 @@ static bool has_space(const struct tcp_conn *c, bool wake)
 
 	if (!lowat)
 		lowat = (uint32_t)tcp_sysctl(c)->tcp_notsent_lowat;
-	return tcp_snd_used(c) < c->ep->sndbuf && unsent << wake < lowat;
+	return tcp_snd_used(c) < c->ep->sndbuf && unsent << wake < lowat &&
+	       !c->no_memory && (!c->snd_mem || tcp_mem_may_send(c));
 }
 
 /* sk_stream_is_writeable(): and a third of the buffer is free */
@@ -212,7 +213,7 @@ void tcp_sndbuf_grow(struct tcp_conn *c)
 	uint64_t per, segs, want;
 	uint32_t factor = cc_ops(&c->cc)->sndbuf_factor;
 
-	if (ep_opt(e, EP_O_SNDBUF_LOCK))
+	if (ep_opt(e, EP_O_SNDBUF_LOCK) || tcp_mem_is_short(c))
 		return;
 	if (c->was_established && tcp_in_flight(c) >= c->cc.cwnd)
 		return; /* it is not the buffer that holds us */
@@ -273,7 +274,11 @@ static void lend_chunks(struct tcp_conn *c, struct span *sp, struct tcp_lend *l,
 		uint32_t room = CHUNK_SIZE;
 		struct chunk *k;
 
+		if (!tcp_mem_may_lend(c, l->bytes))
+			break;
 		if (left <= CHUNK_SMALL && list_empty(&c->stream) && !c->tail)
+			room = CHUNK_SMALL;
+		if (tcp_mem_is_short(c))
 			room = CHUNK_SMALL;
 		k = chunk_new(tcp_arena(c), room);
 		if (!k)
@@ -307,6 +312,15 @@ static int refuse(struct tcp_conn *c, int flags, nsec now)
 	return -EAGAIN;
 }
 
+/* No ACK may come to wake the writer. */
+static int refuse_memory(struct tcp_conn *c, int flags, nsec now)
+{
+	c->no_memory = true;
+	tcp_timer_set(c, TCP_T_OUT, now + TCP_RESOURCE_RETRY);
+	tcp_timer_sync(c);
+	return refuse(c, flags, now);
+}
+
 int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
 		   nsec now)
 {
@@ -323,8 +337,8 @@ int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
 		}
 		return err;
 	}
-	room = room_now(c);
-	if (!room)
+	room = tcp_mem_may_send(c) || !c->snd_mem ? room_now(c) : 0;
+	if (!room || c->no_memory)
 		return refuse(c, flags, now);
 	want = MIN(want, room);
 	if (c->fo_deferred) {
@@ -336,11 +350,11 @@ int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
 		return 0;
 	l = lend_new(c, false);
 	if (!l)
-		return refuse(c, flags, now);
+		return refuse_memory(c, flags, now);
 	lend_chunks(c, sp, l, (uint32_t)want);
 	if (!l->bytes) {
 		lend_free(c->t, l);
-		return refuse(c, flags, now);
+		return refuse_memory(c, flags, now);
 	}
 	sp->pin = (uintptr_t)l;
 	c->snd_mem += l->bytes;
@@ -522,7 +536,8 @@ bool tcp_rcv_has_room(const struct tcp_conn *c)
 {
 	const struct ep *e = c->ep;
 
-	return e->rx_mem <= 2 * (uint64_t)e->rcvbuf + (256u << 10);
+	return e->rx_mem <= 2 * (uint64_t)e->rcvbuf + (256u << 10) &&
+	       tcp_mem_may_recv(c);
 }
 
 static struct tcp_rslice *rslice_for(struct tcp_conn *c, struct buf *b,
@@ -975,7 +990,7 @@ void tcp_rcv_space_adjust(struct tcp_conn *c, nsec now)
 		return;
 	if ((int32_t)copied > 0 && copied > c->rcvq_space) {
 		if (tcp_sysctl(c)->tcp_moderate_rcvbuf &&
-		    !ep_opt(c->ep, EP_O_RCVBUF_LOCK))
+		    !tcp_mem_is_short(c) && !ep_opt(c->ep, EP_O_RCVBUF_LOCK))
 			grow_rcvbuf(c, copied);
 		c->rcvq_space = copied;
 	}
@@ -990,7 +1005,7 @@ void tcp_rcv_grow_window(struct tcp_conn *c, uint32_t len)
 				? c->window_clamp - c->rcv_ssthresh
 				: 0;
 
-	if (!room || c->ep->rx_mem > c->ep->rcvbuf)
+	if (!room || c->ep->rx_mem > c->ep->rcvbuf || tcp_mem_is_short(c))
 		return;
 	c->rcv_ssthresh += MIN(room, MAX(2u * c->advmss, 2 * len));
 }

@@ -59,13 +59,15 @@ enum tcp_state {
 #define TCP_DUP_THRESH 3u  /* RFC 6675 2 */
 #define TCP_RTO_INIT SEC   /* RFC 6298 2.1 */
 #define TCP_DELACK_MIN (40 * MSEC)
+#define TCP_RESOURCE_RETRY (500 * MSEC) /* TCP_RESOURCE_PROBE_INTERVAL */
 #define TCP_DELACK_MAX (200 * MSEC)
 #define TCP_TW_LEN (60 * SEC)
 #define TCP_MAX_QUICKACKS 16u
-#define TCP_OFO_MAX 4096u  /* slices out of order, whatever their size */
-#define TCP_COPY_MAX 256u  /* copied under the lock at most */
-#define TCP_SLICE_COST 64u /* what a slice costs beside its bytes */
-#define TCP_SKB_COST 832u  /* Linux 6.18: an skb's, beside its bytes */
+#define TCP_OFO_MAX 4096u    /* slices out of order, whatever their size */
+#define TCP_MIN_SNDBUF 4608u /* SOCK_MIN_SNDBUF of Linux */
+#define TCP_COPY_MAX 256u    /* copied under the lock at most */
+#define TCP_SLICE_COST 64u   /* what a slice costs beside its bytes */
+#define TCP_SKB_COST 832u    /* Linux 6.18: an skb's, beside its bytes */
 #define TCP_RTT_NONE ((nsec)-1)
 
 /* Every deadline that a connection can have. */
@@ -79,7 +81,8 @@ enum tcp_state {
 	X(KEEP, "keepalive")	/* RFC 1122 4.2.3.6 */                         \
 	X(FIN2, "fin-wait-2")	/* an orphan's patience */                     \
 	X(OUT, "output")	/* more to send than one call may */           \
-	X(PACE, "pacing")	/* the next frame may leave */
+	X(PACE, "pacing")	/* the next frame may leave */                 \
+	X(COMP, "compressed")	/* ACKs of out-of-order data were held back */
 /* clang-format on */
 
 enum tcp_timer {
@@ -183,6 +186,13 @@ struct tcp_port_page {
 
 struct tcp_fo_cache;
 
+/* Of all connections, tcp_mem.c. */
+struct tcp_mem {
+	uint64_t held; /* bytes of payload and what it costs */
+	bool is_pressed;
+	uint32_t num_orphans;
+};
+
 #define TCP_NUM_SYNQ 8 /* by SYN-ACKs sent; the last keeps its interval */
 
 struct tcp {
@@ -204,6 +214,7 @@ struct tcp {
 	struct sip_key cookie_key; /* of SYN cookies */
 	nsec challenge_at;	   /* RFC 5961 7: this second's allowance */
 	uint32_t challenge_left;
+	struct tcp_mem mem;
 };
 
 struct tcp_listen {
@@ -428,9 +439,12 @@ struct tcp_conn {
 	struct tcp_slice *snd_sl; /* where snd_nxt is; NULL: at the end */
 	struct chunk *tail;	  /* may be extended; holds a reference */
 	bool tail_lent;
-	uint32_t snd_mem;  /* bytes held or lent, charged to ep->sndbuf */
-	uint32_t snd_fill; /* of them in the last skb, as Linux would cut */
-	bool nospace;	   /* a writer was refused: tell it */
+	uint32_t snd_mem;     /* bytes held or lent, charged to ep->sndbuf */
+	uint64_t mem_counted; /* of this and ep->rx_mem, in tcp->mem */
+	bool is_counted;      /* as an orphan, there too */
+	bool no_memory;	      /* for a writer; the output timer tries again */
+	uint32_t snd_fill;    /* of them in the last skb, as Linux would cut */
+	bool nospace;	      /* a writer was refused: tell it */
 
 	/* transmit records */
 	struct list recs, sent;
@@ -508,9 +522,12 @@ struct tcp_conn {
 	bool pingpong;	      /* the user answers: an ACK can wait for that */
 	uint32_t owed_frames; /* with data, since the last ACK */
 	nsec ato;
-	nsec last_rcv_at; /* data */
-	nsec heard_at;	  /* anything acceptable */
-	nsec oow_at;	  /* last ACK sent for something unacceptable */
+	nsec last_rcv_at;      /* data */
+	nsec heard_at;	       /* anything acceptable */
+	uint8_t comp_held;     /* ACKs that were not sent */
+	uint8_t comp_dups;     /* sent since rcv_nxt last moved, */
+	uint32_t comp_rcv_nxt; /* here */
+	nsec oow_at;	       /* last ACK sent for something unacceptable */
 
 	/* receive buffer autotuning */
 	nsec rcv_rtt;
@@ -847,6 +864,25 @@ void tcp_send_bare(struct tcp *t, const struct tcp_key *k, struct tcp_repr *r,
 void tcp_answer_rst(struct tcp *t, const struct tcp_seg *s);
 struct tcp_key tcp_seg_key(const struct tcp_seg *s);
 
+/* --- tcp_mem.c --- */
+/* An entry point ends: what the connection holds is counted. */
+void tcp_mem_sync(struct tcp_conn *c);
+void tcp_mem_forget(struct tcp_conn *c);
+void tcp_mem_recount(struct tcp *t);
+static inline bool tcp_mem_is_short(const struct tcp_conn *c)
+{
+	return c->t->mem.is_pressed;
+}
+/* More than the least that each connection may hold? */
+bool tcp_mem_may_send(const struct tcp_conn *c);
+/* The same while @lent bytes are with a writer already. */
+bool tcp_mem_may_lend(const struct tcp_conn *c, uint32_t lent);
+bool tcp_mem_may_recv(const struct tcp_conn *c);
+/* Nobody owns it any more, and nothing has come of it in a while. True: there
+ * are too many such, or there is no memory, and it is gone. */
+bool tcp_mem_orphaned(struct tcp_conn *c, nsec now);
+bool tcp_mem_orphan_waits(struct tcp_conn *c, bool reset, nsec now);
+
 /* --- tcp_mtu.c --- */
 #define TCP_MTU_NOT_NOW (-1)
 #define TCP_MTU_WAIT 0 /* with everything: there will be room for a probe */
@@ -966,6 +1002,11 @@ void tcp_timer_sync(struct tcp_conn *c); /* the heap follows @at */
 void tcp_timer_rtx_restart(struct tcp_conn *c, nsec now);
 void tcp_timer_keep_changed(struct tcp_conn *c, nsec now);
 void tcp_timer_delack(struct tcp_conn *c, nsec now);
+/* ICMP says that @seq has no way to go. */
+void tcp_timer_revert(struct tcp_conn *c, uint32_t seq, nsec now);
+/* __tcp_ack_snd_check() of Linux: the peer knows enough, so the ACK of what
+ * came out of order may wait for more. */
+bool tcp_ack_may_wait(struct tcp_conn *c, nsec now);
 nsec tcp_keep_idle(const struct tcp_conn *c);
 nsec tcp_fin2_len(const struct tcp_conn *c);
 

@@ -502,6 +502,7 @@ Test(tcp_ecn, the_other_order_is_read_too)
 Test(tcp_ecn, sacks_give_way_as_far_as_two)
 {
 	open_accurate(2, 0);
+	w.st->sysctl.tcp_comp_sack_nr = 0;
 	for (uint32_t k = 0; k < 4; k++) {
 		SEND(A(5), .seq = 1001 + k * 2000, .ack = 1, .len = 1000,
 		     .tos = ECT0);

@@ -13,6 +13,7 @@
  * know, and by the delayed-ACK timer where it does not.
  */
 #include <errno.h>
+#include <linux/icmp.h>
 
 #include "base/util.h"
 #include "transport/errq.h"
@@ -432,18 +433,19 @@ static void take_in_order(struct tcp_conn *c, struct tcp_seg *s)
 
 static void take_out_of_order(struct tcp_conn *c, struct tcp_seg *s)
 {
-	tcp_be_quick(c);
 	c->pingpong = false;
-	c->owe |= TCP_OWE_NOW;
-	if (c->ep->rx_mem > c->ep->rcvbuf)
+	if (c->ep->rx_mem > c->ep->rcvbuf || !tcp_mem_may_recv(c))
 		tcp_ofo_prune(c);
-	if (!tcp_ofo_insert(c, s)) {
+	if (!tcp_mem_may_recv(c) || !tcp_ofo_insert(c, s)) {
+		c->owe |= TCP_OWE_NOW;
 		stat_inc(c->t->core, STAT_TcpExtTCPOFODrop);
 		drop(c->t->core, DROP_TCP_OFO_MEM);
 		return;
 	}
 	c->data_segs_in += s->segs;
 	measure(c, s);
+	if (c->quick || !tcp_ack_may_wait(c, s->now))
+		c->owe |= TCP_OWE_NOW;
 }
 
 /* The user has closed, and more came: RFC 1122 4.2.2.13. */
@@ -659,6 +661,7 @@ void tcp_conn_in(struct tcp_conn *c, struct tcp_seg *s)
 	c->segs_in += s->segs;
 	if (ip_addr_is4(&s->rx->src) ? s->rx->ttl < c->ep->min_ttl
 				     : s->rx->ttl < c->ep->min_hops6) {
+		stat_inc(c->t->core, STAT_TcpExtTCPMinTTLDrop);
 		drop(c->t->core, DROP_TCP_BAD_FLAGS);
 		return;
 	}
@@ -848,12 +851,18 @@ void tcp_error(struct tcp *t, const struct ip_error *e, nsec now)
 	} else {
 		struct tcp_conn *c = container_of(n, struct tcp_conn, node);
 
-		/* RFC 5927 4: only about what is in flight */
-		if (!seq_in(seq, c->snd_una, c->snd_nxt - c->snd_una)) {
+		/* RFC 5927 4: only about what is in flight; what comes next
+		 * counts with it, as in Linux */
+		if (!seq_in(seq, c->snd_una, c->snd_nxt - c->snd_una + 1)) {
+			stat_inc(t->core, STAT_TcpExtOutOfWindowIcmps);
 			drop(t->core, DROP_ICMP_NO_SOCK);
 			return;
 		}
 		transport_note(t->tp, c->ep);
+		if (e->is4 && e->type == ICMP_DEST_UNREACH &&
+		    (e->code == ICMP_NET_UNREACH ||
+		     e->code == ICMP_HOST_UNREACH))
+			tcp_timer_revert(c, seq, now);
 		conn_error(c, e, now);
 	}
 }

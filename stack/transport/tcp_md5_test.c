@@ -235,6 +235,7 @@ Test(tcp_md5, sack_blocks_that_fit)
 	new_sock();
 	use_key("secret");
 	open_active();
+	w.st->sysctl.tcp_comp_sack_nr = 0;
 	for (uint32_t i = 1; i < 5; i++) {
 		SEND(.flags = ACK, .seq = 1 + 2000 * i, .ack = 1, .len = 500);
 		next();

@@ -367,6 +367,7 @@ void tcp_revive(struct tcp *t, nsec now)
 {
 	struct list *p, *tmp;
 
+	tcp_mem_recount(t);
 	list_for_each_safe (p, tmp, &t->conns)
 		revive_conn(list_entry(p, struct tcp_conn, link), now);
 }

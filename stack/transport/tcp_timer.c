@@ -12,7 +12,7 @@
 #include "base/util.h"
 #include "transport/tcp_conn.h"
 
-#define RESOURCE_RETRY (500 * MSEC) /* Linux: TCP_RESOURCE_PROBE_INTERVAL */
+#define THIN_LINEAR_RETRIES 6 /* Linux: TCP_THIN_LINEAR_RETRIES */
 
 void tcp_timer_set(struct tcp_conn *c, enum tcp_timer t, nsec at)
 {
@@ -29,6 +29,7 @@ void tcp_timer_sync(struct tcp_conn *c)
 		timer_disarm(&c->t->core->timers, &c->timer);
 	else if (at != c->timer.at)
 		timer_arm(&c->t->core->timers, &c->timer, at);
+	tcp_mem_sync(c);
 }
 
 void tcp_timer_rtx_restart(struct tcp_conn *c, nsec now)
@@ -137,15 +138,68 @@ static bool write_timed_out(struct tcp_conn *c, nsec now)
 	return timed_out(c, max, user_timeout(c), now);
 }
 
+/* tcp_rtx_probe0_timed_out(): the peer's window has closed on what is in
+ * flight. It may take its time while it answers, but TCP_USER_TIMEOUT is about
+ * progress. */
+static bool shut_timed_out(const struct tcp_conn *c, nsec now)
+{
+	const struct tcp_rec *r = list_first(&c->recs, struct tcp_rec, node);
+	nsec limit = 2 * tcp_rto_max(c), user = user_timeout(c);
+	nsec waits = now - (c->retrans_at ? c->retrans_at : r->first_at);
+
+	if (user && waits > user)
+		return true;
+	if (user)
+		limit = MIN(limit, user);
+	return now - c->heard_at > limit && waits > limit;
+}
+
+/* An orphan that waits while memory is short is the first to go. */
+static bool orphan_is_too_much(struct tcp_conn *c, nsec now)
+{
+	bool alive = c->rto < tcp_rto_max(c);
+	unsigned max = orphan_retries(c, alive);
+
+	return c->is_orphan &&
+	       tcp_mem_orphan_waits(c, alive || !timed_out(c, max, 0, now),
+				    now);
+}
+
+/* TCP_USER_TIMEOUT ends a connection when it is over, not a doubled wait later:
+ * tcp_clamp_rto_to_user_timeout(). */
+static nsec within_user_timeout(const struct tcp_conn *c, nsec since, nsec wait,
+				nsec now)
+{
+	nsec left = since + user_timeout(c) - now;
+
+	if (!user_timeout(c) || !since)
+		return wait;
+	return MIN(wait, MAX(left, MSEC));
+}
+
 /* --- what they do; true: the connection is gone --- */
+
+/* tcp_stream_is_thin(): too little in flight for fast retransmit. */
+static bool is_thin(const struct tcp_conn *c)
+{
+	return c->packets_out < 4 && c->cc.ssthresh < CC_SSTHRESH_NONE;
+}
 
 static void back_off(struct tcp_conn *c)
 {
+	const struct sysctl_values *v = tcp_sysctl(c);
 	bool linear = c->state == TCPS_SYN_SENT &&
-		      c->total_rto <= tcp_sysctl(c)->tcp_syn_linear_timeouts;
+		      c->total_rto <= v->tcp_syn_linear_timeouts;
 
 	if (linear)
 		return;
+	if (c->state == TCPS_ESTABLISHED &&
+	    (c->ep->topt.thin_linear || v->tcp_thin_linear_timeouts) &&
+	    is_thin(c) && c->retransmits <= THIN_LINEAR_RETRIES) {
+		c->backoff = 0;
+		tcp_rto_update(c);
+		return;
+	}
 	if (c->backoff < 31)
 		c->backoff++;
 	c->rto = MIN(2 * c->rto, tcp_rto_max(c)); /* RFC 6298 5.5 */
@@ -187,10 +241,10 @@ static bool rtx_expired(struct tcp_conn *c, nsec now)
 
 	if (!c->packets_out)
 		return false;
-	if (shut && now - c->heard_at > tcp_rto_max(c))
+	if (shut ? shut_timed_out(c, now) : write_timed_out(c, now))
 		return give_up(c, now);
-	if (!shut && write_timed_out(c, now))
-		return give_up(c, now);
+	if (!syn && orphan_is_too_much(c, now))
+		return true;
 	stat_inc(c->t->core, STAT_TcpExtTCPTimeouts);
 	count_failure(c);
 	tcp_timer_stop(c, TCP_T_TLP);
@@ -209,13 +263,15 @@ static bool rtx_expired(struct tcp_conn *c, nsec now)
 	if (c->total_rto < UINT16_MAX)
 		c->total_rto++;
 	if (tcp_resend_head(c, now) == -ENOBUFS) {
-		tcp_timer_set(c, TCP_T_RTX, now + MIN(c->rto, RESOURCE_RETRY));
+		tcp_timer_set(c, TCP_T_RTX,
+			      now + MIN(c->rto, TCP_RESOURCE_RETRY));
 		return false;
 	}
 	if (!c->retrans_at)
 		c->retrans_at = now;
 	back_off(c);
-	tcp_timer_set(c, TCP_T_RTX, now + c->rto);
+	tcp_timer_set(c, TCP_T_RTX,
+		      now + within_user_timeout(c, c->retrans_at, c->rto, now));
 	return false;
 }
 
@@ -266,6 +322,8 @@ static bool probe_expired(struct tcp_conn *c, nsec now)
 		max = orphan_retries(c, alive);
 		if (!alive && c->backoff >= max)
 			return give_up(c, now);
+		if (tcp_mem_orphan_waits(c, true, now))
+			return true;
 	}
 	if (c->probes_out >= max)
 		return give_up(c, now);
@@ -283,7 +341,10 @@ static bool probe_expired(struct tcp_conn *c, nsec now)
 				c->backoff++;
 		}
 		tcp_timer_set(c, TCP_T_PROBE,
-			      now + (err ? RESOURCE_RETRY : probe_wait(c)));
+			      now + within_user_timeout(c, c->probes_at,
+							err ? TCP_RESOURCE_RETRY
+							    : probe_wait(c),
+							now));
 	}
 	return false;
 }
@@ -332,7 +393,7 @@ static bool keep_expired(struct tcp_conn *c, nsec now)
 		c->keep_probes++;
 		tcp_timer_set(c, TCP_T_KEEP, now + keep_intvl(c));
 	} else {
-		tcp_timer_set(c, TCP_T_KEEP, now + RESOURCE_RETRY);
+		tcp_timer_set(c, TCP_T_KEEP, now + TCP_RESOURCE_RETRY);
 	}
 	return false;
 }
@@ -346,6 +407,17 @@ static bool fin2_expired(struct tcp_conn *c, nsec now)
 static bool out_expired(struct tcp_conn *c, nsec now)
 {
 	tcp_out(c, now);
+	c->no_memory = false;
+	tcp_snd_check_space(c);
+	return false;
+}
+
+static bool comp_expired(struct tcp_conn *c, nsec now)
+{
+	if (!c->comp_held)
+		return false;
+	c->comp_held--; /* one is sent after all */
+	tcp_send_ack(c, now);
 	return false;
 }
 
@@ -364,6 +436,8 @@ static bool expired(struct tcp_conn *c, enum tcp_timer t, nsec now)
 		return delack_expired(c, now);
 	case TCP_T_KEEP:
 		return keep_expired(c, now);
+	case TCP_T_COMP:
+		return comp_expired(c, now);
 	case TCP_T_FIN2:
 		return fin2_expired(c, now);
 	case TCP_T_OUT:
@@ -391,6 +465,51 @@ void tcp_conn_timer(struct timer *tm, nsec now)
 }
 
 /* --- what arms them --- */
+
+/* RFC 6069: a router says that there is no way now, so the wait was not for
+ * congestion; one doubling of it is taken back (tcp_ld_RTO_revert()). */
+void tcp_timer_revert(struct tcp_conn *c, uint32_t seq, nsec now)
+{
+	const struct tcp_rec *r = list_first(&c->recs, struct tcp_rec, node);
+
+	if (!r || seq != c->snd_una || !c->retransmits || !c->backoff)
+		return;
+	c->backoff--;
+	c->rto = MIN(TCP_RTO_INIT, tcp_rto_max(c));
+	if (c->srtt)
+		tcp_rto_update(c);
+	for (unsigned i = 0; i < c->backoff && c->rto < tcp_rto_max(c); i++)
+		c->rto = MIN(2 * c->rto, tcp_rto_max(c));
+	tcp_timer_set(c, TCP_T_RTX, MAX(r->last_at + c->rto, now));
+}
+
+bool tcp_ack_may_wait(struct tcp_conn *c, nsec now)
+{
+	const struct sysctl_values *v = tcp_sysctl(c);
+	nsec rtt = c->rcv_rtt, wait;
+
+	if (!c->sack_ok || list_empty(&c->ofo) ||
+	    c->comp_held >= v->tcp_comp_sack_nr)
+		return false;
+	if (c->comp_rcv_nxt != c->rcv_nxt) {
+		c->comp_rcv_nxt = c->rcv_nxt;
+		c->comp_dups = 0;
+	}
+	if (c->comp_dups < TCP_DUP_THRESH) { /* it needs those, RFC 5681 3.2 */
+		c->comp_dups++;
+		return false;
+	}
+	if (c->srtt && (!rtt || c->srtt < rtt))
+		rtt = c->srtt;
+	wait = MIN(rtt * v->tcp_comp_sack_rtt_percent / 100,
+		   v->tcp_comp_sack_delay_ns);
+	if (!wait)
+		return false;
+	c->comp_held++;
+	if (c->at[TCP_T_COMP] == TIME_NEVER)
+		tcp_timer_set(c, TCP_T_COMP, now + wait);
+	return true;
+}
 
 void tcp_timer_keep_changed(struct tcp_conn *c, nsec now)
 {

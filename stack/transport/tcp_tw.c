@@ -166,7 +166,8 @@ bool tcp_tw_may_reuse(const struct tcp *t, const struct tcp_tw *w, nsec now)
 	if (mode == 2 && !ip_addr_is_loopback(&w->n.key.laddr) &&
 	    !ip_addr_is_loopback(&w->n.key.raddr))
 		return false;
-	return tcp_stamp(now) - w->began > tcp_stamp(SEC);
+	return tcp_stamp(now) - w->began >
+	       tcp_stamp(t->core->sysctl->tcp_tw_reuse_delay * MSEC);
 }
 
 nsec tcp_tw_next_at(const struct tcp *t, nsec now)

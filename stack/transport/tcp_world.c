@@ -303,6 +303,47 @@ void send_seg(const struct peer_seg *s)
 	stack_rx(w.st, &f, 1, true, w.now);
 }
 
+void send_unreach(uint8_t code, uint16_t mtu, uint32_t seq)
+{
+	uint8_t *p;
+	struct frame *f;
+	struct ip_addr us, peer;
+	struct ip4_repr in, out;
+	uint32_t icmp = IP4_HLEN, quote = IP4_HLEN + 8;
+	uint16_t c;
+
+	ip_addr_parse("10.0.0.1", &us);
+	ip_addr_parse("10.0.0.2", &peer);
+	cr_assert(stack_rx_alloc(w.st, FRAME_SMALL, &f, 1) == 1);
+	p = f->data;
+	memset(p, 0, 100);
+	in = (struct ip4_repr){.src = us,
+			       .dst = peer,
+			       .hdr_len = IP4_HLEN,
+			       .total_len = 1040,
+			       .ttl = 60,
+			       .df = true,
+			       .proto = IPPROTO_TCP};
+	ip4_emit(&in, p + quote);
+	put_be16(p + quote + IP4_HLEN, STACK_PORT);
+	put_be16(p + quote + IP4_HLEN + 2, PEER_PORT);
+	put_be32(p + quote + IP4_HLEN + 4, seq + w.iss);
+	p[icmp] = 3;
+	p[icmp + 1] = code;
+	put_be16(p + icmp + 6, mtu);
+	f->len = quote + IP4_HLEN + 8;
+	c = csum_fold(csum_add(0, p + icmp, f->len - icmp));
+	memcpy(p + icmp + 2, &c, 2);
+	out = (struct ip4_repr){.src = peer,
+				.dst = us,
+				.hdr_len = IP4_HLEN,
+				.total_len = (uint16_t)f->len,
+				.ttl = 60,
+				.proto = IPPROTO_ICMP};
+	ip4_emit(&out, p);
+	stack_rx(w.st, &f, 1, true, w.now);
+}
+
 /* --- the clock --- */
 
 void pass(nsec t)

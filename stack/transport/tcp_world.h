@@ -62,6 +62,9 @@ void peer_fini(void); /* all is given back, no timer is armed */
 
 void send_seg(const struct peer_seg *s);
 #define SEND(...) send_seg(&(struct peer_seg){__VA_ARGS__})
+/* ICMP destination unreachable about our segment @seq (relative); @mtu: of
+ * code 4 */
+void send_unreach(uint8_t code, uint16_t mtu, uint32_t seq);
 /* The next packet of the stack must have these flags and numbers. */
 void expect(uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len);
 void next(void); /* whatever it is, into w.last */

@@ -315,6 +315,9 @@ static void ack_is_out(struct tcp_conn *c, uint32_t win, nsec now)
 	if (c->quick)
 		c->quick--;
 	tcp_timer_stop(c, TCP_T_DELACK);
+	tcp_timer_stop(c, TCP_T_COMP);
+	stat_add(c->t->core, STAT_TcpExtTCPACKCompressed, c->comp_held);
+	c->comp_held = 0;
 }
 
 void tcp_wait_for_room(struct tcp_conn *c)
