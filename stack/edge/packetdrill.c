@@ -206,6 +206,7 @@ void pd_sleep_a_turn(void)
 void pd_looked(bool is_done)
 {
 	if (is_done) {
+		pd.has_left = true;
 		pd.is_held = true;
 		pd.held_for = pthread_self();
 	}
@@ -385,10 +386,26 @@ static int on_netdev_receive(void *u, void *buf, size_t *count,
 	return 0;
 }
 
+/* packetdrill's other thread has returned from its call, but what it does with
+ * the result takes real time. */
+static void let_it_finish(void)
+{
+	bool has_left = pd.has_left;
+
+	pd.has_left = false;
+	if (!has_left)
+		return;
+	pthread_mutex_unlock(&pd.lock);
+	usleep(2000);
+	pthread_mutex_lock(&pd.lock);
+}
+
 static int on_usleep(void *u, useconds_t usec)
 {
 	pthread_mutex_lock(&pd.lock);
+	let_it_finish();
 	advance(pd.now + usec * USEC, false);
+	let_it_finish();
 	pthread_mutex_unlock(&pd.lock);
 	return 0;
 }

@@ -82,6 +82,7 @@ struct pd {
 	unsigned num_blocked, num_to_look, epoch;
 	bool is_held; /* the clock stands until this thread asks */
 	pthread_t held_for;
+	bool has_left; /* a thread that slept is through with its call */
 	bool is_up;
 	char born_cc[32]; /* tcp_congestion_control as the namespace came */
 };

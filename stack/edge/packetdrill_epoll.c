@@ -14,7 +14,8 @@
 struct item {
 	int fd; /* -1: free */
 	struct epoll_event ev;
-	bool told; /* of what holds since these: */
+	bool is_off; /* EPOLLONESHOT, and told */
+	bool told;   /* of what holds since these: */
 	struct pd_state seen;
 };
 
@@ -94,7 +95,7 @@ int pd_epoll_look(int epfd, struct epoll_event *ev, int max, pd_state_fn state)
 		struct pd_state now;
 		uint32_t bits;
 
-		if (it->fd < 0)
+		if (it->fd < 0 || it->is_off)
 			continue;
 		now = state(it->fd);
 		bits = now.bits & (it->ev.events | EPOLLERR | EPOLLHUP);
@@ -102,6 +103,7 @@ int pd_epoll_look(int epfd, struct epoll_event *ev, int max, pd_state_fn state)
 			ev[n] = it->ev;
 			ev[n++].events = bits;
 			it->told = true;
+			it->is_off = it->ev.events & EPOLLONESHOT;
 		}
 		it->seen = now;
 	}

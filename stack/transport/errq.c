@@ -166,6 +166,8 @@ static void keep_packet(struct ep *e, struct errq_note *n, const struct pkt *p)
 
 	n->pkt = pkt_clone(e->tp->core->arena, p);
 	n->len = n->pkt ? p->len : 0;
+	if (!pkt_head_len(p)) /* bytes of a stream */
+		return;
 	n->has_info =
 		e->family == AF_INET6 || e->tsflags & SOF_TIMESTAMPING_OPT_CMSG;
 	n->info = (struct dgram_from){

@@ -30,12 +30,14 @@ static void update_window(struct tcp_conn *c, const struct tcp_seg *s)
 
 /* --- what is acknowledged --- */
 
-/* What is acknowledged without having been sacked came after what was. */
+/* What is acknowledged without having been sacked came after what was. Linux
+ * also takes it for reordering when the rest of a lone segment is acknowledged
+ * after a part of it, as that then lies below what was. */
 static void note_order(const struct tcp_rec *r, uint32_t ack,
 		       struct tcp_acked *a)
 {
 	uint32_t first = (uint32_t)__builtin_ctzll(~r->sacked);
-	uint32_t low = r->seq + first * r->mss;
+	uint32_t low = r->seq + first * r->mss - (first ? 0 : r->cut);
 
 	if (seq_lt(low, ack))
 		tcp_sack_note_order(a, low);
@@ -163,9 +165,9 @@ static void after_progress(struct tcp_conn *c, const struct tcp_acked *a)
 	} else if (!a->keep_timer) {
 		tcp_timer_rtx_restart(c, a->now);
 	}
-	tcp_snd_acked(c);
 	if (!list_empty(&c->marks))
 		tcp_mark_acked(c, a->now);
+	tcp_snd_acked(c);
 	/* before the freed window is used: measured on Linux 6.18 */
 	if (c->nospace)
 		tcp_sndbuf_grow(c);

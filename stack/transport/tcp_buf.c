@@ -394,6 +394,7 @@ void tcp_mark_push(struct tcp_conn *c)
 
 	if (s)
 		s->push = true;
+	c->pushed_seq = c->write_seq;
 }
 
 static void set_tail(struct tcp_conn *c, struct chunk *k)
@@ -446,6 +447,12 @@ static uint32_t commit(struct tcp_conn *c, struct span *sp, struct tcp_lend *l,
 	return done;
 }
 
+/* forced_push() of Linux: half of the peer's window without a PSH is enough */
+static bool must_push(const struct tcp_conn *c)
+{
+	return seq_gt(c->write_seq, c->pushed_seq + c->max_window / 2);
+}
+
 int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 		    nsec now)
 {
@@ -480,7 +487,8 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 			list_last(&c->stream, struct tcp_slice, node);
 
 		/* the call ends with them; else it goes on, or is refused */
-		last->push |= sp->is_last && !c->more_coming;
+		if ((sp->is_last && !c->more_coming) || must_push(c))
+			tcp_mark_push(c);
 		last->eor = sp->is_last && flags & MSG_EOR;
 		c->snd_mem += slice_cost(last);
 	}

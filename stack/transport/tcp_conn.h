@@ -254,7 +254,8 @@ struct tcp_rec {
 	uint8_t flags;	/* TCP_SYN, TCP_FIN, TCP_PSH */
 	uint8_t num_tx; /* times sent, saturating */
 	uint8_t num_segs;
-	bool is_rtx; /* sent again, and that copy may be in flight */
+	uint16_t cut; /* bytes acked off a lone segment's front */
+	bool is_rtx;  /* sent again, and that copy may be in flight */
 	bool app_limited;
 	uint64_t sacked, lost; /* one bit a segment */
 	nsec first_at, last_at;
@@ -429,6 +430,7 @@ struct tcp_conn {
 	uint32_t iss, snd_una, snd_nxt, write_seq;
 	uint32_t snd_wnd, snd_wl1, max_window;
 	uint32_t snd_up;      /* urgent data ends here; == snd_una: none */
+	uint32_t pushed_seq;  /* end of the last write that was pushed */
 	uint32_t snd_sml;     /* end of the last small segment (Minshall) */
 	bool more_coming;     /* this commit said MSG_MORE */
 	bool is_rwnd_limited; /* the peer's window stopped the last frame */

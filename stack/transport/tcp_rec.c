@@ -156,7 +156,9 @@ void tcp_rec_merge(struct tcp_conn *c, struct tcp_rec *r)
  * a record of its own, so that the others keep their grid. */
 static void trim_inside(struct tcp_conn *c, struct tcp_rec *r, uint32_t gone)
 {
-	if (r->num_segs > 1 && !tcp_rec_split(c, r, r->seq + r->mss)) {
+	if (r->num_segs == 1) {
+		r->cut = (uint16_t)(r->cut + gone);
+	} else if (!tcp_rec_split(c, r, r->seq + r->mss)) {
 		uint32_t segs = DIV_ROUND_UP(r->len - gone, r->mss);
 
 		/* no memory: forget what was known of its segments */

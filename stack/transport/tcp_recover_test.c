@@ -162,6 +162,34 @@ Test(tcp_recover, the_window_falls_in_proportion)
 	skip();
 }
 
+/* --- reordering --- */
+
+/* As measured on Linux: the rest of a lone segment, acknowledged after a part
+ * of it, lies below what was acknowledged and is taken for late. */
+Test(tcp_recover, the_rest_of_a_segment_counts_as_reordering)
+{
+	open_rtt();
+	put(800, 0);
+	skip();
+	pass(RTT);
+	ack(401);
+	cr_assert(conn()->rack.reord_seen == 0);
+	ack(801);
+	cr_assert(conn()->rack.reord_seen == 1);
+	cr_assert(conn()->reordering == 3);
+}
+
+Test(tcp_recover, the_rest_of_many_segments_does_not, .init = peer_init_tso)
+{
+	open_rtt();
+	put(3000, 0);
+	skip();
+	pass(RTT);
+	ack(1401);
+	ack(3001);
+	cr_assert(conn()->rack.reord_seen == 0);
+}
+
 /* --- the tail --- */
 
 Test(tcp_recover, a_lost_tail_is_probed_after_two_round_trips)

@@ -74,11 +74,12 @@ void tcp_sack_note(struct tcp_conn *c, struct tcp_acked *a,
 /* Linux's tcp_check_sack_reordering(): how many segments lie between. */
 void tcp_sack_reordered(struct tcp_conn *c, uint32_t low)
 {
+	uint32_t high = c->sacked_out ? c->high_sacked : c->snd_una;
 	uint32_t mss = c->mss_cache, dist;
 
-	if (!seq_lt(low, c->high_sacked))
+	if (!seq_lt(low, high))
 		return;
-	dist = DIV_ROUND_UP(c->high_sacked - low, mss);
+	dist = DIV_ROUND_UP(high - low, mss);
 	if (dist > c->reordering)
 		c->reordering =
 			MIN(dist, (uint32_t)tcp_sysctl(c)->tcp_max_reordering);

@@ -123,6 +123,20 @@ Test(tcp_sndbuf, push_stands_at_the_end_of_a_write)
 	end();
 }
 
+Test(tcp_sndbuf, half_a_window_without_push_is_pushed)
+{
+	open_with(&(struct peer_seg){
+		.flags = SYN | ACK, .ack = 1, .mss = MSS, .win = 2400});
+	/* skbs of one segment, since half of the window holds no more */
+	cr_assert(put(5000, 0) == 5000);
+	expect(ACK, 1, 1, 1000);
+	expect(PSH | ACK, 1001, 1, 1000);
+	SEND(.flags = ACK, .seq = 1, .ack = 2001, .win = 2400);
+	expect(ACK, 2001, 1, 1000);
+	expect(ACK, 3001, 1, 1000);
+	end();
+}
+
 Test(tcp_sndbuf, what_eor_ends_takes_an_skb)
 {
 	open_sndbuf("4096 50000 4194304");

@@ -94,6 +94,30 @@ void tcp_mark_sent(struct ep *e, uint32_t type, const struct pkt *p, nsec now)
 			tell(e->tcp, mark_of(n), flag, type, p, now);
 }
 
+/* The note of an ACK has the bytes alone: those of the slice that ends with
+ * the mark's. Called before they go. */
+static struct pkt *payload_of(const struct tcp_conn *c,
+			      const struct tcp_mark *m)
+{
+	struct pkt *p;
+
+	if (c->ep->tsflags & SOF_TIMESTAMPING_OPT_TSONLY)
+		return NULL;
+	for (struct tcp_slice *s =
+		     list_first(&c->stream, struct tcp_slice, node);
+	     s; s = tcp_slice_next(c, s)) {
+		if (!seq_in(m->end - 1, s->seq, s->len))
+			continue;
+		p = pkt_new(tcp_arena(c));
+		if (p && pkt_add(p, &s->c->b, s->p, m->end - s->seq)) {
+			pkt_free(tcp_arena(c), p);
+			return NULL;
+		}
+		return p;
+	}
+	return NULL;
+}
+
 /* What is acknowledged has left, also when the device's word is still on its
  * way. */
 void tcp_mark_acked(struct tcp_conn *c, nsec now)
@@ -102,9 +126,13 @@ void tcp_mark_acked(struct tcp_conn *c, nsec now)
 
 	while ((m = list_first(&c->marks, struct tcp_mark, node)) &&
 	       seq_leq(m->end, c->snd_una)) {
-		tell(c, m, SOF_TIMESTAMPING_TX_SOFTWARE, SCM_TSTAMP_SND, NULL,
+		struct pkt *p = payload_of(c, m);
+
+		tell(c, m, SOF_TIMESTAMPING_TX_SOFTWARE, SCM_TSTAMP_SND, p,
 		     now);
-		tell(c, m, SOF_TIMESTAMPING_TX_ACK, SCM_TSTAMP_ACK, NULL, now);
+		tell(c, m, SOF_TIMESTAMPING_TX_ACK, SCM_TSTAMP_ACK, p, now);
+		if (p)
+			pkt_free(tcp_arena(c), p);
 		list_remove(&m->node);
 		arena_free(tcp_arena(c), m);
 	}

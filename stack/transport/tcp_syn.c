@@ -39,7 +39,6 @@ uint32_t tcp_initial_window(const struct ep *e, uint32_t mss, uint8_t *wscale,
 	win = MIN(win, *clamp);
 	if (win > mss)
 		win -= win % mss;
-	win = MIN(win, MAX_SYN_WINDOW - MAX_SYN_WINDOW % mss);
 	*wscale = 0;
 	if (v->tcp_window_scaling) {
 		max = MIN(MAX(max, win), *clamp);
@@ -79,6 +78,7 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	c->rto = MIN(TCP_RTO_INIT, tcp_rto_max(c));
 	c->high_seq = c->high_sacked = c->iss;
 	c->snd_up = c->snd_una;
+	c->pushed_seq = c->write_seq;
 	c->snd_sml = c->snd_una;
 	c->max_packets_seq = c->snd_una;
 	c->cc.cwnd = (uint32_t)v->tcp_init_cwnd;
@@ -198,8 +198,9 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 			   tcp_ts_off(t, k);
 	if (fo)
 		r.fo = *fo;
-	r.window =
-		(uint16_t)tcp_initial_window(e, MAX(mss, 1u), &scale, &clamp);
+	r.window = (uint16_t)MIN(
+		tcp_initial_window(e, MAX(mss, 1u), &scale, &clamp),
+		MAX_SYN_WINDOW);
 	tcp_sig_room(&sig, &r);
 	tcp_ecn_synack_out(l, q, &r, &tos);
 	tcp_send_bare(t, k, &r, &sig, tos, hops > 0 ? (uint8_t)hops : 0, now);
