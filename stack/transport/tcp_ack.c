@@ -144,7 +144,7 @@ static void move_window(struct tcp_conn *c, const struct tcp_acked *a)
 		return;
 	}
 	/* where reordering is the rule, a SACK is progress as well */
-	if (!n || !window_was_used(c) ||
+	if (!n || !tcp_cwv_may_grow(c, window_was_used(c)) ||
 	    !(a->bytes ||
 	      (a->sacked &&
 	       c->reordering > (uint32_t)tcp_sysctl(c)->tcp_reordering)))
@@ -290,6 +290,7 @@ bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s)
 	tcp_tlp_ack(c, &a);
 	a.ece = tcp_ecn_ack(c, s, &a);
 	tcp_cc_acked(c, s->now);
+	tcp_cwv_acked(c, s->now);
 	if (a.sacked || a.is_dsack || a.num_dup || a.ece || c->ca != CA_OPEN)
 		tcp_recover(c, &a);
 	sample_rate(c, &a, s->now);

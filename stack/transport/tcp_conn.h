@@ -387,6 +387,16 @@ struct tcp_mtup {
 	nsec at;	     /* when the search began */
 };
 
+/* RFC 7661: was the window of use? */
+struct tcp_cwv {
+	uint32_t end_seq; /* of the round trip that is measured */
+	uint64_t delivered;
+	uint32_t pipe[2]; /* most segments of one: last period, this */
+	bool has_sample;
+	nsec period_at;
+	nsec since; /* not validated; 0: it is */
+};
+
 struct tcp_conn {
 	struct tcp_node node; /* tcp->tuples; key is the connection's name */
 	struct tcp *t;
@@ -472,6 +482,7 @@ struct tcp_conn {
 	uint32_t tlp_high_seq; /* snd_nxt at the loss probe, while it is out */
 	bool tlp_out, tlp_is_rtx;
 	struct tcp_ecn ecn;
+	struct tcp_cwv cwv;
 	bool frto;	  /* the timeout may be spurious, RFC 5682 */
 	bool frto_new;	  /* send what is new before what is lost */
 	bool hold_resend; /* this ACK casts doubt on what counts as lost */
@@ -728,6 +739,13 @@ bool tcp_ecn_ack(struct tcp_conn *c, const struct tcp_seg *s,
 		 const struct tcp_acked *a);
 
 #define TCP_ACE_INIT 5u /* RFC 9768 3.2.1 */
+/* --- tcp_cwv.c: a window that was not filled (RFC 7661) --- */
+void tcp_cwv_acked(struct tcp_conn *c, nsec now);
+bool tcp_cwv_may_grow(const struct tcp_conn *c, bool linux_says);
+/* After an idle time. True: that is all, no slow start. */
+bool tcp_cwv_restart(struct tcp_conn *c, nsec now);
+void tcp_cwv_reduce(struct tcp_conn *c); /* before the window falls */
+
 /* --- tcp_accecn.c: accurate feedback (RFC 9768) --- */
 static inline uint8_t tcp_ace(const struct tcp_repr *r)
 {

@@ -205,7 +205,8 @@ static void restart_if_idle(struct tcp_conn *c, nsec now)
 	mtu = ip_mtu(c->t->tp->ip, &c->node.key.raddr, now);
 	if (mtu != c->pmtu)
 		tcp_mss_sync(c, mtu);
-	if (!tcp_sysctl(c)->tcp_slow_start_after_idle || tcp_cc_has_control(c))
+	if (tcp_cwv_restart(c, now) ||
+	    !tcp_sysctl(c)->tcp_slow_start_after_idle || tcp_cc_has_control(c))
 		return;
 	c->cc.ssthresh = MAX(c->cc.ssthresh, c->cc.cwnd * 3 / 4);
 	floor = MIN(floor, c->cc.cwnd);

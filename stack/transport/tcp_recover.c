@@ -41,6 +41,7 @@ static void begin_reduction(struct tcp_conn *c, bool by_mark)
 	c->cc.cwnd_cnt = 0;
 	c->prior_cwnd = c->cc.cwnd;
 	c->prr_delivered = c->prr_out = 0;
+	tcp_cwv_reduce(c);
 	c->cc.ssthresh = cc_ops(&c->cc)->ssthresh(&c->cc);
 	c->ecn.cwr = tcp_ecn_is_classic(c);
 }
@@ -523,6 +524,7 @@ void tcp_enter_loss(struct tcp_conn *c, nsec now)
 
 		c->prior_cwnd = c->cc.cwnd;
 		c->cc.by_mark = false;
+		tcp_cwv_reduce(c);
 		c->cc.ssthresh = cc_ops(&c->cc)->ssthresh(&c->cc);
 		tcp_cc_event(c, CC_TIMEOUT, 0, now);
 		arm_undo(c, thresh);

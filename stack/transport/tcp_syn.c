@@ -86,6 +86,7 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	c->cc.cwnd_clamp = 1u << 30;
 	c->cc.hystart = (uint8_t)v->tcp_hystart;
 	c->cc.abe = v->tcp_abe;
+	c->cwv = (struct tcp_cwv){.end_seq = c->iss, .period_at = now};
 	tcp_cc_init(c, e->topt.cc < CC_NUM ? e->topt.cc : CC_CUBIC, now);
 }
 

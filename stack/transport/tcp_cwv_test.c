@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A sender that pauses: what its window is worth afterwards, by Linux's rule
+ * and by RFC 7661.
+ */
+#include <criterion/criterion.h>
+
+#include "base/util.h"
+#include "transport/tcp_conn.h"
+#include "transport/tcp_world.h"
+
+#define RTT (50 * MSEC)
+
+TestSuite(tcp_cwv, .init = peer_init, .fini = peer_fini);
+
+static uint32_t acked;
+
+static void open_wide(int cwv)
+{
+	w.st->sysctl.tcp_cwv = cwv;
+	w.st->sysctl.tcp_init_cwnd = 40;
+	w.st->sysctl.tcp_congestion_control = CC_RENO;
+	open_active();
+	conn()->srtt = conn()->min_rtt = RTT;
+	tcp_rto_update(conn());
+	w.st->sysctl.tcp_init_cwnd = 10;
+	conn()->cc.ssthresh = 40;
+	acked = 1;
+}
+
+/* @n segments in one round trip. */
+static void round_trip(uint32_t n)
+{
+	put(n * MSS, 0);
+	skip();
+	pass(RTT);
+	acked += n * MSS;
+	SEND(.flags = ACK, .seq = 1, .ack = acked);
+}
+
+static void go_away(void)
+{
+	skip();
+	SEND(.flags = RST | ACK, .seq = 1, .ack = conn()->snd_nxt - w.iss);
+	skip();
+}
+
+Test(tcp_cwv, linux_forgets_a_window_while_nothing_is_sent)
+{
+	open_wide(0);
+	round_trip(30);
+	pass(10 * SEC);
+	put(MSS, 0);
+	cr_assert(conn()->cc.cwnd == 10, "%u", conn()->cc.cwnd);
+	go_away();
+}
+
+Test(tcp_cwv, a_window_is_kept_for_five_minutes)
+{
+	open_wide(1);
+	round_trip(30);
+	pass(10 * SEC);
+	round_trip(1);
+	cr_assert(conn()->cc.cwnd == 40 && conn()->cwv.since);
+	for (int i = 0; i < 9; i++) { /* four and a half minutes */
+		pass(30 * SEC);
+		round_trip(1);
+	}
+	cr_assert(conn()->cc.cwnd == 40);
+	pass(60 * SEC);
+	put(MSS, 0);
+	cr_assert(conn()->cc.cwnd == 20, "%u", conn()->cc.cwnd);
+	go_away();
+}
+
+Test(tcp_cwv, what_is_not_used_does_not_grow)
+{
+	open_wide(1);
+	conn()->cc.ssthresh = CC_SSTHRESH_NONE;
+	for (int i = 0; i < 60; i++) /* half of it and less, for 3 s */
+		round_trip(10);
+	cr_assert(conn()->cc.cwnd == 40 || conn()->cwv.since);
+	cr_assert(conn()->cc.cwnd < 60, "%u", conn()->cc.cwnd);
+	go_away();
+}
+
+Test(tcp_cwv, half_of_it_validates_it)
+{
+	open_wide(1);
+	round_trip(30);
+	pass(10 * SEC);
+	round_trip(1);
+	cr_assert(conn()->cwv.since);
+	round_trip(20);
+	cr_assert(!conn()->cwv.since);
+	go_away();
+}
+
+Test(tcp_cwv, after_a_loss_it_falls_from_what_was_used)
+{
+	open_wide(1);
+	round_trip(30);
+	pass(10 * SEC);
+	for (int i = 0; i < 3; i++)
+		round_trip(8);
+	put(8 * MSS, 0);
+	skip();
+	cr_assert(conn()->cc.cwnd == 40);
+	pass(5 * SEC); /* nothing comes */
+	cr_assert(conn()->ca == CA_LOSS);
+	cr_assert(conn()->cc.ssthresh == 4, "%u", conn()->cc.ssthresh);
+	go_away();
+}
+
+Test(tcp_cwv, linux_falls_from_what_was_allowed)
+{
+	open_wide(0);
+	w.st->sysctl.tcp_slow_start_after_idle = 0;
+	round_trip(30);
+	pass(10 * SEC);
+	for (int i = 0; i < 3; i++)
+		round_trip(8);
+	put(8 * MSS, 0);
+	skip();
+	pass(5 * SEC);
+	cr_assert(conn()->ca == CA_LOSS);
+	cr_assert(conn()->cc.ssthresh == 20, "%u", conn()->cc.ssthresh);
+	go_away();
+}
