@@ -16,9 +16,10 @@
  * once: the connection to the keeper, near ends in the pool, sockets to be
  * woken by. All else waits until it uses a socket (join.c).
  *
- * Nothing is registered with libc until something of ours is there: a program
- * without sockets forks at its own price. A thread may fork while another one
- * is about to register; join.c minds the child of that.
+ * Our handlers are registered by the constructor, before any of the program's:
+ * so they run last before the fork and first after it, and the program's may
+ * use sockets. As long as nothing of ours is there they do nothing. A thread
+ * may fork while another one brings us up; join.c minds the child of that.
  */
 #include "forks.h"
 
@@ -71,6 +72,8 @@ static void on_fork_before(void)
 {
 	bool is_alone = __libc_single_threaded;
 
+	if (fork_page == &no_page)
+		return;
 	/* who is alone and comes here holds nothing: handlers would wait */
 	if (is_alone)
 		atomic_store(&fork_page->forker, (uintptr_t)pthread_self());
@@ -90,6 +93,8 @@ static void on_fork_before(void)
 
 static void on_fork_parent(void)
 {
+	if (!fork_is_mine()) /* nothing was there to be minded before */
+		return;
 	if (!fork_page->has_locks) {
 		fork_copied();
 		atomic_store(&fork_page->forker, 0);
@@ -131,16 +136,9 @@ int forks_page(void)
 	return 0;
 }
 
-int forks_init(void)
+void forks_init(void)
 {
-	static bool has_handlers;
-	int r = forks_page();
-
-	if (r == 0 && !has_handlers) {
-		has_handlers = true;
-		pthread_atfork(on_fork_before, on_fork_parent, on_fork_child);
-	}
-	return r;
+	pthread_atfork(on_fork_before, on_fork_parent, on_fork_child);
 }
 
 /* --- in the child --- */

@@ -28,10 +28,11 @@ struct fork_page {
 };
 extern struct fork_page *fork_page;
 
-/* The page, by which a child notices that it is one when it comes to us. */
+/* The page, by which a child notices that it is one when it comes to us.
+ * Before there is anything that a fork has to mind. 0 or -errno. */
 int forks_page(void);
-/* Before there is anything that a fork has to mind. 0 or -errno. */
-int forks_init(void);
+/* In the constructor: before the program registers handlers of its own. */
+void forks_init(void);
 
 /* Descriptors are copied now, by whatever way. */
 static inline void fork_copied(void)

@@ -7,11 +7,13 @@
  * socket was handed down to it.
  */
 #include "call_priv.h"
+#include "forks.h"
 #include "real.h"
 
 static void __attribute__((constructor)) init(void)
 {
 	real_init();
+	forks_init();
 	proc_init();
 	exec_init();
 }

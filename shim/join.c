@@ -574,7 +574,7 @@ static int come_up(char *why, size_t len)
 	host.at_gate = at_gate;
 	r = knobs_load(why, len);
 	if (r == 0)
-		r = forks_init();
+		r = forks_page();
 	if (r == 0)
 		r = fdtab_init();
 	if (r == -EMFILE)
