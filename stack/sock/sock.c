@@ -495,8 +495,13 @@ int sock_connect(struct stack *st, sockid s, const struct sockaddr *sa,
 	/* even if nothing comes of it: inet_dgram_connect() of Linux */
 	if (dgram_is(e) && !dgram_autobind(e))
 		return -EAGAIN;
-	if (e->phase == EP_CONNECTED)
+	if (e->phase == EP_CONNECTED) {
+		/* a deferred one whose SYN went with the first bytes */
+		if (e->kind == EP_TCP && tcp_state(e) == TCP_SYN_SENT &&
+		    !tcp_is_waiting(e))
+			return -EALREADY;
 		return -EISCONN;
+	}
 	if (e->phase == EP_DISCONNECTING)
 		return -EINVAL;
 	if (e->phase == EP_CONNECTING)

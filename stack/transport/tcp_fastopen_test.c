@@ -196,6 +196,28 @@ Test(tcp_fastopen, another_address_or_a_wrong_cookie_does_not)
 	SEND(.flags = RST, .seq = 1);
 }
 
+Test(tcp_fastopen, the_whole_window_of_the_syn_may_be_sent_at_once)
+{
+	sockid child;
+
+	w.st->sysctl.tcp_fastopen =
+		TFO_SERVER_ENABLE | TFO_SERVER_COOKIE_NOT_REQD;
+	open_listener(8);
+	set_opt(IPPROTO_TCP, TCP_FASTOPEN, 1);
+	SEND(.flags = SYN, .mss = MSS, .len = 10, .win = 3000);
+	expect(SYN | ACK, 0, 11, 0);
+	cr_assert(sock_accept(w.st, w.s, &child, w.now) == 0);
+	sock_close(w.st, w.s, w.now);
+	w.s = child;
+	cr_assert(put(3000, 0) == 3000);
+	expect(ACK, 1, 11, 1000);
+	next();
+	cr_assert(w.last.seq == 1001 && w.last.len == 1000);
+	expect(PSH | ACK, 2001, 11, 1000);
+	SEND(.flags = ACK, .seq = 11, .ack = 3001);
+	skip();
+}
+
 Test(tcp_fastopen, only_so_many_unconfirmed_ones)
 {
 	w.st->sysctl.tcp_fastopen =

@@ -133,9 +133,9 @@ static uint32_t in_pieces(const struct tcp_conn *c, uint32_t len)
 static uint32_t next_len(struct tcp_conn *c, uint32_t mss, enum push push)
 {
 	uint32_t unsent = tcp_unsent(c);
-	uint32_t end = c->snd_una + c->snd_wnd;
+	/* the SYN-ACK of a Fast Open takes nothing of either window */
+	uint32_t end = c->snd_una + c->snd_wnd + tcp_is_early(c);
 	uint32_t wnd = seq_gt(end, c->snd_nxt) ? end - c->snd_nxt : 0;
-	/* the SYN-ACK of a Fast Open is no data */
 	uint32_t cwnd = c->cc.cwnd + tcp_is_early(c);
 	uint32_t pipe = tcp_in_flight(c), len, room;
 
