@@ -37,9 +37,10 @@
 
 #define WORKERS 4
 #define CONNS 6
-#define WINDOW 60000u  /* bytes under way, of one connection */
-#define LIFE 1000u     /* about so many turns, then it is made anew */
-#define ECHO_CONNS 256 /* of the dead, too, for a moment */
+#define WINDOW 60000u	     /* bytes under way, of one connection */
+#define LIFE 1000u	     /* about so many turns, then it is made anew */
+#define STAYS_STOPPED 250000 /* microseconds */
+#define ECHO_CONNS 256	     /* of the dead, too, for a moment */
 
 struct seen {
 	_Atomic uint64_t bytes, wrong, resets, refused, ended, made;
@@ -528,9 +529,9 @@ static void go_on(int i, struct seen *s)
 	int64_t since = now_us();
 
 	kill(workers[i].pid, SIGCONT);
-	while (s->alive_at < since && now_us() - since < hang_us / 2) {
+	while (s->alive_at < since && now_us() - since < 2 * STAYS_STOPPED) {
 		let_pass(5000);
-		if (now_us() - since < hang_us / 4)
+		if (now_us() - since < STAYS_STOPPED)
 			continue;
 		struck.again++;
 		kill(workers[i].pid, SIGCONT);

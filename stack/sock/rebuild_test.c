@@ -525,7 +525,9 @@ Test(rebuild, death_at_every_store)
 	if (!step_can())
 		cr_skip_test("needs x86-64 and no sanitizer");
 	for (unsigned i = 0; i < ARRAY_SIZE(ops); i++)
-		if (!only || strcmp(only, ops[i].name) == 0)
+		if (num_bad && getenv("STEP_FAIL_FAST"))
+			break;
+		else if (!only || strcmp(only, ops[i].name) == 0)
 			num_bad += !run_one(i, &total);
 	fprintf(stderr, "%u stores, %u deaths\n", total.num_stores,
 		total.num_looks);

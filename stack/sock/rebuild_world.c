@@ -458,6 +458,7 @@ void rw_init(bool is_impaired)
 	rw.udp2 = udp_on(A, 54);
 	rw.udp_b = udp_on(B, 53);
 	connect_pair(&rw.victim, &rw.victim_b);
+	rw_connect(A, rw_new(A, AF_INET, SOCK_STREAM), "10.0.0.9", 80);
 	make_safe();
 	rw_send(B, rw.victim_b, 1000);
 	rw_send(A, rw.victim, 1000);
@@ -563,7 +564,11 @@ static bool is_conn(const struct tcp_conn *c)
 {
 	struct list *p;
 	uint32_t lent = 0, sent = 0;
+	nsec at = TIME_NEVER;
 
+	for (unsigned i = 0; i < TCP_NUM_TIMERS; i++)
+		at = MIN(at, c->at[i]);
+	HOLDS(at == c->timer.at);
 	list_for_each (p, &c->t->lends) {
 		const struct tcp_lend *l = list_entry(p, struct tcp_lend, link);
 
@@ -588,6 +593,18 @@ static bool is_conn(const struct tcp_conn *c)
 	return true;
 }
 
+static bool are_loans(const struct transport *tp)
+{
+	uint32_t num = 0;
+
+	for (const struct loan_block *b = tp->loans; b; b = b->next)
+		for (unsigned i = 0; i < LOAN_BLOCK; i++)
+			num += !b->v[i].kind;
+	for (const struct loan *l = tp->free_loans; l && num; l = l->next)
+		num -= !l->kind;
+	return num == 0;
+}
+
 static bool is_ep(struct ep *e)
 {
 	HOLDS(e->refs == (uint32_t)!e->is_closed + !!e->tcp + num_loans(e));
@@ -604,7 +621,7 @@ static bool is_sound(struct stack *st)
 {
 	struct transport *tp = &st->tp;
 	struct tcp *t = tp->tcp;
-	uint32_t num = t->num_tw, bound = 0, tags = 0;
+	uint32_t num = t->num_tw, bound = 0, tags = 0, conns = 0;
 	struct ep *e;
 
 	for (uint32_t pos = 0; (e = ep_table_walk(&tp->eps, &pos));) {
@@ -612,6 +629,7 @@ static bool is_sound(struct stack *st)
 			return false;
 		num += e->tcp && e->tcp->in_table;
 		num += e->listen ? e->listen->num_syn : 0;
+		conns += e->tcp != NULL;
 		bound += e->is_bound;
 		tags += e->tag != 0;
 	}
@@ -623,7 +641,8 @@ static bool is_sound(struct stack *st)
 	for (unsigned i = 0; i < tp->num_parties; i++)
 		HOLDS(is_chain(&tp->parties[i].subs, UINT32_MAX));
 	HOLDS(is_chain(&t->tw, t->num_tw));
-	HOLDS(is_chain(&t->conns, UINT32_MAX));
+	HOLDS(is_chain(&t->conns, conns));
+	HOLDS(are_loans(tp));
 	HOLDS(is_chain(&t->owed, UINT32_MAX));
 	HOLDS(is_chain(&t->wait, UINT32_MAX));
 	HOLDS(is_chain(&t->listens, UINT32_MAX));
