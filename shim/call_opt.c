@@ -129,6 +129,9 @@ static int do_set(struct file *f, int level, int name, const void *val,
 		memset(copy, 0, len);
 	else if (user_in(copy, val, len))
 		return has_level(f, level) ? -EFAULT : -ENOPROTOOPT;
+	if (level == IPPROTO_TCP && name == TCP_REPAIR && len >= sizeof(int) &&
+	    !call_may(CAP_NET_ADMIN))
+		return -EPERM;
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION &&
 	    !may_choose(f, copy, len))
 		return -EPERM;

@@ -4,6 +4,7 @@
  */
 #include "sock/sockopt_priv.h"
 #include "transport/tcp_info.h"
+#include "transport/tcp_repair.h"
 
 #define MAX_MSS 32767 /* MAX_TCP_WINDOW */
 #define MIN_MSS 88    /* TCP_MIN_MSS */
@@ -160,30 +161,104 @@ static int get_fastopen_key(struct opt_call *c, void *val, socklen_t *len)
 			c->e->topt.num_fo_keys * FO_KEY_LEN);
 }
 
-/* Without TCP_REPAIR_QUEUE there is no queue whose number this could be. */
 static int set_queue_seq(struct opt_call *c, int v)
 {
-	return tcp_state(c->e) == OPT_STATE_CLOSE ? -EINVAL : -EPERM;
+	return tcp_repair_set_seq(c->e, (uint32_t)v);
 }
 
 static int get_queue_seq(struct opt_call *c, int *v)
 {
-	return -EINVAL;
+	uint32_t seq = 0;
+	int err = tcp_repair_get_seq(c->e, &seq);
+
+	*v = (int)seq;
+	return err;
 }
 
 static int set_repair(struct opt_call *c, int v)
 {
-	if (c->e->listen) /* tcp_can_repair_sock() */
+	return tcp_repair_set(c->e, v, c->now);
+}
+
+static int get_repair(struct opt_call *c, int *v)
+{
+	*v = tcp_in_repair(c->e);
+	return 0;
+}
+
+static int set_repair_queue(struct opt_call *c, int v)
+{
+	if (!tcp_in_repair(c->e))
 		return -EPERM;
-	if (v == 0 || v == -1)
-		return 0;
-	stat_inc(&c->st->core, STAT_SockUnsupportedOpt);
-	return v == 1 ? -EPERM : -EINVAL;
+	if (v < 0 || v >= TCP_REPAIR_NUM_QUEUES)
+		return -EINVAL;
+	c->e->topt.repair.queue = (uint8_t)v;
+	return 0;
+}
+
+static int get_repair_queue(struct opt_call *c, int *v)
+{
+	*v = c->e->topt.repair.queue;
+	return tcp_in_repair(c->e) ? 0 : -EINVAL;
+}
+
+/* An array of struct tcp_repair_opt. */
+static int set_repair_options(struct opt_call *c, const void *val,
+			      socklen_t len)
+{
+	const uint8_t *p = val;
+	uint32_t o[2];
+	int err;
+
+	if (len < sizeof(int) || !tcp_in_repair(c->e))
+		return -EINVAL;
+	if (tcp_state(c->e) != OPT_STATE_ESTABLISHED)
+		return -EPERM;
+	for (; len >= sizeof(o); len -= sizeof(o), p += sizeof(o)) {
+		memcpy(o, p, sizeof(o));
+		err = tcp_repair_option(c->e, o[0], o[1], c->now);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int set_repair_window(struct opt_call *c, const void *val, socklen_t len)
+{
+	struct tcp_repair_win w;
+
+	if (len < sizeof(int))
+		return -EINVAL;
+	if (!tcp_in_repair(c->e))
+		return -EPERM;
+	if (len != sizeof(w))
+		return -EINVAL;
+	memcpy(&w, val, sizeof(w));
+	return tcp_repair_set_win(c->e, &w);
+}
+
+static int get_repair_window(struct opt_call *c, void *val, socklen_t *len)
+{
+	struct tcp_repair_win w;
+	int err;
+
+	if (*len != sizeof(w))
+		return -EINVAL;
+	err = tcp_repair_get_win(c->e, &w);
+	return err ? err : opt_give(val, len, &w, sizeof(w));
+}
+
+static int set_timestamp(struct opt_call *c, int v)
+{
+	if (!tcp_in_repair(c->e))
+		return -EPERM;
+	tcp_repair_set_stamp(c->e, (uint32_t)v, c->now);
+	return 0;
 }
 
 static int get_timestamp(struct opt_call *c, int *v)
 {
-	*v = (int)(uint32_t)(c->now / MSEC);
+	*v = (int)tcp_repair_get_stamp(c->e, c->now);
 	return 0;
 }
 

@@ -214,6 +214,11 @@ struct ep {
 		uint8_t fastopen_connect, fastopen_no_cookie;
 		uint8_t num_fo_keys; /* TCP_FASTOPEN_KEY; the second is older */
 		uint8_t fo_key[32];
+		struct ep_repair { /* TCP_REPAIR */
+			bool is_on, has_ts_off;
+			uint8_t queue; /* enum tcp_repair_queue */
+			uint32_t snd_seq, rcv_seq, ts_off;
+		} repair;
 		uint8_t thin_linear, save_syn, inq, tx_delay;
 	} topt;
 };

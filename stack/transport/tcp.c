@@ -552,6 +552,12 @@ int tcp_connect(struct ep *e, nsec now)
 	if (!c)
 		return -ENOBUFS;
 	take_tuple(c, now);
+	if (tcp_in_repair(e)) {
+		tcp_set_state(c, TCPS_SYN_SENT);
+		e->is_connected = true;
+		tcp_repair_connect(c, now);
+		return 0;
+	}
 	c->snd_una = c->snd_nxt = c->iss;
 	c->write_seq = c->iss + 1;
 	tcp_conn_setup(c, now);
@@ -743,7 +749,10 @@ void tcp_close(struct ep *e, nsec now)
 	if (!c)
 		return;
 	unread = !list_empty(&c->rcvq) || !list_empty(&c->ofo);
-	if (c->state == TCPS_SYN_SENT) {
+	if (tcp_in_repair(e)) { /* it goes on elsewhere: nobody is told */
+		c->is_orphan = true;
+		tcp_done(c, 0, now);
+	} else if (c->state == TCPS_SYN_SENT) {
 		c->is_orphan = true;
 		tcp_done(c, 0, now);
 	} else if (unread && c->state != TCPS_CLOSED) {

@@ -330,6 +330,8 @@ int tcp_send_begin(struct ep *e, size_t want, int flags, struct span *sp,
 	uint32_t room;
 
 	*sp = (struct span){0};
+	if (!err && tcp_in_repair(e))
+		err = tcp_repair_may_send(e);
 	if (err) {
 		if (err == -EAGAIN) {
 			c->nospace = true;
@@ -453,6 +455,49 @@ static bool must_push(const struct tcp_conn *c)
 	return seq_gt(c->write_seq, c->pushed_seq + c->max_window / 2);
 }
 
+static struct tcp_rslice *rslice_for(struct tcp_conn *c, struct buf *b,
+				     uint8_t *p, uint32_t seq, uint32_t len)
+{
+	struct tcp_rslice *r = arena_alloc(tcp_arena(c), sizeof(*r));
+
+	if (!r)
+		return NULL;
+	*r = (struct tcp_rslice){.b = b, .p = p, .seq = seq, .len = len};
+	list_init(&r->node);
+	return r;
+}
+
+/* Repair: as if the peer had sent it. */
+static uint32_t commit_received(struct tcp_conn *c, struct span *sp,
+				struct tcp_lend *l, uint32_t len, nsec now)
+{
+	uint32_t done = 0;
+
+	uncharge(c, l->bytes);
+	if (l->has_tail)
+		c->tail_lent = false;
+	for (unsigned i = 0; i < sp->num_v && done < len; i++) {
+		struct chunk *k = l->c[i];
+		uint32_t n = MIN((uint32_t)sp->v[i].iov_len, len - done);
+		struct tcp_rslice *r =
+			rslice_for(c, &k->b, sp->v[i].iov_base, c->rcv_nxt, n);
+
+		if (!r)
+			break;
+		buf_get(&k->b);
+		k->used += n;
+		r->charge = n + TCP_SLICE_COST;
+		r->at = now;
+		c->ep->rx_mem += r->charge;
+		list_push(&c->rcvq, &r->node);
+		c->rcv_nxt += n;
+		c->rcv_wup = c->rcv_nxt;
+		done += n;
+	}
+	tcp_ready(c, true, false);
+	return done;
+}
+
 int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 		    nsec now)
 {
@@ -474,6 +519,12 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 		}
 		lend_free(t, l);
 		return len ? MIN(may_send(e, flags), -1) : 0;
+	}
+	if (tcp_in_repair(e) && e->topt.repair.queue == TCP_REPAIR_RECV) {
+		done = commit_received(c, sp, l, (uint32_t)len, now);
+		lend_free(t, l);
+		tcp_timer_sync(c);
+		return (int)done;
 	}
 	done = commit(c, sp, l, (uint32_t)len);
 	lend_free(t, l);
@@ -546,18 +597,6 @@ bool tcp_rcv_has_room(const struct tcp_conn *c)
 
 	return e->rx_mem <= 2 * (uint64_t)e->rcvbuf + (256u << 10) &&
 	       tcp_mem_may_recv(c);
-}
-
-static struct tcp_rslice *rslice_for(struct tcp_conn *c, struct buf *b,
-				     uint8_t *p, uint32_t seq, uint32_t len)
-{
-	struct tcp_rslice *r = arena_alloc(tcp_arena(c), sizeof(*r));
-
-	if (!r)
-		return NULL;
-	*r = (struct tcp_rslice){.b = b, .p = p, .seq = seq, .len = len};
-	list_init(&r->node);
-	return r;
 }
 
 struct tcp_rslice *tcp_rslice_new(struct tcp_conn *c, struct tcp_seg *s,
@@ -753,6 +792,48 @@ void tcp_rcv_drop_urgent(struct tcp_conn *c)
 		skip_urgent(c);
 }
 
+/* Repair: what is not acknowledged, sent or not. */
+static void lend_sent(struct tcp_conn *c, struct span *sp, struct tcp_lend *l,
+		      uint32_t skip, uint32_t want)
+{
+	struct list *p;
+
+	list_for_each (p, &c->stream) {
+		struct tcp_slice *s = list_entry(p, struct tcp_slice, node);
+		uint32_t n;
+
+		if (l->bytes == want || l->num == SPAN_MAX_V)
+			break;
+		if (skip >= s->len) {
+			skip -= s->len;
+			continue;
+		}
+		n = MIN(want - l->bytes, s->len - skip);
+		buf_get(&s->c->b);
+		l->c[l->num++] = s->c;
+		sp->v[sp->num_v++] = (struct iovec){s->p + skip, n};
+		l->bytes += n;
+		skip = 0;
+	}
+}
+
+static int peek_sent(struct tcp_conn *c, struct span *sp, uint32_t skip,
+		     uint32_t want)
+{
+	struct tcp_lend *l = lend_new(c, true);
+
+	if (!l)
+		return -EAGAIN;
+	l->is_peek = true;
+	lend_sent(c, sp, l, skip, want);
+	if (!l->bytes) {
+		lend_free(c->t, l);
+		return 0;
+	}
+	sp->pin = (uintptr_t)l;
+	return (int)l->bytes;
+}
+
 static void lend_peek(struct tcp_conn *c, struct span *sp, struct tcp_lend *l,
 		      uint32_t skip, uint32_t want)
 {
@@ -816,6 +897,14 @@ int tcp_recv_begin(struct ep *e, size_t want, int flags, uint32_t skip,
 	*sp = (struct span){0};
 	if (e->listen)
 		return -ENOTCONN;
+	if (c && tcp_in_repair(e)) {
+		int err = tcp_repair_may_recv(e, flags);
+
+		if (err)
+			return err;
+		if (e->topt.repair.queue == TCP_REPAIR_SEND)
+			return peek_sent(c, sp, skip, (uint32_t)want);
+	}
 	if (flags & MSG_OOB)
 		return c ? recv_oob(c, flags, sp) : -EINVAL;
 	if (c && urgent_is_next(c) && !(flags & MSG_PEEK))

@@ -17,6 +17,7 @@
 #include "transport/cc.h"
 #include "transport/tcp.h"
 #include "transport/tcp_auth.h"
+#include "transport/tcp_repair.h"
 #include "wire/tcp.h"
 
 /* Values are those of netinet/tcp.h, which TCP_INFO shows. */
@@ -902,6 +903,12 @@ bool tcp_mem_may_recv(const struct tcp_conn *c);
  * are too many such, or there is no memory, and it is gone. */
 bool tcp_mem_orphaned(struct tcp_conn *c, nsec now);
 bool tcp_mem_orphan_waits(struct tcp_conn *c, bool reset, nsec now);
+
+/* --- tcp_repair.c --- */
+void tcp_repair_connect(struct tcp_conn *c, nsec now);
+/* Which of its queues is a call of a socket in repair about? 0 or -errno. */
+int tcp_repair_may_send(const struct ep *e);
+int tcp_repair_may_recv(const struct ep *e, int flags);
 
 /* --- tcp_mtu.c --- */
 #define TCP_MTU_NOT_NOW (-1)

@@ -340,10 +340,13 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 		.seq = o->seq,
 		.flags = o->flags,
 	};
-	struct pkt *p = pkt_new(t->core->arena);
 	uint32_t segs = 1;
+	struct pkt *p;
 	int err;
 
+	if (o->len && tcp_in_repair(c->ep))
+		return 0; /* it was sent elsewhere */
+	p = pkt_new(t->core->arena);
 	if (!p) {
 		drop(t->core, DROP_NO_MEM);
 		tcp_wait_for_room(c);
