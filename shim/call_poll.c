@@ -19,6 +19,7 @@
 #include <sys/time.h>
 
 #include "call_priv.h"
+#include "host_priv.h"
 #include "mirror.h"
 #include "real.h"
 #include "sleeper.h"
@@ -135,7 +136,8 @@ static int split_room(struct split *s)
 	s->own = s->own_room;
 	s->kernel = s->kernel_room;
 	s->kernel_at = s->at_room;
-	if ((s->n > ON_STACK || fdnum_is_short) &&
+	/* a filter kills who asks */
+	if ((s->n > ON_STACK || fdnum_is_short) && !host.is_confined &&
 	    sys(prlimit64, 0, RLIMIT_NOFILE, NULL, &lim) == 0 &&
 	    s->n > lim.rlim_cur)
 		return -EINVAL;
