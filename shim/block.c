@@ -30,9 +30,21 @@ nsec block_deadline(sockid s, bool send, bool *has_timeout)
 	return t;
 }
 
+/* At its end block_on() says so in ->own; else it was left. */
 static void drop_watch(struct sleeper *sl)
 {
+	struct file *f = sl->watch.file;
+
 	watch_del(&sl->watch);
+	if (f && sl->watch.want & WATCH_ONE && !sl->own)
+		watch_left(f);
+}
+
+void block_left(struct file *f)
+{
+	host_lock(OP_WAIT, f->s);
+	watch_left(f);
+	host_unlock();
 }
 
 uint32_t block_seq(struct file *f)
@@ -67,6 +79,7 @@ int block_on(struct file *f, uint32_t want, const uint32_t *seq, nsec deadline,
 
 	if (!sl)
 		return -ENOMEM;
+	sl->own = NULL;
 	bits = watch_add(&sl->watch, f, want | WATCH_CALL, &sl->w, NULL);
 	if (seq && !has_news(&sl->watch, *seq))
 		bits = 0;
@@ -77,6 +90,7 @@ int block_on(struct file *f, uint32_t want, const uint32_t *seq, nsec deadline,
 			break;
 	}
 	host_lock(OP_WAIT, 0);
+	sl->own = sl;
 	sleeper_put(sl);
 	host_unlock();
 	return r;

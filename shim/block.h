@@ -28,7 +28,8 @@ struct block {
 	struct file *f;
 	nsec deadline;
 	bool is_send, nonblock, has_looked, has_deadline, has_timeout, is_held;
-	bool has_part; /* some was moved: a handler ends the call anyway */
+	bool has_part;	/* some was moved: a handler ends the call anyway */
+	bool takes_one; /* of several that wait, one is woken */
 	/* what there is will not do: wait for more than at this count */
 	bool wants_news;
 	uint32_t in_seq;
@@ -66,6 +67,8 @@ static inline int block_again(struct block *b, uint32_t want)
 			block_deadline(b->f->s, b->is_send, &b->has_timeout);
 		b->has_deadline = true;
 	}
+	if (b->takes_one)
+		want |= WATCH_ONE;
 	r = block_on(b->f, want, b->wants_news ? &b->in_seq : NULL, b->deadline,
 		     b->has_timeout || b->has_part);
 	return r == 0 ? -EAGAIN : r;
@@ -73,6 +76,8 @@ static inline int block_again(struct block *b, uint32_t want)
 
 static inline void block_end(struct block *b)
 {
+	if (b->is_held && b->takes_one)
+		block_left(b->f);
 	if (b->is_held)
 		sleeper_unhold(b->f);
 }

@@ -57,6 +57,8 @@ void file_drop(struct file *f);
  * there is known, so only something newer than at that count will do. */
 int block_on(struct file *f, uint32_t want, const uint32_t *seq, nsec deadline,
 	     bool has_timeout);
+/* After block_on() with WATCH_ONE, and what it waited for was taken, or not. */
+void block_left(struct file *f);
 /* Count of what has come in, for block_on()'s @seq. No lock held. */
 uint32_t block_seq(struct file *f);
 /* The deadline that SO_RCVTIMEO (or SO_SNDTIMEO) gives a call that begins

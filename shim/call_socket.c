@@ -516,6 +516,7 @@ static int do_accept(struct file *f, struct sockaddr *sa, socklen_t *len,
 	if (flags & ~TYPE_FLAGS)
 		return -EINVAL;
 	block_begin(&b, f, false, 0);
+	b.takes_one = true;
 	do {
 		r = accept_ready(f);
 		if (r == 1)

@@ -197,14 +197,15 @@ static void stop_again(void)
 
 static void leave(struct after *a)
 {
-	bool stops, for_keeper, has_wakes;
+	bool stops, for_keeper, has_wakes, had_wakes = host.sh->had_wakes;
 
 	if (stack_has_ready(host.st))
 		host.dispatch();
 	for_keeper = seat_tell_news();
 	if (__builtin_expect(host.touched != NULL, 0))
 		host.touched(host.sh->op_sock);
-	has_wakes = !list_empty(&host.sh->wakes);
+	has_wakes =
+		!list_empty(&host.sh->wakes) || host.sh->had_wakes != had_wakes;
 	take_wakes(a);
 	a->has_tx = stack_tx_pending(host.st);
 	if (a->has_tx != host.sh->has_tx)

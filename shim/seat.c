@@ -113,6 +113,7 @@ bool seat_tell_news(void)
 			continue;
 		}
 		for_keeper |= party == PARTY_KEEPER;
+		host.sh->had_wakes = true; /* it may be stopped */
 		s = listener_of(party);
 		if (s)
 			seat_wake(s, WORD_NEWS);

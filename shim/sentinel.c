@@ -155,6 +155,7 @@ static nsec sleep_until(void)
 		at = MIN(at, host_now() + GRACE_AFTER);
 	if (me.wakes_at <= host_now()) {
 		seat_wake_marked(false);
+		stack_pass_on(host.st);
 		me.wakes_at = TIME_NEVER;
 	}
 	if (host.sh->had_wakes && me.wakes_at == TIME_NEVER)

@@ -148,6 +148,16 @@ uint32_t watch_look(struct watch *h, struct ready *out)
 	return out->bits;
 }
 
+static bool are_all_one(const struct file *f)
+{
+	struct list *l;
+
+	list_for_each (l, &f->watches)
+		if (!(list_entry(l, struct watch, node)->want & WATCH_ONE))
+			return false;
+	return true;
+}
+
 uint32_t watch_add(struct watch *h, struct file *f, uint32_t want,
 		   struct waiter *w, watch_fn fn)
 {
@@ -161,7 +171,22 @@ uint32_t watch_add(struct watch *h, struct file *f, uint32_t want,
 		return WATCH_GONE;
 	}
 	list_push(&f->watches, &h->node);
+	h->is_exclusive = want & WATCH_ONE;
+	if (h->is_exclusive && are_all_one(f))
+		sock_watch_exclusive(host.st, f->s);
 	return heard(h, r.bits);
+}
+
+void watch_left(struct file *f)
+{
+	if (f->kind != FILE_SOCK)
+		return;
+	if (!list_empty(&f->watches)) {
+		sock_pass_on(host.st, f->s);
+		return;
+	}
+	f->flags &= ~FILE_WATCHED;
+	sock_unwatch(host.st, f->s);
 }
 
 void watch_del(struct watch *h)
@@ -185,7 +210,8 @@ void watch_news(struct file *f, const struct ready *r)
 {
 	struct ready told = *r;
 	struct list *l, *next;
-	bool woke_one = false;
+	bool woke_one = false,
+	     for_all = r->bits & (EPOLLERR | EPOLLHUP | EPOLLRDHUP);
 
 	if (list_empty(&f->watches)) {
 		f->flags &= ~FILE_WATCHED;
@@ -199,7 +225,7 @@ void watch_news(struct file *f, const struct ready *r)
 		bool is_exclusive = h->is_exclusive, woke;
 
 		next = l->next;
-		if (is_exclusive && woke_one)
+		if (is_exclusive && woke_one && !for_all)
 			continue;
 		/* who wants all hears also of what is no more */
 		if (!heard(h, r->bits) && h->want != WATCH_ALL)

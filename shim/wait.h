@@ -39,7 +39,11 @@
 
 /* In watch.want: of a call that waits, which the error queue does not end. */
 #define WATCH_CALL 0x08000000u
-#define WATCH_ALL (~WATCH_CALL) /* whatever there is, and what is no more */
+/* In watch.want: of those that wait so, in whatever process, one is woken for
+ * each connection. Who stops waiting says watch_left(). */
+#define WATCH_ONE 0x02000000u
+/* Whatever there is, and what is no more. */
+#define WATCH_ALL (~(WATCH_CALL | WATCH_ONE))
 
 struct kit;
 
@@ -96,6 +100,10 @@ uint32_t watch_add(struct watch *h, struct file *f, uint32_t want,
 uint32_t watch_look(struct watch *h, struct ready *out);
 /* Caller holds the stack lock. Fine when it is off already. */
 void watch_del(struct watch *h);
+
+/* Caller holds the stack lock. A WATCH_ONE of @f is off: what it did not take
+ * is another one's. */
+void watch_left(struct file *f);
 
 /* From now on a thread of ours deals with what is new for this process, even if
  * all others sleep in the kernel. No lock held. */

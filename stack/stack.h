@@ -210,6 +210,13 @@ int sock_stamp(struct stack *st, sockid s, nsec *at, nsec now);
  * that means to the caller. -EBADF, -ENOBUFS. */
 int sock_watch(struct stack *st, sockid s, uint16_t slot, struct ready *out);
 void sock_unwatch(struct stack *st, sockid s);
+/* This participant watches @s in order to take one connection: of all that do
+ * so one is told of each. Until the next sock_watch(); who stops waiting says
+ * sock_unwatch() or sock_pass_on(), so that another is told in its place. */
+void sock_watch_exclusive(struct stack *st, sockid s);
+void sock_pass_on(struct stack *st, sockid s);
+/* Who was told of a connection and has not come since is left out, once. */
+void stack_pass_on(struct stack *st);
 /* The bits alone; EPOLLNVAL-like -EBADF when gone. */
 int sock_poll(struct stack *st, sockid s, uint32_t *bits);
 /* What blocks need to know, one call: type, timeouts, low-water mark. */

@@ -36,6 +36,7 @@ unsigned stack_ready(struct stack *st, struct ready v[], unsigned n)
 
 		if (!l)
 			break;
+		list_entry(l, struct ep_sub, link)->is_passed = false;
 		fill(&v[num++], list_entry(l, struct ep_sub, link)->e);
 	}
 	if (list_empty(&p->subs))
@@ -46,11 +47,13 @@ unsigned stack_ready(struct stack *st, struct ready v[], unsigned n)
 int sock_watch(struct stack *st, sockid s, uint16_t slot, struct ready *out)
 {
 	struct ep *e = sock_see(st, s);
+	struct ep_sub *sub = e ? ep_sub_of(e, st->tp.party, true) : NULL;
 
 	if (!e)
 		return -EBADF;
-	if (!ep_sub_of(e, st->tp.party, true))
+	if (!sub)
 		return -ENOBUFS;
+	sub->is_exclusive = false;
 	e->slot = slot;
 	fill(out, e);
 	/* the caller knows now; the others hear of it */
@@ -60,13 +63,63 @@ int sock_watch(struct stack *st, sockid s, uint16_t slot, struct ready *out)
 	return 0;
 }
 
+/* Who was told of a connection, or would have been, is no longer there. */
+static void pass_on(struct ep *e)
+{
+	if (sock_bits(e) & EPOLLIN)
+		ep_tell_one(e);
+}
+
+static void unwatch(struct ep *e, uint16_t party)
+{
+	struct ep_sub *sub = ep_sub_of(e, party, false);
+	bool was_exclusive = sub && sub->is_exclusive;
+
+	if (sub)
+		ep_sub_del(sub);
+	if (was_exclusive)
+		pass_on(e);
+}
+
 void sock_unwatch(struct stack *st, sockid s)
+{
+	struct ep *e = sock_see(st, s);
+
+	if (e)
+		unwatch(e, st->tp.party);
+}
+
+void sock_watch_exclusive(struct stack *st, sockid s)
 {
 	struct ep *e = sock_see(st, s);
 	struct ep_sub *sub = e ? ep_sub_of(e, st->tp.party, false) : NULL;
 
 	if (sub)
-		ep_sub_del(sub);
+		sub->is_exclusive = true;
+}
+
+void sock_pass_on(struct stack *st, sockid s)
+{
+	struct ep *e = sock_see(st, s);
+
+	if (e)
+		pass_on(e);
+}
+
+void stack_pass_on(struct stack *st)
+{
+	for (unsigned i = 0; i < st->tp.num_parties; i++) {
+		struct list *l;
+
+		list_for_each (l, &st->tp.parties[i].subs) {
+			struct ep_sub *sub = list_entry(l, struct ep_sub, link);
+
+			if (!sub->is_exclusive || sub->is_passed)
+				continue;
+			sub->is_passed = true;
+			pass_on(sub->e);
+		}
+	}
 }
 
 int sock_poll(struct stack *st, sockid s, uint32_t *bits)
@@ -134,10 +187,7 @@ bool stack_forget_party(struct stack *st, uint16_t party, uint32_t *pos,
 	if (!*pos)
 		sock_give_back(st, party, now);
 	while (budget-- && (e = ep_table_walk(&st->tp.eps, pos))) {
-		struct ep_sub *sub = ep_sub_of(e, party, false);
-
-		if (sub)
-			ep_sub_del(sub);
+		unwatch(e, party);
 		/* made, and not yet given to anybody */
 		if (e->party == party && !e->tag && !e->is_closed &&
 		    !e->is_child)

@@ -195,19 +195,58 @@ static void sub_tell(struct ep_sub *sub)
 	list_push(&p->subs, &sub->link);
 }
 
-static void tell_more(struct ep *e)
+/* True: @sub is one of those of which one is enough, and it is free. */
+static bool tell_unless_exclusive(struct ep_sub *sub)
+{
+	if (!sub->is_exclusive)
+		sub_tell(sub);
+	return sub->is_exclusive && list_empty(&sub->link);
+}
+
+/* All, and of the exclusive ones the first that does not know yet. */
+static void tell_but_one(struct ep *e)
+{
+	struct ep_sub *one = NULL;
+	struct list *l;
+
+	if (e->wants_ready && tell_unless_exclusive(&e->sub))
+		one = &e->sub;
+	list_for_each (l, &e->more) {
+		struct ep_sub *sub = list_entry(l, struct ep_sub, node);
+
+		if (tell_unless_exclusive(sub) && !one)
+			one = sub;
+	}
+	if (one && e->bits & EPOLLIN)
+		sub_tell(one);
+}
+
+void ep_tell_one(struct ep *e)
 {
 	struct list *l;
 
-	list_for_each (l, &e->more)
-		sub_tell(list_entry(l, struct ep_sub, node));
+	if (e->wants_ready && e->sub.is_exclusive && list_empty(&e->sub.link)) {
+		sub_tell(&e->sub);
+		return;
+	}
+	list_for_each (l, &e->more) {
+		struct ep_sub *sub = list_entry(l, struct ep_sub, node);
+
+		if (!sub->is_exclusive || !list_empty(&sub->link))
+			continue;
+		sub_tell(sub);
+		return;
+	}
 }
 
 void ep_tell_all(struct ep *e)
 {
+	struct list *l;
+
 	if (e->wants_ready)
 		sub_tell(&e->sub);
-	tell_more(e);
+	list_for_each (l, &e->more)
+		sub_tell(list_entry(l, struct ep_sub, node));
 }
 
 struct ep_sub *ep_sub_of(struct ep *e, uint16_t party, bool make)
@@ -226,6 +265,7 @@ struct ep_sub *ep_sub_of(struct ep *e, uint16_t party, bool make)
 		return NULL;
 	if (!e->wants_ready) {
 		e->sub.party = party;
+		e->sub.is_exclusive = e->sub.is_passed = false;
 		__atomic_store_n(&e->wants_ready, true, __ATOMIC_RELEASE);
 		return &e->sub;
 	}
@@ -308,10 +348,10 @@ void ep_ready(struct ep *e, uint32_t bits, bool edge_in, bool edge_out)
 		e->out_seq++;
 		changed = true;
 	}
-	if (changed && e->wants_ready)
-		sub_tell(&e->sub);
-	if (changed && !list_empty(&e->more))
-		tell_more(e);
+	if (changed && bits & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
+		ep_tell_all(e);
+	else if (changed && (e->wants_ready || !list_empty(&e->more)))
+		tell_but_one(e);
 }
 
 void ep_error(struct ep *e, int err)

@@ -87,6 +87,8 @@ struct ep_sub {
 	struct list node; /* on ep->more */
 	struct ep *e;
 	uint16_t party;
+	/* of these one is told of a connection; it was, and did not come */
+	bool is_exclusive, is_passed;
 };
 
 #define EP_STAMP_NONE 0	   /* no datagram came */
@@ -273,6 +275,8 @@ struct ep *ep_find(struct transport *tp, sockid s); /* NULL: gone */
 void ep_ready(struct ep *e, uint32_t bits, bool edge_in, bool edge_out);
 /* Who watches @e is to look, whether or not anything is new. */
 void ep_tell_all(struct ep *e);
+/* One of those of which one is enough, if one does not know yet. */
+void ep_tell_one(struct ep *e);
 /* The calling participant's interest, or NULL. With @make it is made if it is
  * not there; NULL then is out of memory. */
 struct ep_sub *ep_sub_of(struct ep *e, uint16_t party, bool make);
