@@ -195,8 +195,7 @@ static void tell_counters(struct netsim *ns, unsigned num)
 
 		for (unsigned i = 0; i < STAT_NUM; i++)
 			if (st->v[i])
-				fprintf(stderr, "%d %s %llu\n", h,
-					stat_name(i),
+				fprintf(stderr, "%d %s %llu\n", h, stat_name(i),
 					(unsigned long long)st->v[i]);
 		for (unsigned i = 0; i < DROP_NUM; i++)
 			if (st->drop[i])

@@ -64,7 +64,7 @@ enum tcp_state {
 #define TCP_DELACK_MAX (200 * MSEC)
 #define TCP_TW_LEN (60 * SEC)
 #define TCP_MAX_QUICKACKS 16u
-#define TCP_OFO_MAX 4096u    /* slices out of order, whatever their size */
+#define TCP_OFO_MAX 65536u   /* slices out of order, whatever their size */
 #define TCP_MIN_SNDBUF 4608u /* SOCK_MIN_SNDBUF of Linux */
 #define TCP_COPY_MAX 256u    /* copied under the lock at most */
 #define TCP_SLICE_COST 64u   /* what a slice costs beside its bytes */
@@ -298,6 +298,8 @@ struct tcp_rslice {
 	bool fin;	 /* ofo: a FIN follows the bytes */
 	nsec at;	 /* when its last byte came */
 	bool is_gather;	 /* @b is a chunk that small payloads are copied to */
+	uint32_t chance; /* ofo: see tcp_ofo.c */
+	struct tcp_rslice *left, *right;
 };
 
 /* What of an ACK is owed. */
@@ -517,7 +519,7 @@ struct tcp_conn {
 	uint32_t rcv_mss; /* guess at the peer's segment size */
 	struct list rcvq, ofo;
 	uint32_t num_ofo;
-	struct tcp_rslice *ofo_hint;		   /* the last one inserted */
+	struct tcp_rslice *ofo_root;		   /* the tree over ofo */
 	struct tcp_sack_block sacks[TCP_MAX_SACK]; /* newest first */
 	uint8_t num_sacks;
 	bool has_dsack;
@@ -980,6 +982,10 @@ void tcp_sack_mark_lost(struct tcp_conn *c);
 void tcp_sack_mark_rtx_lost(struct tcp_conn *c);
 void tcp_sack_forget(struct tcp_conn *c); /* the peer has reneged */
 /* Receiver: queues @s out of order. True: taken. */
+void tcp_sacks_add(struct tcp_conn *c, uint32_t start, uint32_t end);
+void tcp_sacks_below(struct tcp_conn *c, uint32_t seq); /* forgets them */
+/* The tree anew, from the list. */
+void tcp_ofo_index(struct tcp_conn *c);
 bool tcp_ofo_insert(struct tcp_conn *c, struct tcp_seg *s);
 /* Moves what has become contiguous to the receive queue; true: a FIN too. */
 bool tcp_ofo_drain(struct tcp_conn *c);

@@ -67,6 +67,7 @@ static bool find_conn(struct tcp_conn *c, struct rebuild *rb)
 	if (REBUILD_LIST(rb, &c->ofo, struct tcp_rslice, node, keep_rslice,
 			 charge) != c->num_ofo)
 		return false;
+	tcp_ofo_index(c);
 	REBUILD_LIST(rb, &c->marks, struct tcp_mark, node, NULL, NULL);
 	if (c->tail && !rebuild_buf(rb, &c->tail->b))
 		return false;
@@ -94,7 +95,7 @@ static void clear(struct tcp_conn *c)
 	c->packets_out = c->sacked_out = c->lost_out = c->retrans_out = 0;
 	c->num_recs = c->snd_mem = 0;
 	c->num_ofo = c->num_sacks = 0;
-	c->ofo_hint = NULL;
+	c->ofo_root = NULL;
 	c->urg_state = 0;
 	c->owe = 0;
 	c->copied_seq = c->rcv_nxt - c->fin_rcvd;

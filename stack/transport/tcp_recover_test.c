@@ -566,3 +566,35 @@ Test(tcp_recover, by_count_when_asked_to)
 	expect_segs(0, 1);
 	ack(4001);
 }
+
+/* --- what came before its turn --- */
+
+Test(tcp_recover, any_order_is_put_right)
+{
+	enum { NUM = 300, LEN = 100 };
+	uint32_t order[NUM], x = 1;
+
+	open_active();
+	for (uint32_t i = 0; i < NUM; i++)
+		order[i] = i + 1;
+	for (uint32_t i = NUM - 1; i; i--) {
+		uint32_t k, t = order[i];
+
+		x = x * 1664525 + 1013904223;
+		k = (x >> 8) % (i + 1);
+		order[i] = order[k];
+		order[k] = t;
+	}
+	for (uint32_t i = 0; i < NUM; i++)
+		SEND(.flags = ACK, .seq = 1 + order[i] * LEN, .ack = 1,
+		     .len = LEN);
+	skip();
+	cr_assert(conn()->num_ofo == NUM);
+	SEND(.flags = ACK, .seq = 1, .ack = 1, .len = LEN);
+	skip();
+	cr_assert(get(65536, 0) == (NUM + 1) * LEN);
+	for (uint32_t i = 0; i < (NUM + 1) * LEN; i++)
+		cr_assert(w.data[i] ==
+			  (uint8_t)((1 + i) * 31 + ((1 + i) >> 8)));
+	cr_assert(!conn()->num_ofo && !conn()->ofo_root);
+}

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * tcp_sack.c - the scoreboard (RFC 2018, 6675) and the out-of-order queue
+ * tcp_sack.c - the scoreboard (RFC 2018, 6675), and the blocks that we send
  *
  * Sender: SACK blocks become bits of transmit records. Blocks mostly continue
  * where the last ones ended, so a scan starts at the nearer of the hint and the
  * head. A segment is lost when three segments above it are sacked; what has
  * been judged is not looked at again.
- *
- * Receiver: out-of-order data is a list of slices by sequence number without
- * overlap; arrivals mostly follow the last one, which the hint remembers.
  */
 #include "base/util.h"
 #include "transport/tcp_conn.h"
@@ -362,7 +359,7 @@ unsigned tcp_sack_blocks(const struct tcp_conn *c, struct tcp_sack_block *b,
 }
 
 /* The block that holds the newest segment goes first (RFC 2018 4). */
-static void sacks_add(struct tcp_conn *c, uint32_t start, uint32_t end)
+void tcp_sacks_add(struct tcp_conn *c, uint32_t start, uint32_t end)
 {
 	struct tcp_sack_block b = {start, end};
 	unsigned n = 0;
@@ -383,7 +380,7 @@ static void sacks_add(struct tcp_conn *c, uint32_t start, uint32_t end)
 	c->num_sacks = (uint8_t)(n + 1);
 }
 
-static void sacks_below(struct tcp_conn *c, uint32_t seq)
+void tcp_sacks_below(struct tcp_conn *c, uint32_t seq)
 {
 	unsigned n = 0;
 
@@ -391,169 +388,4 @@ static void sacks_below(struct tcp_conn *c, uint32_t seq)
 		if (seq_gt(c->sacks[i].end, seq))
 			c->sacks[n++] = c->sacks[i];
 	c->num_sacks = (uint8_t)n;
-}
-
-/* --- receiver: what we keep --- */
-
-static struct list *ofo_before(struct tcp_conn *c, uint32_t seq)
-{
-	struct list *p = c->ofo_hint ? &c->ofo_hint->node : c->ofo.prev;
-
-	while (p != &c->ofo &&
-	       seq_gt(list_entry(p, struct tcp_rslice, node)->seq, seq))
-		p = p->prev;
-	while (p->next != &c->ofo &&
-	       seq_leq(list_entry(p->next, struct tcp_rslice, node)->seq, seq))
-		p = p->next;
-	return p;
-}
-
-static void ofo_remove(struct tcp_conn *c, struct tcp_rslice *r)
-{
-	if (c->ofo_hint == r)
-		c->ofo_hint = NULL;
-	c->num_ofo--;
-	tcp_rslice_free(c, r);
-}
-
-/* Later slices give way to what has just come: it is as good, and whole. */
-static void trim_after(struct tcp_conn *c, struct tcp_rslice *r)
-{
-	uint32_t end = r->seq + r->len;
-
-	while (r->node.next != &c->ofo) {
-		struct tcp_rslice *n =
-			list_entry(r->node.next, struct tcp_rslice, node);
-		uint32_t over = end - n->seq;
-
-		if (seq_geq(n->seq, end))
-			break;
-		stat_inc(c->t->core, STAT_TcpExtTCPOFOMerge);
-		if (over < n->len) {
-			tcp_dsack_extend(c, n->seq, end);
-			n->seq += over;
-			n->p += over;
-			n->len -= over;
-			break;
-		}
-		tcp_dsack_extend(c, n->seq, n->seq + n->len);
-		r->fin |= n->fin && n->seq + n->len == end;
-		ofo_remove(c, n);
-	}
-}
-
-bool tcp_ofo_prune(struct tcp_conn *c)
-{
-	struct tcp_rslice *r = list_last(&c->ofo, struct tcp_rslice, node);
-	unsigned n = 0;
-
-	if (!r)
-		return false;
-	/* an eighth of it at a time, from the far end; RFC 2018 8 allows it */
-	for (uint32_t k = c->num_ofo / 8 + 1; k && r; k--) {
-		ofo_remove(c, r);
-		r = list_last(&c->ofo, struct tcp_rslice, node);
-	}
-	for (unsigned i = 0; i < c->num_sacks; i++) {
-		uint32_t end = r ? r->seq + r->len : c->rcv_nxt;
-
-		if (seq_lt(c->sacks[i].start, end)) {
-			c->sacks[n] = c->sacks[i];
-			c->sacks[n].end = seq_min(c->sacks[n].end, end);
-			n++;
-		}
-	}
-	c->num_sacks = (uint8_t)n;
-	stat_inc(c->t->core, STAT_TcpExtRcvPruned);
-	return true;
-}
-
-void tcp_ofo_free(struct tcp_conn *c)
-{
-	while (!list_empty(&c->ofo))
-		ofo_remove(c, list_first(&c->ofo, struct tcp_rslice, node));
-	c->num_sacks = 0;
-}
-
-bool tcp_ofo_insert(struct tcp_conn *c, struct tcp_seg *s)
-{
-	uint32_t seq = s->seq, end = s->seq + s->len;
-	bool fin = s->r.flags & TCP_FIN;
-	struct list *at = ofo_before(c, seq);
-	struct tcp_rslice *r;
-
-	if (at != &c->ofo) {
-		struct tcp_rslice *prev =
-			list_entry(at, struct tcp_rslice, node);
-		uint32_t prev_end = prev->seq + prev->len;
-
-		if (seq_geq(prev_end, end)) { /* nothing new */
-			prev->fin |= fin && prev_end == end;
-			tcp_dsack_set(c, seq, end);
-			sacks_add(c, seq, end);
-			return true;
-		}
-		if (seq_gt(prev_end, seq)) {
-			stat_inc(c->t->core, STAT_TcpExtTCPOFOMerge);
-			tcp_dsack_set(c, seq, prev_end);
-			seq = prev_end;
-		}
-	}
-	if (c->ep->rx_mem > c->ep->rcvbuf || c->num_ofo >= TCP_OFO_MAX)
-		return false;
-	r = tcp_rslice_new(c, s, seq, end - seq);
-	if (!r)
-		return false;
-	r->fin = fin;
-	list_insert(&r->node, at, at->next);
-	c->ofo_hint = r;
-	c->num_ofo++;
-	c->num_ooo++;
-	tcp_rslice_tighten(c, r, NULL);
-	trim_after(c, r);
-	sacks_add(c, s->seq, end + fin);
-	stat_inc(c->t->core, STAT_TcpExtTCPOFOQueue);
-	return true;
-}
-
-bool tcp_ofo_drain(struct tcp_conn *c)
-{
-	struct tcp_rslice *r;
-	bool fin = false;
-
-	while ((r = list_first(&c->ofo, struct tcp_rslice, node))) {
-		uint32_t over = c->rcv_nxt - r->seq;
-
-		if (seq_gt(r->seq, c->rcv_nxt))
-			break;
-		if (over)
-			tcp_dsack_extend(c, r->seq,
-					 seq_min(c->rcv_nxt, r->seq + r->len));
-		if (over > r->len || (over == r->len && !r->fin)) {
-			ofo_remove(c, r);
-			continue;
-		}
-		fin = r->fin;
-		r->seq += over;
-		r->p += over;
-		r->len -= over;
-		c->rcv_nxt += r->len;
-		c->bytes_received += r->len;
-		if (c->ofo_hint == r)
-			c->ofo_hint = NULL;
-		c->num_ofo--;
-		list_remove(&r->node);
-		if (r->len) {
-			list_push(&c->rcvq, &r->node);
-		} else {
-			list_init(&r->node);
-			tcp_rslice_free(c, r);
-		}
-		if (fin)
-			break;
-	}
-	if (fin)
-		tcp_ofo_free(c);
-	sacks_below(c, c->rcv_nxt);
-	return fin;
 }
