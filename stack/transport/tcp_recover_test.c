@@ -575,6 +575,7 @@ Test(tcp_recover, any_order_is_put_right)
 	uint32_t order[NUM], x = 1;
 
 	open_active();
+	conn()->ep->rcvbuf = 4u << 20;
 	for (uint32_t i = 0; i < NUM; i++)
 		order[i] = i + 1;
 	for (uint32_t i = NUM - 1; i; i--) {
@@ -592,9 +593,12 @@ Test(tcp_recover, any_order_is_put_right)
 	cr_assert(conn()->num_ofo == NUM);
 	SEND(.flags = ACK, .seq = 1, .ack = 1, .len = LEN);
 	skip();
-	cr_assert(get(65536, 0) == (NUM + 1) * LEN);
-	for (uint32_t i = 0; i < (NUM + 1) * LEN; i++)
-		cr_assert(w.data[i] ==
-			  (uint8_t)((1 + i) * 31 + ((1 + i) >> 8)));
+	for (uint32_t at = 1; at <= (NUM + 1) * LEN;) {
+		int n = get(65536, 0);
+
+		cr_assert(n > 0);
+		for (int i = 0; i < n; i++, at++)
+			cr_assert(w.data[i] == (uint8_t)(at * 31 + (at >> 8)));
+	}
 	cr_assert(!conn()->num_ofo && !conn()->ofo_root);
 }
