@@ -228,7 +228,7 @@ static void run(struct way w[2], const sigset_t *mask)
 
 		if (ppoll(fds, 2, &ts, mask) < 0 && errno != EINTR)
 			die("ppoll", strerror(errno));
-		while (take(&w[0]) | take(&w[1]))
+		while ((int)take(&w[0]) | (int)take(&w[1]))
 			;
 		pass(&w[0], now_is());
 		pass(&w[1], now_is());

@@ -775,7 +775,7 @@ static bool slab_is_sound(const struct arena *a, uint32_t i)
 
 		if (off % size || off / size >= r->num_cut || num > r->num_cut)
 			return false;
-		memcpy(&p, p, sizeof(p));
+		memcpy(&p, p, sizeof(void *));
 	}
 	return num + r->num_live == r->num_cut &&
 	       r->num_cut <= slab_capacity(r);
