@@ -981,11 +981,14 @@ void tcp_sack_mark_lost(struct tcp_conn *c);
 /* Copies sent again, overtaken by what was sent later: lost too. */
 void tcp_sack_mark_rtx_lost(struct tcp_conn *c);
 void tcp_sack_forget(struct tcp_conn *c); /* the peer has reneged */
-/* Receiver: queues @s out of order. True: taken. */
+/* Receiver: the blocks that it tells of. */
 void tcp_sacks_add(struct tcp_conn *c, uint32_t start, uint32_t end);
 void tcp_sacks_below(struct tcp_conn *c, uint32_t seq); /* forgets them */
+
+/* --- tcp_ofo.c --- */
 /* The tree anew, from the list. */
 void tcp_ofo_index(struct tcp_conn *c);
+/* Queues @s out of order. True: taken. */
 bool tcp_ofo_insert(struct tcp_conn *c, struct tcp_seg *s);
 /* Moves what has become contiguous to the receive queue; true: a FIN too. */
 bool tcp_ofo_drain(struct tcp_conn *c);
