@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * A server whose arena is small for what its clients want: connections get
- * slow, none hangs, and all memory comes back. Virtual time, seeded.
+ * slow, none hangs, and all memory comes back. Where it is far too small, one
+ * that its program has closed may be reset, as Linux does (tcp_check_oom()),
+ * and that is counted. Virtual time, seeded.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 
 #include "base/arena.h"
 #include "edge/netsim.h"
@@ -16,6 +19,7 @@
 struct result {
 	nsec took; /* 0: not done in an hour */
 	uint64_t pressures, no_mem;
+	unsigned num_reset; /* clients that saw one */
 };
 
 static struct result transfer(size_t arena, const char *impair, uint64_t seed)
@@ -47,11 +51,17 @@ static struct result transfer(size_t arena, const char *impair, uint64_t seed)
 		for (unsigned i = 0; i < netsim_num_streams(ns); i++) {
 			const struct netsim_stream *q = netsim_stream(ns, i);
 
+			if (q->err == ECONNRESET && q->host == 0) {
+				r.num_reset++;
+				continue;
+			}
 			cr_assert(!q->err && !q->is_wrong,
 				  "stream %u of host %d: error %d", i, q->host,
 				  q->err);
 		}
-		cr_assert(netsim_all_well(ns));
+		cr_assert(r.num_reset || netsim_all_well(ns));
+		cr_assert(r.num_reset <=
+			  stack_stats(st)->v[STAT_TcpExtTCPAbortOnMemory]);
 		r.took = netsim_now(ns) - start;
 	}
 	r.pressures = stack_stats(st)->v[STAT_TcpExtTCPMemoryPressures];
@@ -68,7 +78,7 @@ Test(memory, plenty)
 {
 	struct result r = transfer(0, NULL, 1);
 
-	cr_assert(r.took && !r.pressures && !r.no_mem);
+	cr_assert(r.took && !r.pressures && !r.no_mem && !r.num_reset);
 }
 
 Test(memory, an_arena_that_is_small)
@@ -79,6 +89,7 @@ Test(memory, an_arena_that_is_small)
 		cr_assert(r.took && r.pressures > 0, "%g s, %lu",
 			  (double)r.took / SEC, (unsigned long)r.pressures);
 		cr_assert(r.took < 60 * SEC, "%g s", (double)r.took / SEC);
+		cr_assert(!r.num_reset);
 	}
 }
 
@@ -90,6 +101,7 @@ Test(memory, an_arena_that_is_small_and_a_bad_path)
 
 		cr_assert(r.took && r.took < 300 * SEC, "%g s",
 			  (double)r.took / SEC);
+		cr_assert(!r.num_reset);
 	}
 }
 
@@ -99,4 +111,5 @@ Test(memory, an_arena_that_is_tiny)
 
 	cr_assert(r.took && r.took < 300 * SEC, "%g s", (double)r.took / SEC);
 	cr_assert(r.pressures > 0);
+	cr_assert(r.num_reset <= NUM / 10);
 }
