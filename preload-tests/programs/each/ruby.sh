@@ -13,7 +13,7 @@ puts s.peeraddr[1], s.remote_address.ip_address
 s.puts "GET /index.html HTTP/1.0", ""
 s.close_write
 s.each_line { |l| puts l if l =~ /^HTTP|^</ }' "$V6"
-	show "threads" under ruby -rnet/http -rdigest -e '
+	show "threads" under ruby -rnet/http -rdigest/sha2 -e '
 t = (1..20).map { |i| Thread.new {
 	Digest::SHA256.hexdigest(Net::HTTP.get(URI("http://#{ARGV[0]}/f#{i}")))[0, 16] } }
 puts t.map(&:value)' "$V4"
