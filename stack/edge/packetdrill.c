@@ -423,10 +423,24 @@ static int on_gettimeofday(void *u, struct timeval *tv, struct timezone *tz)
 	return 0;
 }
 
+/* What bench/counters compares with the kernel's. */
+static void write_stats(const char *path)
+{
+	const struct stats *s = stack_stats(pd.st);
+	FILE *f = path ? fopen(path, "we") : NULL;
+
+	for (unsigned i = 0; f && i < STAT_NUM; i++)
+		fprintf(f, "%s %llu\n", stat_name((enum stat_id)i),
+			(unsigned long long)s->v[i]);
+	if (f)
+		fclose(f);
+}
+
 static void on_free(void *u)
 {
 	pthread_mutex_lock(&pd.lock);
 	if (pd.is_up) {
+		write_stats(getenv("TCPSHIM_STATS"));
 		stack_free(pd.st);
 		arena_destroy_malloc(pd.arena);
 		pd.is_up = false;
