@@ -280,7 +280,8 @@ struct tcp_lend {
 	struct tcp_conn *conn;	     /* NULL: it died meanwhile */
 	struct chunk *c[SPAN_MAX_V]; /* sending: one a vector */
 	uint32_t num, bytes;
-	bool has_tail; /* c[0] is the tail that others may not extend */
+	uint32_t skip, want; /* peeking: not these, and no more than that */
+	bool has_tail;	     /* c[0] is the tail that others may not extend */
 	bool is_recv, is_peek;
 	struct list
 		slices; /* receiving: struct tcp_rslice taken off the queue */
@@ -1046,7 +1047,7 @@ bool tcp_ack_may_wait(struct tcp_conn *c, nsec now);
 nsec tcp_keep_idle(const struct tcp_conn *c);
 nsec tcp_fin2_len(const struct tcp_conn *c);
 
-/* --- tcp_buf.c --- */
+/* --- tcp_sndbuf.c --- */
 uint32_t tcp_snd_used(const struct tcp_conn *c); /* of ep->sndbuf */
 /* What is acked and sent may have made room for a writer who waits. */
 void tcp_snd_check_space(struct tcp_conn *c);
@@ -1059,6 +1060,14 @@ void tcp_sndbuf_grow(struct tcp_conn *c);
 uint32_t tcp_size_goal(const struct tcp_conn *c);
 struct tcp_slice *tcp_slice_next(const struct tcp_conn *c,
 				 const struct tcp_slice *s);
+/* Repair: lends what is not acknowledged, to look at. Bytes, or -errno. */
+int tcp_snd_peek(struct tcp_conn *c, struct span *sp, uint32_t skip,
+		 uint32_t want);
+
+/* --- tcp_rcvbuf.c --- */
+/* Repair: @n bytes at @p, in @k, as if the peer had sent them. */
+bool tcp_rcv_append(struct tcp_conn *c, struct chunk *k, uint8_t *p, uint32_t n,
+		    nsec now);
 /* Queues bytes [@seq, @seq + @len) of @s in order. False: no room. */
 bool tcp_rcv_queue(struct tcp_conn *c, struct tcp_seg *s);
 struct tcp_rslice *tcp_rslice_new(struct tcp_conn *c, struct tcp_seg *s,
@@ -1082,6 +1091,18 @@ void tcp_rcv_space_adjust(struct tcp_conn *c, nsec now);
 void tcp_rcv_grow_window(struct tcp_conn *c, uint32_t len);
 /* tcp_info.c: looks at what sending waits for, after anything that changed. */
 void tcp_chrono_update(struct tcp_conn *c, nsec now);
+
+/* --- tcp_lend.c --- */
+struct tcp_lend *tcp_lend_new(struct tcp_conn *c, bool is_recv); /* or NULL */
+void tcp_lend_free(struct tcp *t, struct tcp_lend *l);
+static inline struct tcp_lend *tcp_lend_of(const struct span *sp)
+{
+	return (struct tcp_lend *)(uintptr_t)sp->pin;
+}
+/* A piece of either queue, to look at: what of it lies behind @l->skip, up to
+ * @l->want. False: no more of them. */
+bool tcp_lend_look(struct tcp_lend *l, struct span *sp, struct buf *b,
+		   uint8_t *p, uint32_t len);
 void tcp_lend_orphan(struct tcp_conn *c);
 void tcp_lends_free(struct tcp *t);
 
