@@ -417,7 +417,8 @@ static bool read_quote(struct ip_error *e, const uint8_t *q, uint32_t len,
 }
 
 /* Fragmentation needed, packet too big: notes it. A report that our packet
- * would have fitted is a lie or stale (RFC 5927 7.2). */
+ * would have fitted is a lie or stale (RFC 5927 7.2). TCP has a better test,
+ * its sequence numbers, and calls ip_mtu_told() when it is passed. */
 static bool note_mtu(struct ip *ip, struct ip_error *e, uint32_t reported,
 		     uint32_t quoted_len, nsec now)
 {
@@ -425,10 +426,12 @@ static bool note_mtu(struct ip *ip, struct ip_error *e, uint32_t reported,
 		return false;
 	if (!reported && e->is4) /* a router from before RFC 1191 */
 		reported = pmtu_plateau(quoted_len);
+	e->mtu = reported;
+	if (e->proto == IPPROTO_TCP)
+		return true;
 	if (reported >= quoted_len)
 		return false;
-	pmtu_note(ip, &e->remote, reported, now);
-	e->mtu = ip_mtu(ip, &e->remote, now);
+	e->mtu = ip_mtu_told(ip, &e->remote, reported, now);
 	return true;
 }
 

@@ -250,28 +250,41 @@ Test(icmp, too_big_lowers_the_path_mtu)
 	struct ip_addr p4 = addr("10.9.9.9"), p6 = addr("fd99::9");
 	struct ip_addr other = addr("10.9.9.8");
 
-	error_in(true, 3, 4, 1400, 1500, 100, IPPROTO_TCP);
+	error_in(true, 3, 4, 1400, 1500, 100, IPPROTO_UDP);
 	cr_assert_eq(w.error.err, EMSGSIZE);
 	cr_assert_eq(w.error.mtu, 1400);
 	cr_assert_eq(ip_mtu(&w.ip, &p4, w.now), 1400);
 	cr_assert_eq(ip_mtu(&w.ip, &other, w.now), 1500);
-	error_in(false, 2, 0, 1300, 1500, 100, IPPROTO_TCP);
+	error_in(false, 2, 0, 1300, 1500, 100, IPPROTO_UDP);
 	cr_assert_eq(w.error.mtu, 1300);
 	cr_assert_eq(ip_mtu(&w.ip, &p6, w.now), 1300);
-	error_in(false, 2, 0, 600, 1500, 100, IPPROTO_TCP);
+	error_in(false, 2, 0, 600, 1500, 100, IPPROTO_UDP);
 	cr_assert_eq(ip_mtu(&w.ip, &p6, w.now), 1280);
 	cr_assert_eq(w.num_errors, 3);
 
 	/* our packet would have fitted: a lie */
-	error_in(true, 3, 4, 1300, 1200, 100, IPPROTO_TCP);
+	error_in(true, 3, 4, 1300, 1200, 100, IPPROTO_UDP);
 	cr_assert_eq(w.num_errors, 3);
 	cr_assert_eq(ip_mtu(&w.ip, &p4, w.now), 1400);
 
 	/* an old router: the plateau below what we sent, RFC 1191 7.1 */
-	error_in(true, 3, 4, 0, 1400, 100, IPPROTO_TCP);
+	error_in(true, 3, 4, 0, 1400, 100, IPPROTO_UDP);
 	cr_assert_eq(ip_mtu(&w.ip, &p4, w.now), 1006);
-	error_in(true, 3, 4, 100, 1400, 100, IPPROTO_TCP);
+	error_in(true, 3, 4, 100, 1400, 100, IPPROTO_UDP);
 	cr_assert_eq(ip_mtu(&w.ip, &p4, w.now), 552);
+}
+
+/* Its sequence number has to be looked at first. */
+Test(icmp, too_big_is_for_tcp_to_believe)
+{
+	struct ip_addr p4 = addr("10.9.9.9");
+
+	error_in(true, 3, 4, 800, 40, 100, IPPROTO_TCP);
+	cr_assert_eq(w.error.err, EMSGSIZE);
+	cr_assert_eq(w.error.mtu, 800);
+	cr_assert_eq(ip_mtu(&w.ip, &p4, w.now), 1500);
+	cr_assert_eq(ip_mtu_told(&w.ip, &p4, 800, w.now), 800);
+	cr_assert_eq(ip_mtu(&w.ip, &p4, w.now), 800);
 }
 
 /* --- errors that go out --- */

@@ -112,6 +112,9 @@ int ip_source_via(const struct ip *ip, const struct ip_addr *dst, uint32_t oif,
 		  struct ip_addr *src);
 /* Path MTU to @dst now: the learned one until it expires, else the link's. */
 uint32_t ip_mtu(struct ip *ip, const struct ip_addr *dst, nsec now);
+/* A router says @mtu; the path MTU then. */
+uint32_t ip_mtu_told(struct ip *ip, const struct ip_addr *dst, uint32_t mtu,
+		     nsec now);
 
 /* What a transport asks for. */
 struct ip_tx {
@@ -182,7 +185,8 @@ struct ip_error {
 	uint8_t is4;
 	int err;	   /* errno that Linux maps it to: ECONNREFUSED, ... */
 	bool fatal;	   /* Linux's icmp_err_convert[].fatal */
-	uint32_t mtu;	   /* EMSGSIZE: the new path MTU, already noted */
+	uint32_t mtu;	   /* EMSGSIZE: the new path MTU, already noted; of TCP's
+			    * what the router says, for ip_mtu_told() */
 	uint32_t info;	   /* EMSGSIZE: the MTU as told; else a pointer, or 0 */
 	const uint8_t *l4; /* quoted L4 bytes, at least 8 */
 	uint32_t l4_len;

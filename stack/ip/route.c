@@ -343,6 +343,13 @@ void pmtu_note(struct ip *ip, const struct ip_addr *dst, uint32_t mtu, nsec now)
 	ip_timer_rearm(ip);
 }
 
+uint32_t ip_mtu_told(struct ip *ip, const struct ip_addr *dst, uint32_t mtu,
+		     nsec now)
+{
+	pmtu_note(ip, dst, mtu, now);
+	return ip_mtu(ip, dst, now);
+}
+
 uint32_t pmtu_plateau(uint32_t len)
 {
 	static const uint16_t plateaus[] = {/* RFC 1191 7.1, table 7-1 */

@@ -801,7 +801,8 @@ uint32_t tcp_initial_window(const struct ep *e, uint32_t mss, uint8_t *wscale,
 			    uint32_t *clamp);
 void tcp_listen_in(struct tcp_listen *l, struct tcp_seg *s);
 void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s);
-void tcp_syn_error(struct tcp *t, struct tcp_syn *q, uint32_t seq);
+void tcp_syn_error(struct tcp *t, struct tcp_syn *q, const struct ip_error *e,
+		   uint32_t seq);
 void tcp_syn_forget(struct tcp *t, struct tcp_syn *q);
 void tcp_syn_timer(struct tcp *t, nsec now);
 nsec tcp_syn_next_at(const struct tcp *t, nsec now);

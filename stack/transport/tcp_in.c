@@ -198,6 +198,8 @@ static bool step_syn(struct tcp_conn *c, struct tcp_seg *s)
 	if (c->state == TCPS_SYN_RCVD && s->r.flags & TCP_ACK &&
 	    s->end == s->seq + 1 && s->end == c->rcv_nxt &&
 	    s->r.ack == c->snd_nxt) {
+		/* for Linux it is a segment that came before */
+		tcp_dsack_set(c, s->seq, s->end);
 		s->seq++;
 		c->ecn.syn_rcv = s->rx->tos & IP_ECN_MASK;
 		c->ecn.reflect = tcp_ecn_is_accurate(c);
@@ -788,9 +790,10 @@ void tcp_batch_end(struct tcp *t, bool drained, nsec now)
 
 /* --- ICMP errors --- */
 
-static void conn_mtu(struct tcp_conn *c, uint32_t mtu, nsec now)
+static void conn_mtu(struct tcp_conn *c, uint32_t told, nsec now)
 {
 	bool is4 = ip_addr_is4(&c->node.key.raddr);
+	uint32_t mtu = ip_mtu_told(c->t->tp->ip, &c->node.key.raddr, told, now);
 
 	if ((is4 && c->ep->pmtudisc == IP_PMTUDISC_DONT) || mtu >= c->pmtu)
 		return;
@@ -810,8 +813,7 @@ static void conn_mtu(struct tcp_conn *c, uint32_t mtu, nsec now)
 static void conn_error(struct tcp_conn *c, const struct ip_error *e, nsec now)
 {
 	if (e->err == EMSGSIZE) {
-		if (e->mtu)
-			conn_mtu(c, e->mtu, now);
+		conn_mtu(c, e->mtu, now);
 	} else if (TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD))) {
 		/* tcp_v4_err() tells all, tcp_v6_err() who asked */
 		if (e->is4 || ep_opt(c->ep, EP_O_RECVERR6))
@@ -847,7 +849,7 @@ void tcp_error(struct tcp *t, const struct ip_error *e, nsec now)
 		return;
 	}
 	if (n->kind == TCP_NODE_SYN) {
-		tcp_syn_error(t, container_of(n, struct tcp_syn, n), seq);
+		tcp_syn_error(t, container_of(n, struct tcp_syn, n), e, seq);
 	} else {
 		struct tcp_conn *c = container_of(n, struct tcp_conn, node);
 

@@ -9,10 +9,11 @@
  * wait equally long.
  */
 #include <errno.h>
+#include <linux/icmp.h>
 
 #include "base/util.h"
-#include "transport/tcp_conn.h"
 #include "transport/filter.h"
+#include "transport/tcp_conn.h"
 
 #define COOKIE_PATIENCE (120 * SEC) /* Linux: TCP_SYNCOOKIE_VALID */
 #define MAX_SYN_WINDOW 65535u /* RFC 7323 2.2: a SYN's window is not scaled */
@@ -626,12 +627,26 @@ void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 	take_ack(t, q, s);
 }
 
-void tcp_syn_error(struct tcp *t, struct tcp_syn *q, uint32_t seq)
+/* tcp_v4_err() and tcp_v6_err(): of what does nobody come back? */
+static bool ends_handshake(const struct ip_error *e)
+{
+	if (!e->is4)
+		return e->fatal;
+	return e->type == ICMP_PARAMETERPROB || e->type == ICMP_TIME_EXCEEDED ||
+	       (e->type == ICMP_DEST_UNREACH && e->code <= ICMP_HOST_UNREACH);
+}
+
+/* tcp_req_err() of Linux */
+void tcp_syn_error(struct tcp *t, struct tcp_syn *q, const struct ip_error *e,
+		   uint32_t seq)
 {
 	if (seq != q->iss) {
+		stat_inc(t->core, STAT_TcpExtOutOfWindowIcmps);
 		drop(t->core, DROP_ICMP_NO_SOCK);
 		return;
 	}
+	if (!ends_handshake(e))
+		return;
 	stat_inc(t->core, STAT_TcpExtListenDrops);
 	tcp_syn_forget(t, q);
 }
