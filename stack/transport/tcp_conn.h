@@ -799,6 +799,8 @@ void tcp_tlp_ack(struct tcp_conn *c, const struct tcp_acked *a);
  * tcp_select_initial_window()). @clamp: what it may ever grow to. */
 uint32_t tcp_initial_window(const struct ep *e, uint32_t mss, uint8_t *wscale,
 			    uint32_t *clamp);
+/* What the peer's SYN asks us to shift by. */
+uint8_t tcp_peer_wscale(struct core *core, const struct tcp_repr *r);
 void tcp_listen_in(struct tcp_listen *l, struct tcp_seg *s);
 void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s);
 void tcp_syn_error(struct tcp *t, struct tcp_syn *q, const struct ip_error *e,

@@ -534,7 +534,7 @@ static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *s)
 	const struct tcp_repr *r = &s->r;
 
 	c->wscale_ok = r->has_wscale && v->tcp_window_scaling;
-	c->snd_wscale = c->wscale_ok ? MIN(r->wscale, TCP_MAX_WSCALE) : 0;
+	c->snd_wscale = c->wscale_ok ? tcp_peer_wscale(c->t->core, r) : 0;
 	if (!c->wscale_ok) {
 		c->rcv_wscale = 0;
 		c->window_clamp = MIN(c->window_clamp, 65535u);

@@ -103,6 +103,7 @@ struct tcp_rec *tcp_rec_split(struct tcp_conn *c, struct tcp_rec *r,
 	c->num_recs++;
 	n->seq = seq;
 	n->len = r->len - (seq - r->seq);
+	n->cut = 0;
 	n->num_segs = (uint8_t)(r->num_segs - first);
 	n->sacked = r->sacked >> first;
 	n->lost = r->lost >> first;

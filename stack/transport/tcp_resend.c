@@ -5,7 +5,7 @@
  * What is judged lost, in order and a frame at a time, as far as the congestion
  * window allows; or the first or the last record, whatever it allows. A part
  * that goes again gets a record of its own, and is cut anew if the MSS has
- * fallen since.
+ * fallen since, or the peer's window (RFC 7323 2.4).
  */
 #include <errno.h>
 
@@ -87,6 +87,43 @@ static bool fit_mss(struct tcp_conn *c, struct tcp_rec *r, uint32_t mss)
 	return true;
 }
 
+/* Bytes of what begins at @seq that the peer takes. It may have shrunk its
+ * window below what is in flight: what lies beyond then waits. But for the
+ * head, which is the probe of a window that closed (Linux's
+ * __tcp_retransmit_skb()). */
+static uint32_t window_at(const struct tcp_conn *c, uint32_t seq)
+{
+	uint32_t end = c->snd_una + c->snd_wnd;
+
+	if (seq_gt(end, seq))
+		return end - seq;
+	return seq == c->snd_una ? c->mss_cache : 0;
+}
+
+/* Cuts @r to the part of it that the peer takes. False: there is none. */
+static bool fit_window(struct tcp_conn *c, struct tcp_rec *r)
+{
+	uint32_t room = window_at(c, r->seq);
+	uint16_t mss = r->mss;
+	struct tcp_rec *rest;
+
+	if (room >= r->len)
+		return true;
+	if (room >= mss)
+		return tcp_rec_split(c, r, r->seq + room / mss * mss);
+	if (!room || r->sacked ||
+	    (r->num_segs > 1 && !tcp_rec_split(c, r, r->seq + mss)))
+		return false;
+	if (room >= r->len || DIV_ROUND_UP(r->len, room) > TCP_MAX_SEGS)
+		return room >= r->len || r->seq == c->snd_una;
+	tcp_rec_resegment(c, r, (uint16_t)room);
+	rest = tcp_rec_split(c, r, r->seq + room);
+	if (!rest)
+		return false;
+	tcp_rec_resegment(c, rest, mss);
+	return true;
+}
+
 static int resend_copy(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 {
 	struct tcp_frame o = tcp_frame_of(c, r);
@@ -110,6 +147,11 @@ static int resend(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 static uint64_t rec_todo(const struct tcp_rec *r)
 {
 	return r->is_rtx ? 0 : r->lost & ~r->sacked;
+}
+
+static uint32_t first_todo(const struct tcp_rec *r)
+{
+	return (uint32_t)__builtin_ctzll(rec_todo(r));
 }
 
 struct tcp_rec *tcp_next_lost(struct tcp_conn *c)
@@ -136,12 +178,12 @@ int tcp_resend_lost(struct tcp_conn *c, nsec now)
 	if (!r)
 		return NOTHING;
 	room = c->cc.cwnd > pipe ? c->cc.cwnd - pipe : 0;
-	if (!room)
+	if (!room || !window_at(c, r->seq + first_todo(r) * r->mss))
 		return NOTHING;
 	mss = tcp_out_mss(c);
 	room = MIN(room, MAX(tcp_max_frame(c, r->mss) / r->mss, 1u));
 	r = carve(c, r, rec_todo(r), room);
-	if (!r || !fit_mss(c, r, mss))
+	if (!r || !fit_mss(c, r, mss) || !fit_window(c, r))
 		return NOTHING;
 	return resend(c, r, now);
 }
@@ -159,7 +201,7 @@ int tcp_resend_head(struct tcp_conn *c, nsec now)
 		if (!carve(c, r, first, 1))
 			return -ENOMEM;
 	}
-	if (!fit_mss(c, r, tcp_out_mss(c)))
+	if (!fit_mss(c, r, tcp_out_mss(c)) || !fit_window(c, r))
 		return -ENOMEM;
 	err = resend(c, r, now);
 	return err == SENT ? 0 : err;
@@ -180,5 +222,7 @@ int tcp_resend_last(struct tcp_conn *c, nsec now)
 	}
 	if (!fit_mss(c, r, tcp_out_mss(c)))
 		return -ENOMEM;
+	if (!fit_window(c, r))
+		return -EAGAIN;
 	return resend_copy(c, r, now);
 }

@@ -50,6 +50,16 @@ uint32_t tcp_initial_window(const struct ep *e, uint32_t mss, uint8_t *wscale,
 	return win;
 }
 
+/* RFC 7323 2.3: one beyond 14 is told of and taken for 14. */
+uint8_t tcp_peer_wscale(struct core *core, const struct tcp_repr *r)
+{
+	if (r->wscale <= TCP_MAX_WSCALE)
+		return r->wscale;
+	log_at(&core->log, LOG_INFO, "tcp port %u window scale %u, not over %u",
+	       r->src_port, r->wscale, TCP_MAX_WSCALE);
+	return TCP_MAX_WSCALE;
+}
+
 static uint16_t advertised_mss(const struct ep *e, const struct tcp_key *k,
 			       uint32_t mtu)
 {
@@ -253,7 +263,7 @@ static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 		tcp_initial_window(l->ep, 1, &scale, &clamp);
 		q->n.bits |= TCP_SYN_WSCALE;
 		q->n.scales =
-			(uint8_t)(MIN(r->wscale, TCP_MAX_WSCALE) << 4 | scale);
+			(uint8_t)(tcp_peer_wscale(t->core, r) << 4 | scale);
 	}
 }
 
