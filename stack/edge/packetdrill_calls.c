@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "packetdrill_epoll.h"
@@ -139,6 +140,15 @@ static int on_close(void *u, int fd)
 		r = close(fd) ? -errno : 0;
 	}
 	return pd_leave(r);
+}
+
+/* As it ends packetdrill closes what the script left open through libc. */
+__attribute__((visibility("default"))) int pd_close(int fd) __asm__("close");
+
+int pd_close(int fd)
+{
+	return pd.is_up && pd_sock(fd) ? on_close(NULL, fd)
+				       : (int)syscall(SYS_close, fd);
 }
 
 static int on_shutdown(void *u, int fd, int how)
