@@ -116,7 +116,8 @@ static void sample_rate(struct tcp_conn *c, const struct tcp_acked *a, nsec now)
 	c->rate.interval = MAX(snd, rcv);
 	c->rate.delivered = (uint32_t)(c->delivered - a->rate_delivered);
 	c->rate.app_limited = a->app_limited;
-	if (c->rate.interval < c->min_rtt)
+	/* what a peer that reneges had sacked would count twice */
+	if (c->rate.interval < c->min_rtt || a->reneged)
 		c->rate.interval = 0;
 }
 
@@ -226,6 +227,7 @@ static void begin(struct tcp_conn *c, const struct tcp_seg *s,
 		.prior_high_sacked =
 			c->sacked_out ? c->high_sacked : c->snd_una,
 		.prior_delivered = c->delivered,
+		.reneged = c->sack_reneged,
 	};
 	c->frto_new = c->hold_resend = false;
 }

@@ -492,6 +492,7 @@ struct tcp_conn {
 	bool hold_resend; /* this ACK casts doubt on what counts as lost */
 	struct tcp_sack_block sack_seen[TCP_MAX_SACK];
 	uint8_t num_sack_seen;
+	bool sack_reneged; /* the peer threw away what it had sacked */
 	nsec newest_at; /* sent_at of the last sent one that arrived */
 	uint64_t delivered;
 	nsec delivered_at, first_tx_at;
@@ -672,6 +673,7 @@ struct tcp_acked {
 	bool ece;	 /* a mark was echoed */
 	bool lost_rtx;	 /* a resend was found lost */
 	bool keep_timer; /* the timeout was set on purpose */
+	bool reneged;	 /* tcp_conn.sack_reneged before this ACK */
 	uint32_t reord;	 /* lowest delivered below what was sacked before */
 	bool has_reord;
 	nsec oldest_at; /* first_at of the oldest acked one sent once; 0 */

@@ -24,6 +24,8 @@
 #include "base/util.h"
 #include "transport/tcp_conn.h"
 
+#define RENEGE_WAIT_MIN (10 * MSEC) /* Linux: tcp_check_sack_reneging() */
+
 /* --- the window during a reduction: RFC 6937 3.1 --- */
 
 static uint32_t current_ssthresh(const struct tcp_conn *c)
@@ -191,6 +193,7 @@ static bool try_undo_recovery(struct tcp_conn *c, const struct tcp_acked *a)
 	if (reno_stays(c))
 		return true;
 	c->ca = CA_OPEN;
+	c->sack_reneged = false;
 	return false;
 }
 
@@ -205,8 +208,10 @@ static bool try_undo_loss(struct tcp_conn *c, const struct tcp_acked *a,
 	c->retransmits = 0;
 	if (reno_stays(c))
 		return true;
-	if (spurious || c->sack_ok)
+	if (spurious || c->sack_ok) {
 		c->ca = CA_OPEN;
+		c->sack_reneged = false;
+	}
 	return true;
 }
 
@@ -310,16 +315,17 @@ static void judge(struct tcp_conn *c, struct tcp_acked *a)
 	a->lost_rtx = before > c->retrans_out;
 }
 
-/* RFC 2018 8: the head is sacked, yet not acknowledged: the peer has thrown it
- * away. A little patience, since the ACK may be on its way. */
-static bool peer_reneged(struct tcp_conn *c, nsec now)
+/* RFC 2018 8: what is acknowledged ends where something sacked begins, so the
+ * peer has thrown that away. A little patience, since an ACK may be on its way;
+ * further ACKs that stay there do not prolong it. */
+static bool peer_reneged(struct tcp_conn *c, const struct tcp_acked *a)
 {
 	struct tcp_rec *head = list_first(&c->recs, struct tcp_rec, node);
 
-	if (!c->sack_ok || !head || !(head->sacked & 1))
+	if (!a->bytes || !c->sack_ok || !head || !(head->sacked & 1))
 		return false;
 	tcp_timer_stop(c, TCP_T_TLP);
-	tcp_timer_set(c, TCP_T_RTX, now + MAX(c->srtt / 2, 10 * MSEC));
+	tcp_timer_set(c, TCP_T_RTX, a->now + MAX(c->srtt / 2, RENEGE_WAIT_MIN));
 	return true;
 }
 
@@ -436,7 +442,7 @@ void tcp_recover(struct tcp_conn *c, struct tcp_acked *a)
 		c->undo.prior_ssthresh = 0;
 	if (!c->packets_out)
 		c->sacked_out = 0;
-	if (peer_reneged(c, a->now)) {
+	if (peer_reneged(c, a)) {
 		a->keep_timer = true;
 		return;
 	}
@@ -492,6 +498,7 @@ static void mark_all_lost(struct tcp_conn *c, nsec now)
 
 	if (reneged) {
 		stat_inc(c->t->core, STAT_TcpExtTCPSACKReneging);
+		c->sack_reneged = true;
 		tcp_sack_forget(c);
 	} else if (!c->sack_ok) {
 		c->sacked_out = 0;
