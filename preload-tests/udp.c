@@ -153,6 +153,20 @@ static void connected(const struct t_fam *f)
 	peer("close 1");
 }
 
+/* What was under way to us by now has come in. */
+static void round_trip(const struct t_fam *f)
+{
+	int port = (int)peer_quiet("udp 1 %d", f->n), fd = bound(f);
+	struct t_addr a = t_addr(f->peer, port);
+
+	MUST(sendto(fd, buf, 1, 0, &a.sa, a.len));
+	peer_quiet("recvfrom 1");
+	peer_quiet("reply 1 1");
+	t_settle(fd, POLLIN);
+	close(fd);
+	peer_quiet("close 1");
+}
+
 static void refused(const struct t_fam *f)
 {
 	int port = (int)peer_quiet("udp 0 %d", f->n), fd = bound(f);
@@ -164,6 +178,8 @@ static void refused(const struct t_fam *f)
 	/* unconnected: nobody is told */
 	CALL(sendto(fd, buf, 1, 0, &a.sa, a.len));
 	CALL(recv(fd, buf, 1, MSG_DONTWAIT));
+	/* or the answer would find a socket that is connected, and is told */
+	round_trip(f);
 	CALL(connect(fd, &a.sa, a.len));
 	CALL(send(fd, buf, 1, 0));
 	t_settle_say("refused", fd, POLLERR);

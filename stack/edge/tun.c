@@ -131,18 +131,21 @@ static int bring_up(const char *name)
 }
 
 /* The carrier came with us, but until the kernel's own worker has seen that, it
- * drops what it would send: the answer to our first packet. */
-static void await_running(const char *name)
+ * drops what it would send: the answer to our first packet. The worker says so
+ * first, and makes the queue work then, under a lock which an ioctl on the
+ * device takes, too. */
+static void await_running(const struct tun *t)
 {
 	struct timespec nap = {.tv_nsec = RUNNING_NAP};
 	struct ifreq ifr = {0};
 
 	for (int i = 0; i < RUNNING_NAPS; i++) {
-		if (if_ioctl(SIOCGIFFLAGS, name, &ifr) < 0 ||
+		if (if_ioctl(SIOCGIFFLAGS, t->name, &ifr) < 0 ||
 		    (ifr.ifr_flags & IFF_RUNNING))
-			return;
+			break;
 		sys(nanosleep, &nap, NULL);
 	}
+	sys(ioctl, t->fd, TUNGETIFF, &ifr);
 }
 
 /* A device that we made ourselves: up, with the kernel's addresses. */
@@ -269,7 +272,7 @@ int tun_open(struct tun *t, const struct tun_cfg *cfg, char *why, size_t len)
 		sys(close, t->fd);
 		return r;
 	}
-	await_running(t->name);
+	await_running(t);
 	t->mtu = if_ioctl(SIOCGIFMTU, t->name, &ifr) == 0
 			 ? (uint32_t)ifr.ifr_mtu
 			 : 1500;
