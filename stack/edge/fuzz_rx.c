@@ -17,6 +17,7 @@
 
 #include "base/csum.h"
 #include "stack.h"
+#include "sysctl.h"
 #include "wire/ip4.h"
 #include "wire/tcp.h"
 
@@ -518,6 +519,7 @@ static bool world_init(struct world *w, uint8_t links)
 	struct impair_cfg im[2];
 	struct stack_cfg cfg = {.num_addrs = 2, .dev_name = "fuzz0"};
 	struct sockaddr_in to = {.sin_family = AF_INET};
+	struct sysctl_values v = sysctl_defaults;
 	uint8_t seed[32] = {links};
 
 	*w = (struct world){.now = SEC, .seq = 1000};
@@ -528,6 +530,8 @@ static bool world_init(struct world *w, uint8_t links)
 	cfg.addrs[1].addr = (struct ip_addr){.b = {0xfd, [15] = 2}};
 	cfg.addrs[1].plen = 64;
 	set_links(&cfg, im, links);
+	v.tcp_uto = links >> 6 & 1;
+	cfg.sysctl = &v;
 	w->arena = arena_new_malloc(32 << 20);
 	w->st = stack_new(w->arena, &cfg, seed, w->now);
 	if (!w->st)

@@ -183,11 +183,11 @@ struct ip_error {
 	uint8_t proto;
 	uint8_t type, code; /* as on the wire */
 	uint8_t is4;
-	int err;	   /* errno that Linux maps it to: ECONNREFUSED, ... */
-	bool fatal;	   /* Linux's icmp_err_convert[].fatal */
-	uint32_t mtu;	   /* EMSGSIZE: the new path MTU, already noted; of TCP's
-			    * what the router says, for ip_mtu_told() */
-	uint32_t info;	   /* EMSGSIZE: the MTU as told; else a pointer, or 0 */
+	int err;       /* errno that Linux maps it to: ECONNREFUSED, ... */
+	bool fatal;    /* Linux's icmp_err_convert[].fatal */
+	uint32_t mtu;  /* EMSGSIZE: the new path MTU, already noted; of TCP's
+			* what the router says, for ip_mtu_told() */
+	uint32_t info; /* EMSGSIZE: the MTU as told; else a pointer, or 0 */
 	const uint8_t *l4; /* quoted L4 bytes, at least 8 */
 	uint32_t l4_len;
 	const struct ip_rx *rx; /* the ICMP message; borrowed, as @l4 is */

@@ -838,6 +838,9 @@ void tcp_opt_changed(struct ep *e, int level, int name, nsec now)
 				c->window_clamp = MIN(c->window_clamp,
 						      e->topt.window_clamp);
 			break;
+		case TCP_USER_TIMEOUT:
+			c->uto.is_owed = true;
+			break;
 		case TCP_NOTSENT_LOWAT:
 			tcp_ready(c, false, tcp_snd_is_writeable(c));
 			break;

@@ -138,15 +138,17 @@ static inline uint32_t tcp_stamp(nsec t)
 
 struct tcp_syn {
 	struct tcp_node n;
-	struct list link;  /* tcp->synq[], by deadline */
-	uint32_t listener; /* index of its endpoint */
+	struct list link;	  /* tcp->synq[], by deadline */
+	uint32_t listener : 22;	  /* index of its endpoint */
+	uint32_t ect : 2;	  /* codepoint that the SYN came with */
+	uint32_t num_synacks : 2; /* sent; 3 and more */
 	uint32_t iss, irs;
 	uint32_t ts_recent;
-	uint32_t due;	     /* tcp_stamp() */
-	uint16_t mss;	     /* the peer's */
-	uint8_t ect;	     /* codepoint that the SYN came with */
-	uint8_t num_synacks; /* sent */
+	uint32_t due; /* tcp_stamp() */
+	uint16_t mss; /* the peer's */
+	uint16_t uto; /* the peer's, as on the wire */
 };
+_Static_assert(EP_SEG *EP_MAX_SEGS <= 1 << 22, "struct tcp_syn's listener");
 _Static_assert(sizeof(struct tcp_syn) <= 96, "design: SYN record");
 
 #define TCP_TW_TS 1
@@ -401,6 +403,14 @@ struct tcp_cwv {
 	nsec since; /* not validated; 0: it is */
 };
 
+/* The user timeout option, RFC 5482 */
+struct tcp_uto {
+	bool is_owed; /* the next segment that has room tells it */
+	bool has_seq;
+	uint32_t seq;	 /* the byte that it went with */
+	uint16_t remote; /* the peer's, as on the wire; 0: not heard */
+};
+
 struct tcp_conn {
 	struct tcp_node node; /* tcp->tuples; key is the connection's name */
 	struct tcp *t;
@@ -487,13 +497,14 @@ struct tcp_conn {
 	bool tlp_out, tlp_is_rtx;
 	struct tcp_ecn ecn;
 	struct tcp_cwv cwv;
+	struct tcp_uto uto;
 	bool frto;	  /* the timeout may be spurious, RFC 5682 */
 	bool frto_new;	  /* send what is new before what is lost */
 	bool hold_resend; /* this ACK casts doubt on what counts as lost */
 	struct tcp_sack_block sack_seen[TCP_MAX_SACK];
 	uint8_t num_sack_seen;
 	bool sack_reneged; /* the peer threw away what it had sacked */
-	nsec newest_at; /* sent_at of the last sent one that arrived */
+	nsec newest_at;	   /* sent_at of the last sent one that arrived */
 	uint64_t delivered;
 	nsec delivered_at, first_tx_at;
 	uint64_t app_limited; /* delivered when the limit is over; 0: none */
@@ -751,6 +762,20 @@ bool tcp_cwv_may_grow(const struct tcp_conn *c, bool linux_says);
 /* After an idle time. True: that is all, no slow start. */
 bool tcp_cwv_restart(struct tcp_conn *c, nsec now);
 void tcp_cwv_reduce(struct tcp_conn *c); /* before the window falls */
+
+/* --- tcp_uto.c: the user timeout option (RFC 5482) --- */
+#define TCP_UTO_LEN 4u
+/* An acceptable segment has come. */
+void tcp_uto_heard(struct tcp_conn *c, const struct tcp_repr *r);
+/* The user timeout that the peer has asked for, within our limits; 0: it has
+ * not, or the application has set one. */
+nsec tcp_uto_adopted(const struct tcp_conn *c);
+uint32_t tcp_uto_room(const struct tcp_conn *c); /* of the next segment */
+/* Adds the option to a segment of @len bytes at @seq, which has @room left. */
+void tcp_uto_add(struct tcp_conn *c, struct tcp_repr *r, uint32_t seq,
+		 uint32_t len, uint32_t room);
+void tcp_uto_synack(const struct ep *e, struct tcp_repr *r);
+void tcp_uto_sent(struct tcp_conn *c, const struct tcp_repr *r, uint32_t len);
 
 /* --- tcp_accecn.c: accurate feedback (RFC 9768) --- */
 static inline uint8_t tcp_ace(const struct tcp_repr *r)

@@ -174,7 +174,7 @@ void tcp_ecn_synack_out(const struct tcp_listen *l, struct tcp_syn *q,
 	}
 	if (q->n.bits & TCP_SYN_ECN && cc_needs_ecn(l->ep->topt.cc))
 		set_ect(tos, IP_ECT0);
-	if (q->num_synacks < UINT8_MAX)
+	if (q->num_synacks < 3)
 		q->num_synacks++;
 }
 

@@ -539,6 +539,7 @@ static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *s)
 		c->rcv_wscale = 0;
 		c->window_clamp = MIN(c->window_clamp, 65535u);
 	}
+	tcp_uto_heard(c, r);
 	c->ts_ok = r->has_ts && v->tcp_timestamps;
 	c->sack_ok = r->sack_ok && v->tcp_sack;
 	if (r->flags & TCP_ACK)
@@ -644,6 +645,7 @@ static void steps(struct tcp_conn *c, struct tcp_seg *s)
 	tcp_ecn_heard(c, s);
 	if (!step_ack(c, s) || !step_closed(c, s))
 		return;
+	tcp_uto_heard(c, &s->r);
 	step_urg(c, s);
 	step_text(c, s);
 }

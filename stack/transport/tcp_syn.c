@@ -97,6 +97,7 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	c->cc.cwnd_clamp = 1u << 30;
 	c->cc.hystart = (uint8_t)v->tcp_hystart;
 	c->cc.abe = v->tcp_abe;
+	c->uto.is_owed = true;
 	c->cwv = (struct tcp_cwv){.end_seq = c->iss, .period_at = now};
 	tcp_cc_init(c, e->topt.cc < CC_NUM ? e->topt.cc : CC_CUBIC, now);
 }
@@ -215,6 +216,7 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 		MAX_SYN_WINDOW);
 	tcp_sig_room(&sig, &r);
 	tcp_ecn_synack_out(l, q, &r, &tos);
+	tcp_uto_synack(e, &r);
 	tcp_send_bare(t, k, &r, &sig, tos, hops > 0 ? (uint8_t)hops : 0, now);
 }
 
@@ -259,6 +261,7 @@ static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 	if (q->n.bits & TCP_SYN_SACK && tcp_md5_find(l->ep, &q->n.key.raddr))
 		q->n.bits &= (uint8_t)~TCP_SYN_TS;
 	tcp_ecn_request(l, q, s);
+	q->uto = r->uto;
 	if (r->has_wscale && v->tcp_window_scaling) {
 		tcp_initial_window(l->ep, 1, &scale, &clamp);
 		q->n.bits |= TCP_SYN_WSCALE;
@@ -344,6 +347,7 @@ static void child_options(struct tcp_conn *c, const struct tcp_syn *q, nsec now)
 		c->window_clamp = MIN(c->window_clamp, 65535u);
 	c->ts_recent = q->ts_recent;
 	c->ts_recent_at = now;
+	c->uto.remote = q->uto;
 	c->mss_clamp = MIN(c->mss_clamp, q->mss);
 	tcp_mss_sync(c, c->pmtu);
 }

@@ -46,8 +46,11 @@ void tcp_timer_rtx_restart(struct tcp_conn *c, nsec now)
 nsec tcp_keep_idle(const struct tcp_conn *c)
 {
 	uint32_t s = c->ep->topt.keepidle;
+	nsec idle = (s ? s : tcp_sysctl(c)->tcp_keepalive_time) * SEC;
+	nsec uto = tcp_uto_adopted(c);
 
-	return (s ? s : tcp_sysctl(c)->tcp_keepalive_time) * SEC;
+	/* RFC 5482 4.2: it must not end what the option is to keep alive */
+	return uto ? MAX(idle, uto + SEC) : idle;
 }
 
 static nsec keep_intvl(const struct tcp_conn *c)
@@ -69,9 +72,12 @@ nsec tcp_fin2_len(const struct tcp_conn *c)
 	return MAX(len, (c->rto << 2) - (c->rto >> 1));
 }
 
+/* TCP_USER_TIMEOUT, or what the peer asked for. */
 static nsec user_timeout(const struct tcp_conn *c)
 {
-	return c->ep->topt.user_timeout * MSEC;
+	nsec own = c->ep->topt.user_timeout * MSEC;
+
+	return own ? own : tcp_uto_adopted(c);
 }
 
 /* --- giving up --- */
@@ -368,7 +374,8 @@ static bool delack_expired(struct tcp_conn *c, nsec now)
 static bool keep_expired(struct tcp_conn *c, nsec now)
 {
 	uint32_t cnt = c->ep->topt.keepcnt;
-	nsec idle = now - c->heard_at, limit = user_timeout(c);
+	nsec idle = now - c->heard_at;
+	nsec limit = c->ep->topt.user_timeout * MSEC;
 
 	if (!ep_opt(c->ep, EP_O_KEEPALIVE) ||
 	    TCPS_IN(c, TCPS_BIT(CLOSED) | TCPS_BIT(SYN_SENT)))

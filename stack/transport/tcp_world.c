@@ -193,6 +193,7 @@ static void look(const struct seen *n, struct peer_seg *s)
 		.fo = r.fo,
 		.ae = r.ns,
 		.accecn = r.accecn,
+		.uto = r.uto,
 		.sport = r.dst_port,
 	};
 	for (unsigned i = 0; i < r.num_sack; i++) {
@@ -250,6 +251,7 @@ static void fill_repr(const struct peer_seg *s, struct tcp_repr *r)
 		.fo = s->fo,
 		.ns = s->ae,
 		.accecn = s->accecn,
+		.uto = s->uto,
 	};
 	for (unsigned i = 0; i < s->num_sack; i++) {
 		r->sack[i].start = s->sack[i].start + w.iss;

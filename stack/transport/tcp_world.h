@@ -37,6 +37,7 @@ struct peer_seg { /* a segment, as the peer sends or sees it */
 	struct tcp_fo_cookie fo;
 	bool ae;
 	struct tcp_accecn_opt accecn;
+	uint16_t uto;
 	uint16_t sport; /* the peer's, 0: PEER_PORT */
 };
 

@@ -72,6 +72,7 @@ uint32_t tcp_out_mss(const struct tcp_conn *c)
 		mss -= tcp_accecn_room(c, sacks);
 	else if (sacks && mss > 64 + 4 + 8 * sacks)
 		mss -= 4 + 8 * sacks;
+	mss -= mss > 64 ? tcp_uto_room(c) : 0;
 	if (c->max_window > TCP_DEF_MSS)
 		mss = MIN(mss, half);
 	else if (c->max_window)
@@ -252,6 +253,18 @@ static void add_accecn(struct tcp_conn *c, struct tcp_repr *r,
 				   now);
 }
 
+/* Last, with what room the others have left. */
+static void add_uto(struct tcp_conn *c, struct tcp_repr *r,
+		    const struct tcp_frame *o)
+{
+	uint32_t seg = o->flags & TCP_SYN ? 0 : MIN(o->len, o->mss);
+	uint32_t used = seg + tcp_emit_len(r) - TCP_HLEN - tcp_auth_len(c) -
+			(r->has_ts ? TCP_TS_OPT_LEN : 0);
+
+	tcp_uto_add(c, r, o->seq, seg,
+		    c->mss_cache > used ? c->mss_cache - used : 0);
+}
+
 static void add_payload(struct pkt *p, const struct tcp_frame *o)
 {
 	uint32_t seq = o->seq + !!(o->flags & TCP_SYN), left = o->len;
@@ -367,6 +380,7 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 	tcp_sig_room(&sig, &r);
 	add_options(c, &r, o, now);
 	add_accecn(c, &r, o, now);
+	add_uto(c, &r, o);
 	add_payload(p, o);
 	if (o->len > o->mss) {
 		segs = DIV_ROUND_UP(o->len, o->mss);
@@ -390,6 +404,7 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 	/* no route now is as good as lost: the timer tries again */
 	if (r.flags & TCP_CWR && !syn)
 		c->ecn.cwr = false;
+	tcp_uto_sent(c, &r, o->len);
 	c->segs_out += segs;
 	if (o->len) {
 		c->data_segs_out += segs;

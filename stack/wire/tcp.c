@@ -13,6 +13,7 @@ enum { /* option kinds */
        OPT_SACK = 5,	  /* RFC 2018 3 */
        OPT_TS = 8,	  /* RFC 7323 3 */
        OPT_MD5 = 19,	  /* RFC 2385 3.0 */
+       OPT_UTO = 28,	  /* RFC 5482 3.3 */
        OPT_AO = 29,	  /* RFC 5925 2.2 */
        OPT_FO = 34,	  /* RFC 7413 4.1.1 */
        OPT_ACCECN0 = 172, /* RFC 9768 3.2.3 */
@@ -28,6 +29,7 @@ enum { /* their lengths */
        LEN_SACK_BLOCK = 8,
        LEN_TS = 10,
        LEN_MD5 = 18,
+       LEN_UTO = 4,
        LEN_AO_BASE = 4,
        LEN_FO_BASE = 2,
        LEN_EXP_BASE = 4,
@@ -136,6 +138,10 @@ static void parse_option(struct tcp_repr *r, const uint8_t *p, unsigned len,
 	case OPT_AO:
 		parse_auth(r, p, len, at);
 		break;
+	case OPT_UTO: /* a time of 0 is reserved, RFC 5482 3.4 */
+		if (len == LEN_UTO && get_be16(p + 2) & 0x7fff)
+			r->uto = get_be16(p + 2);
+		break;
 	case OPT_FO:
 		if (is_syn)
 			parse_fo(r, p + LEN_FO_BASE, len - LEN_FO_BASE, false);
@@ -231,11 +237,19 @@ static unsigned plain_len(const struct tcp_repr *r)
 	return n + (r->has_wscale ? 1 + LEN_WSCALE : 0);
 }
 
+static unsigned uto_len(const struct tcp_repr *r, unsigned before)
+{
+	if (!r->uto || before + LEN_UTO > TCP_HLEN + TCP_MAX_OPTS)
+		return 0;
+	return LEN_UTO;
+}
+
 static unsigned base_len(const struct tcp_repr *r)
 {
 	unsigned n = plain_len(r);
 
-	return n + fo_len(r, n);
+	n += fo_len(r, n);
+	return n + uto_len(r, n);
 }
 
 static unsigned sack_len(unsigned num)
@@ -417,6 +431,7 @@ static void emit_ts(const struct tcp_repr *r, struct opts_out *o)
 static void emit_options(struct tcp_repr *r, uint8_t *begin)
 {
 	struct opts_out o = {.p = emit_auth(r, begin)};
+	unsigned n;
 
 	if (r->has_mss) {
 		*o.p++ = OPT_MSS;
@@ -438,8 +453,14 @@ static void emit_options(struct tcp_repr *r, uint8_t *begin)
 		*o.p++ = LEN_WSCALE;
 		*o.p++ = r->wscale;
 	}
-	o.p = emit_fo(r, o.p, fo_len(r, plain_len(r)));
+	n = plain_len(r);
+	o.p = emit_fo(r, o.p, fo_len(r, n));
 	emit_sack(r, &o);
+	if (uto_len(r, n + fo_len(r, n))) {
+		o.p[0] = OPT_UTO;
+		o.p[1] = LEN_UTO;
+		put_be16(o.p + 2, r->uto);
+	}
 }
 
 void tcp_emit(struct tcp_repr *r, uint8_t *p)
@@ -490,7 +511,8 @@ static void print_options(const struct tcp_repr *r, struct text *t)
 	const char *sep = "";
 
 	if (!(r->has_mss || r->has_ts || r->has_wscale || r->sack_ok ||
-	      r->num_sack || r->accecn.is_there || r->has_md5 || r->ao_len))
+	      r->num_sack || r->accecn.is_there || r->has_md5 || r->ao_len ||
+	      r->uto))
 		return;
 	say(t, ", options [");
 	if (r->has_md5 || r->ao_len) {
@@ -517,6 +539,10 @@ static void print_options(const struct tcp_repr *r, struct text *t)
 		say(t, "%saccecn%u", sep, r->accecn.order);
 		for (unsigned i = 0; i < r->accecn.num; i++)
 			say(t, " %u", r->accecn.v[i]);
+		sep = ",";
+	}
+	if (r->uto) {
+		say(t, "%suto 0x%x", sep, r->uto); /* as tcpdump */
 		sep = ",";
 	}
 	if (r->num_sack)

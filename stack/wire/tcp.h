@@ -68,6 +68,8 @@ struct tcp_repr {
 	struct tcp_sack_block sack[TCP_MAX_SACK];
 	struct tcp_fo_cookie fo; /* SYNs only */
 	struct tcp_accecn_opt accecn;
+	/* RFC 5482 3.3: seconds, or 0x8000 and minutes; 0: not there */
+	uint16_t uto;
 
 	/* signatures. Emit: room for them, zeroed, in front of the others; both
 	 * then say where in the header it is. 0: not there. */

@@ -571,6 +571,8 @@ static struct tcp_repr random_repr(struct rng *g)
 			r.sack[i].end = rng_u32(g);
 		}
 	}
+	if (bits & 1024 && tcp_emit_len(&r) + 4 <= 60)
+		r.uto = (uint16_t)rng_u32(g) | 1;
 	if (bits & 32) {
 		r.accecn.order = bits >> 6 & 1;
 		if (tcp_fit_accecn(&r, bits >> 7 & 3))
