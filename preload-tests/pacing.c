@@ -85,8 +85,12 @@ static void send_all(int fd)
 		done += (size_t)MUST(send(fd, b + done, sizeof(b) - done, 0));
 }
 
-/* The peer has it all, and not before its time: the initial window and what
- * lateness is credited go at once. */
+/* The peer has it all, and not before its time. That is less than bytes by
+ * rate: an initial window goes at once, a frame is not waited for after it has
+ * left, and to a peer that near a frame is up to 64 KiB, on Linux too
+ * (tcp_tso_rtt_log); half of the first one is credited. What is left takes
+ * (150000 - 14480 - 65160 - 32580) / RATE = 37 ms, however frames are cut; not
+ * paced it is 1. */
 static void rate_is_kept(const struct t_fam *f, const char *cc)
 {
 	int fd = t_connected(f, 0);
@@ -104,7 +108,7 @@ static void rate_is_kept(const struct t_fam *f, const char *cc)
 	send_all(fd);
 	MUST(shutdown(fd, SHUT_WR));
 	peer("join");
-	say("in less than 100 ms: %d", t_now_ms() - start < 100);
+	say("in less than 35 ms: %d", t_now_ms() - start < 35);
 	MUST(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len));
 	say("no more than %llu: %d", (unsigned long long)i.max_pacing_rate,
 	    i.pacing_rate && i.pacing_rate <= RATE);
