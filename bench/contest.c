@@ -79,6 +79,8 @@ struct outcome {
 
 static struct {
 	bool quick;
+	int watch; /* milliseconds, 0: not */
+	FILE *trace;
 	unsigned jobs;
 	int only;
 	const char *write, *compare;
@@ -205,6 +207,31 @@ static void tell_counters(struct netsim *ns, unsigned num)
 	}
 }
 
+/* --watch: what the first flow has, every so many milliseconds. */
+static void run_until(struct netsim *ns, nsec until)
+{
+	while (opt.watch && netsim_now(ns) < until) {
+		nsec at = netsim_now(ns) + opt.watch * MSEC;
+		struct tcp_info t;
+
+		netsim_run(ns, MIN(at, until), NULL, NULL);
+		t = info_of(ns, 0);
+		fprintf(stderr,
+			"%.3f ca %u cwnd %u ssthresh %d out %u sacked %u "
+			"lost %u resent %u unsent %u window %u rtt %u pace "
+			"%llu rate %llu delivered %u sent %u\n",
+			(double)netsim_now(ns) / (double)SEC, t.tcpi_ca_state,
+			t.tcpi_snd_cwnd, (int)t.tcpi_snd_ssthresh,
+			t.tcpi_unacked, t.tcpi_sacked, t.tcpi_lost,
+			t.tcpi_total_retrans, t.tcpi_notsent_bytes,
+			t.tcpi_snd_wnd, t.tcpi_rtt,
+			(unsigned long long)t.tcpi_pacing_rate,
+			(unsigned long long)t.tcpi_delivery_rate,
+			t.tcpi_delivered, t.tcpi_data_segs_out);
+	}
+	netsim_run(ns, until, NULL, NULL);
+}
+
 static struct outcome run(const struct cell *c)
 {
 	struct netsim *ns = netsim_new(c->rate * 7919 + c->rtt, false);
@@ -213,13 +240,15 @@ static struct outcome run(const struct cell *c)
 	struct outcome o = {.is_known = true};
 
 	netsim_be_quick(ns);
+	if (opt.trace)
+		netsim_trace(ns, opt.trace);
 	add_hosts(ns, c);
 	begin = netsim_now(ns);
 	start(ns, c);
-	netsim_run(ns, begin + length / 2, NULL, NULL);
+	run_until(ns, begin + length / 2);
 	for (unsigned i = 0; i < c->flows; i++)
 		half[i] = (double)info_of(ns, i).tcpi_bytes_acked;
-	netsim_run(ns, begin + length, NULL, NULL);
+	run_until(ns, begin + length);
 	for (unsigned i = 0; i < c->flows; i++) {
 		struct tcp_info t = info_of(ns, i);
 
@@ -316,6 +345,7 @@ static int run_all(void)
 		ASSERT(pid >= 0);
 		if (pid == 0) {
 			run_share(w);
+			fflush(NULL);
 			_exit(0);
 		}
 	}
@@ -459,6 +489,10 @@ static int parse_args(int argc, char **argv)
 			opt.jobs = (unsigned)CLAMP(atoi(value), 1, 64);
 		else if (strcmp(argv[i], "--cell") == 0)
 			opt.only = atoi(value);
+		else if (strcmp(argv[i], "--watch") == 0)
+			opt.watch = atoi(value);
+		else if (strcmp(argv[i], "--trace") == 0)
+			opt.trace = fopen(value, "w");
 		else if (strcmp(argv[i], "--write") == 0)
 			opt.write = value;
 		else if (strcmp(argv[i], "--compare") == 0)
@@ -476,8 +510,8 @@ int main(int argc, char **argv)
 
 	if (parse_args(argc, argv)) {
 		fprintf(stderr,
-			"usage: %s [--jobs N] [--quick | --cell N] "
-			"[--compare FILE] | --write FILE\n",
+			"usage: %s [--jobs N] [--quick | --cell N [--watch MS] "
+			"[--trace FILE]] [--compare FILE] | --write FILE\n",
 			argv[0]);
 		return 2;
 	}

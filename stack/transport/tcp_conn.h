@@ -562,7 +562,8 @@ struct tcp_conn {
 	nsec rcv_rtt;
 	nsec rcvq_at;
 	uint32_t rcvq_seq, rcvq_space;
-	uint32_t rcv_rtt_ecr;
+	uint32_t rcv_rtt_ecr, rcv_rtt_seq;
+	nsec rcv_rtt_at; /* 0: not begun */
 
 	/* bytes a second, which size frames; ~0: not known yet */
 	uint64_t pacing_rate;
@@ -1116,8 +1117,11 @@ bool tcp_rcv_has_room(const struct tcp_conn *c);
 /* An urgent byte that would be read next, but for another one behind it. */
 void tcp_rcv_drop_urgent(struct tcp_conn *c);
 uint32_t tcp_win_from_space(const struct tcp_conn *c, uint32_t space);
+/* tcp_drs.c: how large buffer and window should be. In order data came; it was
+ * read; data came out of order and is queued. */
 void tcp_rcv_rtt(struct tcp_conn *c, const struct tcp_seg *s);
 void tcp_rcv_space_adjust(struct tcp_conn *c, nsec now);
+void tcp_rcv_ofo_grow(struct tcp_conn *c, uint32_t len);
 void tcp_rcv_grow_window(struct tcp_conn *c, uint32_t len);
 /* tcp_info.c: looks at what sending waits for, after anything that changed. */
 void tcp_chrono_update(struct tcp_conn *c, nsec now);

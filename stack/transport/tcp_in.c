@@ -446,6 +446,7 @@ static void take_out_of_order(struct tcp_conn *c, struct tcp_seg *s)
 	}
 	c->data_segs_in += s->segs;
 	measure(c, s);
+	tcp_rcv_ofo_grow(c, s->len);
 	if (c->quick || !tcp_ack_may_wait(c, s->now))
 		c->owe |= TCP_OWE_NOW;
 }

@@ -397,7 +397,9 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 	}
 	if (!budget)
 		tcp_timer_set(c, TCP_T_OUT, now);
-	c->pace_waits = is_paced_off(c, now);
+	/* who stops for others in the middle of what a late timer owes is late
+	 * for the same reason when he goes on */
+	c->pace_waits = is_paced_off(c, now) || (!budget && c->pace_waits);
 	if (!c->pace_waits)
 		tcp_timer_stop(c, TCP_T_PACE);
 	else if (tcp_in_flight(c) >= c->cc.cwnd)

@@ -153,6 +153,29 @@ Test(tcp_pace, what_a_late_timer_missed_is_sent_then_up_to_a_bound)
 	cr_assert(num_out() == 4 || num_out() == 5, "%u", num_out());
 }
 
+/* 60 segments are a millisecond's, 32 go in one turn of the loop: what is left
+ * of them goes in the next. */
+Test(tcp_pace, a_turn_that_ends_early_loses_nothing)
+{
+	unsigned n = 0;
+
+	open_paced(60000000, 5 * MSEC);
+	conn()->cc.cwnd = 2000;
+	conn()->pacing_rate = 60000000;
+	conn()->snd_wnd = conn()->max_window = 3000000;
+	conn()->ep->sndbuf = 4000000;
+	fill(2000000);
+	skip();
+	pass(2 * MSEC);
+	skip();
+	for (int ms = 0; ms < 10; ms++) {
+		pass(MSEC);
+		n += num_out();
+		skip();
+	}
+	cr_assert(n >= 590 && n <= 610, "%u", n);
+}
+
 Test(tcp_pace, resends_keep_the_pace)
 {
 	open_paced(100000, RTT);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * tcp_rcvbuf.c - what is received: slices of frames, reading them, and how
- *		  large the window may grow
+ * tcp_rcvbuf.c - what is received: slices of frames, and reading them
  *
  * Slices refer to the frames as they came; begin takes them off the queue and
  * lends them, commit gives back what was not used.
@@ -18,11 +17,6 @@
 uint32_t tcp_win_from_space(const struct tcp_conn *c, uint32_t space)
 {
 	return (uint32_t)((uint64_t)space * c->win_ratio >> 8);
-}
-
-static uint32_t space_from_win(const struct tcp_conn *c, uint64_t win)
-{
-	return (uint32_t)MIN((win << 8) / MAX(c->win_ratio, 1u), 1u << 30);
 }
 
 uint32_t tcp_rcv_avail(const struct tcp_conn *c)
@@ -464,83 +458,4 @@ int tcp_recv_commit(struct ep *e, struct span *sp, size_t used, int flags,
 	tcp_lend_free(t, l);
 	tcp_check(c);
 	return (int)used;
-}
-
-/* --- receive autotuning: dynamic right-sizing, as Linux --- */
-
-static void rtt_update(struct tcp_conn *c, nsec sample, bool by_window)
-{
-	if (sample < USEC)
-		sample = USEC;
-	if (!c->rcv_rtt)
-		c->rcv_rtt = sample;
-	else if (by_window)
-		c->rcv_rtt = MIN(c->rcv_rtt, sample);
-	else
-		c->rcv_rtt += (sample - c->rcv_rtt) / 8;
-}
-
-/* What our timestamp came back after; once for each that we sent. */
-void tcp_rcv_rtt(struct tcp_conn *c, const struct tcp_seg *s)
-{
-	uint32_t ms;
-
-	if (!c->ts_ok || !s->r.has_ts || s->r.ts_ecr == c->rcv_rtt_ecr)
-		return;
-	c->rcv_rtt_ecr = s->r.ts_ecr;
-	if (s->len < c->rcv_mss)
-		return;
-	ms = tcp_ts_now(c->ts_off, s->now) - s->r.ts_ecr;
-	if (ms < 60000)
-		rtt_update(c, MAX(ms, 1u) * MSEC, false);
-}
-
-static void grow_rcvbuf(struct tcp_conn *c, uint32_t copied)
-{
-	struct ep *e = c->ep;
-	uint64_t win = 2ull * copied + 16ull * c->advmss;
-	uint64_t buf;
-
-	/* room for the growth of a round trip in slow start */
-	win += 2 * (win * (copied - c->rcvq_space) / c->rcvq_space);
-	buf = MIN(space_from_win(c, win),
-		  (uint64_t)tcp_sysctl(c)->tcp_rmem_max);
-	if (buf <= e->rcvbuf)
-		return;
-	e->rcvbuf = (uint32_t)buf;
-	c->window_clamp = tcp_win_from_space(c, e->rcvbuf);
-	if (e->topt.window_clamp)
-		c->window_clamp = MIN(c->window_clamp, e->topt.window_clamp);
-}
-
-void tcp_rcv_space_adjust(struct tcp_conn *c, nsec now)
-{
-	uint32_t copied = c->copied_seq - c->rcvq_seq;
-
-	if (!c->rcvq_at) {
-		c->rcvq_at = now;
-		return;
-	}
-	if (!c->rcv_rtt || now - c->rcvq_at < c->rcv_rtt)
-		return;
-	if ((int32_t)copied > 0 && copied > c->rcvq_space) {
-		if (tcp_sysctl(c)->tcp_moderate_rcvbuf &&
-		    !tcp_mem_is_short(c) && !ep_opt(c->ep, EP_O_RCVBUF_LOCK))
-			grow_rcvbuf(c, copied);
-		c->rcvq_space = copied;
-	}
-	c->rcvq_seq = c->copied_seq;
-	c->rcvq_at = now;
-}
-
-/* The window opens as the peer shows that it fills it with good frames. */
-void tcp_rcv_grow_window(struct tcp_conn *c, uint32_t len)
-{
-	uint32_t room = c->window_clamp > c->rcv_ssthresh
-				? c->window_clamp - c->rcv_ssthresh
-				: 0;
-
-	if (!room || c->ep->rx_mem > c->ep->rcvbuf || tcp_mem_is_short(c))
-		return;
-	c->rcv_ssthresh += MIN(room, MAX(2u * c->advmss, 2 * len));
 }
