@@ -546,6 +546,8 @@ int tcp_connect(struct ep *e, nsec now)
 	e->shut = 0;
 	e->err = 0;
 	err = take_source(e, now);
+	if (!err)
+		err = tcp_auth_connect(e);
 	if (err)
 		return err;
 	c = tcp_conn_new(e, now);

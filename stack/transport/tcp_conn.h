@@ -16,6 +16,7 @@
 #include "sysctl.h"
 #include "transport/cc.h"
 #include "transport/tcp.h"
+#include "transport/tcp_ao.h"
 #include "transport/tcp_auth.h"
 #include "transport/tcp_repair.h"
 #include "wire/tcp.h"
@@ -142,6 +143,7 @@ struct tcp_syn {
 	uint32_t listener : 22;	  /* index of its endpoint */
 	uint32_t ect : 2;	  /* codepoint that the SYN came with */
 	uint32_t num_synacks : 2; /* sent; 3 and more */
+	uint32_t has_ao : 1;	  /* the SYN had it: a struct tcp_syn_ao */
 	uint32_t iss, irs;
 	uint32_t ts_recent;
 	uint32_t due; /* tcp_stamp() */
@@ -151,10 +153,16 @@ struct tcp_syn {
 _Static_assert(EP_SEG *EP_MAX_SEGS <= 1 << 22, "struct tcp_syn's listener");
 _Static_assert(sizeof(struct tcp_syn) <= 96, "design: SYN record");
 
+struct tcp_syn_ao {
+	struct tcp_syn q;
+	uint8_t keyid, rnext; /* of the SYN (RFC 5925 2.2) */
+};
+
 #define TCP_TW_TS 1
 #define TCP_TW_REUSEADDR 2
 #define TCP_TW_REUSEPORT 4
 #define TCP_TW_MD5 8 /* it is a struct tcp_tw_md5 */
+#define TCP_TW_AO 16 /* it is a struct tcp_tw_ao */
 
 struct tcp_tw {
 	struct tcp_node n;
@@ -172,6 +180,14 @@ _Static_assert(sizeof(struct tcp_tw) <= 96, "design: TIME-WAIT record");
 struct tcp_tw_md5 {
 	struct tcp_tw w;
 	struct tcp_md5_key key; /* its answers are signed with */
+};
+
+struct tcp_tw_ao {
+	struct tcp_tw w;
+	struct tcp_ao_key key;
+	uint8_t rnext;
+	bool accept_icmps;
+	uint32_t snd_sne; /* of snd_nxt */
 };
 
 /* Who holds a local port without being in the port table: children of
@@ -877,7 +893,6 @@ void tcp_tw_enter(struct tcp_conn *c, nsec now);
 bool tcp_tw_in(struct tcp *t, struct tcp_tw *w, struct tcp_seg *s,
 	       uint32_t *iss);
 void tcp_tw_free(struct tcp *t, struct tcp_tw *w);
-struct tcp_sig tcp_tw_sig(const struct tcp_tw *w);
 bool tcp_tw_may_reuse(const struct tcp *t, const struct tcp_tw *w, nsec now);
 void tcp_tw_timer(struct tcp *t, nsec now);
 nsec tcp_tw_next_at(const struct tcp *t, nsec now);

@@ -555,6 +555,7 @@ static void take_syn_options(struct tcp_conn *c, const struct tcp_seg *s)
 	c->mss_clamp = MIN(c->mss_clamp, r->has_mss ? r->mss : TCP_DEF_MSS);
 	tcp_mss_sync(c, c->pmtu);
 	c->irs = s->seq;
+	tcp_auth_begin(c);
 	c->rcv_nxt = c->rcv_wup = c->copied_seq = s->seq + 1;
 	c->snd_wnd = c->max_window = r->window; /* RFC 7323 2.2: not scaled */
 	c->snd_wl1 = s->seq;
@@ -739,7 +740,7 @@ void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now)
 	if (n && n->kind != TCP_NODE_TW) {
 		e = node_ep(t, n);
 		transport_note(t->tp, e);
-		if (!tcp_auth_check(e, &s) ||
+		if (!tcp_auth_check(e, n, &s) ||
 		    (n->kind == TCP_NODE_CONN &&
 		     !filter_pass(e, rx, rx->l4, &len)))
 			return;
@@ -752,7 +753,8 @@ void tcp_in(struct tcp *t, const struct ip_rx *rx, nsec now)
 		t->tp, EP_TCP, &k.laddr, k.lport, &k.raddr, k.rport, ip_dif(rx),
 		(uint32_t)sip_hash(&t->core->hash_key, &k, TCP_KEY_LEN));
 	if (e && e->listen) {
-		if (tcp_auth_check(e, &s) && filter_pass(e, rx, rx->l4, &len))
+		if (tcp_auth_check(e, NULL, &s) &&
+		    filter_pass(e, rx, rx->l4, &len))
 			tcp_listen_in(e->listen, &s);
 		return;
 	}
@@ -847,6 +849,11 @@ void tcp_error(struct tcp *t, const struct ip_error *e, nsec now)
 	k.rport = get_be16(e->l4 + 2);
 	seq = get_be32(e->l4 + 4);
 	n = tcp_tuple_find(t, &k);
+	if (n && tcp_auth_ignores(n, e)) {
+		stat_inc(t->core, STAT_TcpExtTCPAODroppedIcmps);
+		drop(t->core, DROP_TCP_AUTH);
+		return;
+	}
 	if (!n || n->kind == TCP_NODE_TW) {
 		drop(t->core, DROP_ICMP_NO_SOCK);
 		return;

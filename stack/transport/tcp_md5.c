@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "base/md5.h"
+#include "transport/tcp_ao.h"
 #include "transport/tcp_conn.h"
 
 #define AT_CSUM 16 /* in the header: counts as zero */
@@ -42,6 +43,8 @@ int tcp_md5_add(struct ep *e, const struct tcp_key_id *id, const void *key,
 	struct tcp_md5_key *k = find_exact(e, id);
 
 	ASSERT(len <= TCP_MD5_MAX_KEY);
+	if (tcp_ao_is_due(e, &id->addr))
+		return -EKEYREJECTED;
 	if (!k) {
 		k = tcp_auth_alloc(e, sizeof(*k));
 		if (!k)

@@ -80,6 +80,7 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	c->mss_clamp = e->topt.maxseg ? e->topt.maxseg : 65535;
 	/* no room for them beside a digest in a SYN, Linux finds */
 	c->ts_ok = v->tcp_timestamps && !tcp_md5_find(e, &c->node.key.raddr);
+	tcp_auth_begin(c);
 	tcp_mss_sync(c, c->pmtu);
 	c->win_ratio = RATIO_INIT;
 	c->rcv_wnd = tcp_initial_window(e, MAX(c->advmss, 1u), &c->rcv_wscale,
@@ -189,7 +190,7 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 	bool is4 = ip_addr_is4(&k->raddr);
 	uint16_t mss = advertised_mss(e, k, ip_mtu(t->tp->ip, &k->raddr, now));
 	int hops = is4 ? e->ttl : e->hops6;
-	struct tcp_sig sig = tcp_sig_of(e, &k->raddr);
+	struct tcp_sig sig;
 	uint32_t clamp;
 	uint8_t scale, tos = is4 ? e->tos : e->tclass;
 	struct tcp_repr r = {
@@ -206,6 +207,8 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 		.wscale = q->n.scales & 15,
 	};
 
+	if (!tcp_sig_synack(e, q, &sig))
+		return;
 	if (q->n.bits & TCP_SYN_COOKIE)
 		r.ts_val = tcp_cookie_stamp(q, tcp_ts_now(0, now)) +
 			   tcp_ts_off(t, k);
@@ -234,8 +237,41 @@ static uint32_t syn_limit(const struct tcp_listen *l)
 	return MIN(max, l->backlog + 1); /* Linux: full when over backlog */
 }
 
+/* tcp_synack_options() of Linux: a signature and timestamps leave no room for
+ * SACK blocks, which are preferred; but a cookie needs the stamps if it is to
+ * remember SACK at all. */
+static bool may_stamp(const struct tcp_listen *l, const struct tcp_syn *q)
+{
+	if (!(q->n.bits & TCP_SYN_SACK) || q->n.bits & TCP_SYN_COOKIE)
+		return true;
+	return !q->has_ao && !tcp_md5_find(l->ep, &q->n.key.raddr);
+}
+
+/* What the SYN, or the ACK of a cookie, had. */
+static void note_ao(struct tcp_syn *q, const struct tcp_seg *s)
+{
+	struct tcp_syn_ao *a = container_of(q, struct tcp_syn_ao, q);
+
+	if (!s->r.ao_len)
+		return;
+	q->has_ao = true;
+	a->keyid = s->r.ao_key;
+	a->rnext = s->r.ao_rnext;
+}
+
+static struct tcp_syn *new_record(struct tcp *t, const struct tcp_seg *s)
+{
+	struct arena *a = t->core->arena;
+	struct tcp_syn_ao *big;
+
+	if (!s->r.ao_len)
+		return arena_zalloc(a, sizeof(struct tcp_syn));
+	big = arena_zalloc(a, sizeof(*big));
+	return big ? &big->q : NULL;
+}
+
 static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
-			const struct tcp_seg *s)
+			const struct tcp_seg *s, uint8_t bits)
 {
 	const struct sysctl_values *v = t->core->sysctl;
 	const struct tcp_repr *r = &s->r;
@@ -244,9 +280,11 @@ static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 
 	q->n.key = tcp_seg_key(s);
 	q->n.kind = TCP_NODE_SYN;
+	q->n.bits = bits;
 	q->listener = l->ep->index;
 	q->iss = s->iss ? s->iss : tcp_iss(t, &q->n.key, s->now);
 	q->irs = s->seq;
+	note_ao(q, s);
 	q->mss = r->has_mss ? r->mss : TCP_DEF_MSS;
 	if (l->ep->topt.maxseg)
 		q->mss = MIN(q->mss, l->ep->topt.maxseg);
@@ -256,9 +294,7 @@ static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 	}
 	if (r->sack_ok && v->tcp_sack)
 		q->n.bits |= TCP_SYN_SACK;
-	/* a digest and timestamps leave no room for SACK, which Linux prefers
-	 */
-	if (q->n.bits & TCP_SYN_SACK && tcp_md5_find(l->ep, &q->n.key.raddr))
+	if (!may_stamp(l, q))
 		q->n.bits &= (uint8_t)~TCP_SYN_TS;
 	tcp_ecn_request(l, q, s);
 	q->uto = r->uto;
@@ -305,9 +341,10 @@ static void copy_options(struct ep *e, const struct ep *from)
 	e->topt = from->topt;
 }
 
-static struct ep *child_ep(struct tcp_listen *l, const struct tcp_key *k,
+static struct ep *child_ep(struct tcp_listen *l, const struct tcp_syn *q,
 			   nsec now)
 {
+	const struct tcp_key *k = &q->n.key;
 	struct ep *e = ep_new(l->ep->tp, EP_TCP, l->ep->family, now);
 
 	if (!e)
@@ -322,7 +359,10 @@ static struct ep *child_ep(struct tcp_listen *l, const struct tcp_key *k,
 	e->lport = k->lport;
 	e->is_connected = true;
 	e->phase = EP_CONNECTED;
-	tcp_auth_inherit(e, l->ep);
+	if (tcp_auth_inherit(e, l->ep, q)) {
+		ep_put(e);
+		return NULL;
+	}
 	return e;
 }
 
@@ -384,7 +424,7 @@ static void child_fill(struct tcp_conn *c, struct tcp_syn *q, nsec now)
 static void make_child(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 		       struct tcp_seg *s)
 {
-	struct ep *e = child_ep(l, &q->n.key, s->now);
+	struct ep *e = child_ep(l, q, s->now);
 	struct tcp_conn *c = e ? tcp_conn_new(e, s->now) : NULL;
 
 	if (!c) {
@@ -415,20 +455,21 @@ static bool open_early(struct tcp_listen *l, struct tcp_seg *s,
 		       const struct tcp_fo_cookie *answer)
 {
 	struct tcp *t = l->ep->tp->tcp;
-	struct tcp_syn q = {0};
+	struct tcp_syn_ao rec = {0};
+	struct tcp_syn *q = &rec.q;
 	struct tcp_seg data = *s;
 	struct tcp_conn *c;
 	struct ep *e;
 
-	fill_record(t, l, &q, s);
-	e = child_ep(l, &q.n.key, s->now);
+	fill_record(t, l, q, s, 0);
+	e = child_ep(l, q, s->now);
 	c = e ? tcp_conn_new(e, s->now) : NULL;
 	if (!c) {
 		if (e)
 			ep_put(e);
 		return false;
 	}
-	child_options(c, &q, s->now);
+	child_options(c, q, s->now);
 	c->snd_nxt = c->iss;
 	c->is_tfo = true;
 	c->snd_wnd = c->max_window = s->r.window;
@@ -495,18 +536,18 @@ static void take_ack(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 static void answer_with_cookie(struct tcp *t, struct tcp_listen *l,
 			       const struct tcp_seg *s)
 {
-	struct tcp_syn q = {0};
+	struct tcp_syn_ao rec = {0};
+	struct tcp_syn *q = &rec.q;
 
-	fill_record(t, l, &q, s);
-	if (!(q.n.bits & TCP_SYN_TS)) /* nothing could bring them back */
-		q.n.bits &= (uint8_t) ~(TCP_SYN_SACK | TCP_SYN_WSCALE |
-					TCP_SYN_ECN | TCP_SYN_ACCECN);
-	q.n.bits |= TCP_SYN_COOKIE;
-	q.iss = tcp_cookie_make(t, &q, s->now);
+	fill_record(t, l, q, s, TCP_SYN_COOKIE);
+	if (!(q->n.bits & TCP_SYN_TS)) /* nothing could bring them back */
+		q->n.bits &= (uint8_t) ~(TCP_SYN_SACK | TCP_SYN_WSCALE |
+					 TCP_SYN_ECN | TCP_SYN_ACCECN);
+	q->iss = tcp_cookie_make(t, q, s->now);
 	l->cookie_at = MAX(s->now, 1);
 	stat_inc(t->core, STAT_TcpExtTCPReqQFullDoCookies);
 	stat_inc(t->core, STAT_TcpExtSyncookiesSent);
-	send_synack(t, &q, NULL, s->now);
+	send_synack(t, q, NULL, s->now);
 }
 
 /* An ACK that nothing is known of: of a cookie? True: it was. */
@@ -520,9 +561,10 @@ static bool take_cookie(struct tcp_listen *l, struct tcp_seg *s)
 	if (!l->cookie_at || s->now - l->cookie_at > COOKIE_PATIENCE ||
 	    s->r.flags & (TCP_SYN | TCP_RST))
 		return false;
-	q = arena_zalloc(t->core->arena, sizeof(*q));
+	q = new_record(t, s);
 	if (!q)
 		return false;
+	note_ao(q, s);
 	q->n.key = tcp_seg_key(s);
 	q->n.kind = TCP_NODE_SYN;
 	q->listener = l->ep->index;
@@ -567,13 +609,13 @@ static void take_syn(struct tcp_listen *l, struct tcp_seg *s)
 	}
 	if (tcp_fo_try(l, s, &fo) && open_early(l, s, &fo))
 		return;
-	q = arena_zalloc(t->core->arena, sizeof(*q));
+	q = new_record(t, s);
 	if (!q) {
 		stat_inc(t->core, STAT_TcpExtListenDrops);
 		drop(t->core, DROP_NO_MEM);
 		return;
 	}
-	fill_record(t, l, q, s);
+	fill_record(t, l, q, s, 0);
 	list_init(&q->link);
 	ASSERT(tcp_tuple_insert(t, &q->n) == 0);
 	l->num_syn++;

@@ -37,32 +37,6 @@ void tcp_tw_fini(struct tcp *t)
 		tcp_tw_free(t, list_first(&t->tw, struct tcp_tw, link));
 }
 
-/* Its key may be needed when the socket is long gone. */
-static struct tcp_tw *new_record(const struct tcp_conn *c, uint8_t *bits)
-{
-	const struct tcp_md5_key *k = tcp_md5_find(c->ep, &c->node.key.raddr);
-	struct tcp_tw_md5 *m;
-
-	if (!k)
-		return arena_zalloc(tcp_arena(c), sizeof(struct tcp_tw));
-	m = arena_zalloc(tcp_arena(c), sizeof(*m));
-	if (!m)
-		return NULL;
-	*bits = TCP_TW_MD5;
-	m->key = *k;
-	list_init(&m->key.node);
-	return &m->w;
-}
-
-struct tcp_sig tcp_tw_sig(const struct tcp_tw *w)
-{
-	struct tcp_sig sig = {0};
-
-	if (w->n.bits & TCP_TW_MD5)
-		sig.md5 = &container_of(w, const struct tcp_tw_md5, w)->key;
-	return sig;
-}
-
 void tcp_tw_enter(struct tcp_conn *c, nsec now)
 {
 	struct tcp *t = c->t;
@@ -70,7 +44,7 @@ void tcp_tw_enter(struct tcp_conn *c, nsec now)
 	uint8_t bits = 0;
 
 	if (t->num_tw < (uint64_t)tcp_sysctl(c)->tcp_max_tw_buckets)
-		w = new_record(c, &bits);
+		w = tcp_tw_new(c, &bits);
 	if (!w) {
 		stat_inc(t->core, STAT_TcpExtTCPTimeWaitOverflow);
 		return;
@@ -98,7 +72,7 @@ void tcp_tw_enter(struct tcp_conn *c, nsec now)
 static void answer(struct tcp *t, struct tcp_tw *w, nsec now)
 {
 	uint32_t off = tcp_ts_off(t, &w->n.key);
-	struct tcp_sig sig = tcp_tw_sig(w);
+	struct tcp_sig sig = tcp_tw_sig(w, w->snd_nxt);
 	struct tcp_repr r = {
 		.seq = w->snd_nxt,
 		.ack = w->rcv_nxt,

@@ -345,7 +345,7 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 	struct tcp *t = c->t;
 	uint32_t win = tcp_select_window(c);
 	bool syn = o->flags & TCP_SYN;
-	struct tcp_sig sig = tcp_sig_of(c->ep, &c->node.key.raddr);
+	struct tcp_sig sig = tcp_sig_conn(c, o->flags, o->seq);
 	struct ip_tx tx;
 	struct tcp_repr r = {
 		.src_port = c->node.key.lport,
@@ -497,40 +497,35 @@ struct tcp_key tcp_seg_key(const struct tcp_seg *s)
  * @t:		The stack's TCP
  * @k:		Ends of the reset
  * @s:		What it answers
+ * @seq:	Of the reset
  * @sig:	Filled in
  *
  * Where no socket is, but one listens on the port that @s came from, ours was
- * lost and the peer still signs: it believes no reset that is not signed.
+ * lost and the peer still signs: it believes no reset that is not signed. (By
+ * TCP-MD5: what TCP-AO signs with is lost with the connection.)
  *
  * Return: false if none may be sent
  */
 static bool rst_sig(struct tcp *t, const struct tcp_key *k,
-		    const struct tcp_seg *s, struct tcp_sig *sig)
+		    const struct tcp_seg *s, uint32_t seq, struct tcp_sig *sig)
 {
 	struct tcp_node *n = tcp_tuple_find(t, k);
-	const struct ep *e;
+	const struct ep *e = NULL;
 
-	*sig = (struct tcp_sig){0};
-	if (n && n->kind == TCP_NODE_TW) {
-		*sig = tcp_tw_sig(container_of(n, struct tcp_tw, n));
-		return true;
-	}
 	if (n && n->kind == TCP_NODE_CONN)
 		e = container_of(n, struct tcp_conn, node)->ep;
-	else if (n)
+	else if (n && n->kind == TCP_NODE_SYN)
 		e = tcp_syn_listener(t, container_of(n, struct tcp_syn, n))->ep;
-	else
+	else if (!n)
 		e = port_lookup(t->tp, EP_TCP, &k->laddr, k->lport, &k->raddr,
 				k->rport, ip_dif(s->rx), 0);
-	if (!e && s->r.has_md5) {
+	if (!n && !e && s->r.has_md5) {
 		e = port_lookup(t->tp, EP_TCP, &k->laddr, k->rport, &k->raddr,
 				k->rport, ip_dif(s->rx), 0);
-		if (!e || !tcp_auth_check(e, s))
+		if (!e || !tcp_auth_check(e, NULL, s))
 			return false;
 	}
-	if (e)
-		*sig = tcp_sig_of(e, &k->raddr);
-	return true;
+	return tcp_sig_reset(e, n, s, seq, sig);
 }
 
 void tcp_answer_rst(struct tcp *t, const struct tcp_seg *s)
@@ -539,8 +534,7 @@ void tcp_answer_rst(struct tcp *t, const struct tcp_seg *s)
 	struct tcp_repr r = {.flags = TCP_RST};
 	struct tcp_sig sig;
 
-	if (s->r.flags & TCP_RST || s->rx->scope != IP_SCOPE_LOCAL ||
-	    !rst_sig(t, &k, s, &sig))
+	if (s->r.flags & TCP_RST || s->rx->scope != IP_SCOPE_LOCAL)
 		return;
 	if (s->r.flags & TCP_ACK) {
 		r.seq = s->r.ack;
@@ -548,5 +542,6 @@ void tcp_answer_rst(struct tcp *t, const struct tcp_seg *s)
 		r.flags |= TCP_ACK;
 		r.ack = s->end;
 	}
-	tcp_send_bare(t, &k, &r, &sig, 0, 0, s->now);
+	if (rst_sig(t, &k, s, r.seq, &sig))
+		tcp_send_bare(t, &k, &r, &sig, 0, 0, s->now);
 }
