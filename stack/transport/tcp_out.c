@@ -27,7 +27,8 @@ static void enqueue(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 		c->max_packets_out = c->packets_out;
 		c->max_packets_seq = c->snd_nxt;
 	}
-	if (c->at[TCP_T_RTX] == TIME_NEVER && c->at[TCP_T_TLP] == TIME_NEVER)
+	if (c->at[TCP_T_RTX] == TIME_NEVER && c->at[TCP_T_TLP] == TIME_NEVER &&
+	    c->at[TCP_T_REO] == TIME_NEVER)
 		tcp_timer_set(c, TCP_T_RTX,
 			      now + c->rto + tcp_pace_delay(c, now));
 	tcp_timer_stop(c, TCP_T_PROBE);

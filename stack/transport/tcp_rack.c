@@ -145,16 +145,30 @@ static nsec detect(struct tcp_conn *c, nsec now)
 	return wait;
 }
 
+/* The timeout goes on from where it was: the oldest's last transmission. */
+static void resume_rtx(struct tcp_conn *c, nsec now)
+{
+	const struct tcp_rec *r = list_first(&c->recs, struct tcp_rec, node);
+
+	if (r && c->at[TCP_T_RTX] == TIME_NEVER &&
+	    c->at[TCP_T_TLP] == TIME_NEVER && c->at[TCP_T_REO] == TIME_NEVER)
+		tcp_timer_set(c, TCP_T_RTX, MAX(r->last_at + c->rto, now));
+}
+
+/* One of the three timers at a time (RFC 8985 8): while reordering is given
+ * time, there is neither a probe nor a timeout. */
 static void look(struct tcp_conn *c, nsec now)
 {
 	nsec wait = detect(c, now);
 
-	tcp_timer_set(c, TCP_T_REO,
-		      wait ? now + wait + TIMEOUT_MIN : TIME_NEVER);
-	if (wait && c->at[TCP_T_TLP] != TIME_NEVER) { /* no need to probe */
-		tcp_timer_stop(c, TCP_T_TLP);
-		tcp_timer_set(c, TCP_T_RTX, now + c->rto);
+	if (!wait) {
+		tcp_timer_stop(c, TCP_T_REO);
+		resume_rtx(c, now);
+		return;
 	}
+	tcp_timer_set(c, TCP_T_REO, now + MIN(wait + TIMEOUT_MIN, c->rto));
+	tcp_timer_stop(c, TCP_T_TLP);
+	tcp_timer_stop(c, TCP_T_RTX);
 }
 
 void tcp_rack_mark_lost(struct tcp_conn *c, nsec now)

@@ -325,6 +325,7 @@ static bool peer_reneged(struct tcp_conn *c, const struct tcp_acked *a)
 	if (!a->bytes || !c->sack_ok || !head || !(head->sacked & 1))
 		return false;
 	tcp_timer_stop(c, TCP_T_TLP);
+	tcp_timer_stop(c, TCP_T_REO);
 	tcp_timer_set(c, TCP_T_RTX, a->now + MAX(c->srtt / 2, RENEGE_WAIT_MIN));
 	return true;
 }

@@ -41,7 +41,7 @@ static void note_pipe(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 	if (tcp_is_reducing(c))
 		c->prr_out += r->num_segs;
 	/* the timeout runs from the last transmission of the oldest byte */
-	if (r->node.prev == &c->recs) {
+	if (r->node.prev == &c->recs && c->at[TCP_T_REO] == TIME_NEVER) {
 		tcp_timer_stop(c, TCP_T_TLP);
 		tcp_timer_set(c, TCP_T_RTX,
 			      now + c->rto + tcp_pace_delay(c, now));

@@ -36,6 +36,8 @@ void tcp_timer_rtx_restart(struct tcp_conn *c, nsec now)
 {
 	nsec at = now + c->rto;
 
+	if (c->at[TCP_T_REO] != TIME_NEVER) /* that comes first */
+		return;
 	tcp_timer_stop(c, TCP_T_TLP);
 	if (!tcp_tlp_arm(c, at, now))
 		tcp_timer_set(c, TCP_T_RTX, at + tcp_pace_delay(c, now));
