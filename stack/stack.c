@@ -38,6 +38,18 @@ static void init_core(struct stack *st, struct arena *a,
 	rng_key(&keys, &c->port_key);
 }
 
+static int add_route(struct stack *st, const struct stack_cfg *cfg, unsigned i)
+{
+	const struct ip_addr *dst = &cfg->routes[i].dst;
+	const struct ip_addr *gw = &cfg->routes[i].gw;
+	unsigned plen = cfg->routes[i].plen;
+	int err = ip_route_add(&st->ip, dst, plen, gw);
+
+	return err ? err
+		   : ip_route_set(&st->ip, dst, plen, gw,
+				  &cfg->routes[i].metrics);
+}
+
 static int add_addrs(struct stack *st, const struct stack_cfg *cfg)
 {
 	static const uint8_t lo4[4] = {127, 0, 0, 1};
@@ -53,8 +65,7 @@ static int add_addrs(struct stack *st, const struct stack_cfg *cfg)
 		err = ip_addr_add(&st->ip, &cfg->addrs[i].addr,
 				  cfg->addrs[i].plen);
 	for (unsigned i = 0; i < cfg->num_routes && !err; i++)
-		err = ip_route_add(&st->ip, &cfg->routes[i].dst,
-				   cfg->routes[i].plen, &cfg->routes[i].gw);
+		err = add_route(st, cfg, i);
 	return err;
 }
 
@@ -338,6 +349,22 @@ bool stack_has_listener(struct stack *st, int type, const struct ip_addr *a,
 	struct ip_addr none = {0};
 
 	return port_lookup(&st->tp, kind, a, port, &none, 0, 0, 0) != NULL;
+}
+
+int stack_route_set(struct stack *st, const struct ip_addr *dst, unsigned plen,
+		    const struct ip_addr *gw, const struct ip_metrics *m)
+{
+	return ip_route_set(&st->ip, dst, plen, gw, m);
+}
+
+void stack_forget_cookies(struct stack *st)
+{
+	tcp_forget_cookies(st->tp.tcp);
+}
+
+void stack_set_refusing(struct stack *st, bool on)
+{
+	link_set_refusing(&st->link, on);
 }
 
 bool stack_route_known(const struct stack *st, const struct ip_addr *dst)

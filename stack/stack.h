@@ -44,6 +44,7 @@ struct stack_cfg {
 	struct {
 		struct ip_addr dst, gw;
 		unsigned plen;
+		struct ip_metrics metrics;
 	} routes[IP_MAX_ROUTES]; /* default routes and further ones */
 	unsigned num_routes;
 	const struct sysctl_values *sysctl; /* NULL: defaults */
@@ -254,6 +255,14 @@ bool stack_is_local(const struct stack *st, const struct ip_addr *a);
  * @port would reach? For loopback hand-over. */
 bool stack_has_listener(struct stack *st, int type, const struct ip_addr *a,
 			uint16_t port);
+/* Adds a route, or changes it; like those of stack_cfg. 0, -ENOSPC, -EINVAL. */
+int stack_route_set(struct stack *st, const struct ip_addr *dst, unsigned plen,
+		    const struct ip_addr *gw, const struct ip_metrics *m);
+/* Fast Open's cookies of other hosts: `ip tcp_metrics flush`. */
+void stack_forget_cookies(struct stack *st);
+/* A device that takes nothing: what is sent is refused, as by a full queueing
+ * discipline, and its sender knows. */
+void stack_set_refusing(struct stack *st, bool on);
 bool stack_route_known(const struct stack *st, const struct ip_addr *dst);
 /* Connections with unacknowledged data or FIN: what exit waits for. */
 unsigned stack_num_unfinished(const struct stack *st);

@@ -30,6 +30,7 @@
 
 #include "base/csum.h"
 #include "link/offload.h"
+#include "packetdrill_ask.h"
 
 void packetdrill_interface_init(const char *flags,
 				struct packetdrill_interface *ifc);
@@ -260,19 +261,27 @@ static void read_sysctl(const char *dotted)
 	stack_sysctl_set(pd.st, dotted, val);
 }
 
+static const char *const sysctl_names[] = {
+#define SYSCTL(id, name, def, lo, hi, text) name,
+#include "sysctl.def"
+#undef SYSCTL
+	"net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
+	"net.ipv4.ip_local_port_range", "net.ipv4.tcp_fastopen_key"};
+
+bool pd_knows_sysctl(const char *dotted)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sysctl_names); i++)
+		if (strcmp(sysctl_names[i], dotted) == 0)
+			return true;
+	return false;
+}
+
 /* The script's own settings are in its namespace; it changes them between its
  * connections. */
 void pd_read_sysctls(void)
 {
-	static const char *const names[] = {
-#define SYSCTL(id, name, def, lo, hi, text) name,
-#include "sysctl.def"
-#undef SYSCTL
-		"net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
-		"net.ipv4.ip_local_port_range", "net.ipv4.tcp_fastopen_key"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		read_sysctl(names[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(sysctl_names); i++)
+		read_sysctl(sysctl_names[i]);
 }
 
 int pd_come_up(void)
@@ -306,6 +315,7 @@ int pd_come_up(void)
 		return -ENOMEM;
 	pd.unix_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	pd.is_up = true;
+	pd_ask_come_up();
 	return 0;
 }
 
@@ -482,4 +492,5 @@ __attribute__((visibility("default"))) void packetdrill_interface_init(
 	};
 	pd_calls_fill(ifc);
 	pd_io_fill(ifc);
+	pd_ask_init();
 }

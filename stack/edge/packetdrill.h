@@ -115,6 +115,7 @@ void pd_looked(bool is_done);
 
 int pd_come_up(void); /* the stack, at the first socket */
 void pd_read_sysctls(void);
+bool pd_knows_sysctl(const char *dotted);
 int pd_give(sockid s);	/* a number for it, or -errno */
 sockid pd_sock(int fd); /* 0: not ours */
 

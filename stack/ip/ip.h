@@ -33,10 +33,19 @@ struct ip_ifaddr {
 	uint8_t plen;
 };
 
+/* What the user knows of a way, as `ip route` has it; 0: nothing. */
+struct ip_metrics {
+	uint32_t mtu;
+	uint32_t initcwnd; /* segments */
+	uint16_t advmss;
+	bool mtu_lock; /* whatever routers say; they may fragment */
+};
+
 struct ip_route {
 	struct ip_addr dst; /* its family is the route's */
 	struct ip_addr gw;  /* any: on link */
 	struct ip_addr src; /* preferred source, any: choose */
+	struct ip_metrics m;
 	uint8_t plen;
 	uint8_t link; /* enum link_id */
 };
@@ -66,6 +75,7 @@ struct ip {
 	struct htab pmtu;     /* destination -> struct pmtu */
 	struct list pmtu_age; /* the same, first to expire first */
 	uint32_t num_pmtu;
+	uint32_t gen;	    /* changes when a route or a path MTU does */
 	struct timer timer; /* TIMER_IP: reassembly and path MTU expiry */
 	struct icmp_limit icmp_limit[2]; /* v4, v6 */
 	struct sip_key id_key;
@@ -88,6 +98,9 @@ int ip_addr_add(struct ip *ip, const struct ip_addr *a, unsigned plen);
 /* 0, -EEXIST, -ENOSPC, -EINVAL: the families differ, @plen is too long. */
 int ip_route_add(struct ip *ip, const struct ip_addr *dst, unsigned plen,
 		 const struct ip_addr *gw);
+/* The same, or another gateway and @m for the route that there is. */
+int ip_route_set(struct ip *ip, const struct ip_addr *dst, unsigned plen,
+		 const struct ip_addr *gw, const struct ip_metrics *m);
 
 enum ip_scope {			/* what an address is to this host */
 		IP_SCOPE_NONE,	/* somebody else's unicast */

@@ -356,6 +356,9 @@ static void choose_mtu(struct ip *ip, struct l3 *h, const struct ip_route *r,
 		h->mtu = MIN(h->mtu, tx->mtu);
 	if (tx->dont_fragment_local)
 		return;
+	h->mtu = MIN(h->mtu, route_mtu(ip, r));
+	if (r->m.mtu_lock)
+		h->df = false;
 	learned = pmtu_get(ip, &tx->dst, &locked, now);
 	if (!learned)
 		return;

@@ -24,6 +24,8 @@ struct rebuild;
 int route_init(struct ip *ip);
 void route_fini(struct ip *ip);
 void route_find(struct ip *ip, struct rebuild *rb);
+/* Of what goes by way of @r: the link's, or less. */
+uint32_t route_mtu(const struct ip *ip, const struct ip_route *r);
 uint32_t route_link_mtu(const struct ip *ip, const struct ip_addr *dst);
 /* A router says that packets to @dst must not be longer than @mtu. Bounded,
  * never raised (RFC 1191 3, RFC 8201 4). */

@@ -52,6 +52,7 @@ void route_find(struct ip *ip, struct rebuild *rb)
 	rebuild_htab(rb, &ip->pmtu);
 	list_init(&ip->pmtu_age);
 	ip->num_pmtu = 0;
+	ip->gen++;
 }
 
 void route_fini(struct ip *ip)
@@ -79,33 +80,73 @@ static struct ip_addr masked(const struct ip_addr *a, unsigned plen)
 	return out;
 }
 
-int ip_route_add(struct ip *ip, const struct ip_addr *dst, unsigned plen,
-		 const struct ip_addr *gw)
+static int route_of(const struct ip_addr *dst, unsigned plen,
+		    const struct ip_addr *gw, struct ip_route *r)
 {
 	bool is4 = ip_addr_is4(dst);
-	struct ip_route r = {.link = LINK_DEV};
-	unsigned i;
 
 	if (plen > (is4 ? 32u : 128u))
 		return -EINVAL;
 	if (!ip_addr_is_any(gw) && ip_addr_is4(gw) != is4)
 		return -EINVAL;
-	r.dst = masked(dst, plen);
-	r.gw = *gw;
-	r.plen = (uint8_t)plen;
-	for (i = 0; i < ip->num_routes; i++)
-		if (mapped_plen(&ip->routes[i]) == mapped_plen(&r) &&
-		    ip_addr_eq(&ip->routes[i].dst, &r.dst))
-			return -EEXIST;
+	*r = (struct ip_route){.link = LINK_DEV};
+	r->dst = masked(dst, plen);
+	r->gw = *gw;
+	r->plen = (uint8_t)plen;
+	return 0;
+}
+
+static struct ip_route *route_same(struct ip *ip, const struct ip_route *r)
+{
+	for (unsigned i = 0; i < ip->num_routes; i++)
+		if (mapped_plen(&ip->routes[i]) == mapped_plen(r) &&
+		    ip_addr_eq(&ip->routes[i].dst, &r->dst))
+			return &ip->routes[i];
+	return NULL;
+}
+
+static int route_insert(struct ip *ip, const struct ip_route *r)
+{
+	unsigned i;
+
 	if (ip->num_routes == IP_MAX_ROUTES)
 		return -ENOSPC;
 	for (i = ip->num_routes; i > 0; i--) {
-		if (mapped_plen(&ip->routes[i - 1]) >= mapped_plen(&r))
+		if (mapped_plen(&ip->routes[i - 1]) >= mapped_plen(r))
 			break;
 		ip->routes[i] = ip->routes[i - 1];
 	}
-	ip->routes[i] = r;
+	ip->routes[i] = *r;
 	ip->num_routes++;
+	ip->gen++;
+	return 0;
+}
+
+int ip_route_add(struct ip *ip, const struct ip_addr *dst, unsigned plen,
+		 const struct ip_addr *gw)
+{
+	struct ip_route r;
+	int err = route_of(dst, plen, gw, &r);
+
+	if (err)
+		return err;
+	return route_same(ip, &r) ? -EEXIST : route_insert(ip, &r);
+}
+
+int ip_route_set(struct ip *ip, const struct ip_addr *dst, unsigned plen,
+		 const struct ip_addr *gw, const struct ip_metrics *m)
+{
+	struct ip_route r, *old;
+	int err = route_of(dst, plen, gw, &r);
+
+	if (err)
+		return err;
+	r.m = *m;
+	old = route_same(ip, &r);
+	if (!old)
+		return route_insert(ip, &r);
+	*old = r;
+	ip->gen++;
 	return 0;
 }
 
@@ -255,10 +296,16 @@ int ip_source_via(const struct ip *ip, const struct ip_addr *dst, uint32_t oif,
 	return 0;
 }
 
+uint32_t route_mtu(const struct ip *ip, const struct ip_route *r)
+{
+	if (r && r->link == LINK_LO)
+		return IP_LO_MTU;
+	return r && r->m.mtu ? MIN(r->m.mtu, ip->link->mtu) : ip->link->mtu;
+}
+
 uint32_t route_link_mtu(const struct ip *ip, const struct ip_addr *dst)
 {
-	const struct ip_route *r = ip_route_lookup(ip, dst);
-	uint32_t mtu = r && r->link == LINK_LO ? IP_LO_MTU : ip->link->mtu;
+	uint32_t mtu = route_mtu(ip, ip_route_lookup(ip, dst));
 
 	return ip_addr_is4(dst) ? MIN(mtu, (uint32_t)IP4_MAX_TOTAL) : mtu;
 }
@@ -325,8 +372,11 @@ void pmtu_note(struct ip *ip, const struct ip_addr *dst, uint32_t mtu, nsec now)
 		ip_addr_is4(dst) ? (uint32_t)sys->route_min_pmtu : IP6_MIN_MTU;
 	uint32_t old = ip_mtu(ip, dst, now);
 	bool locked = ip_addr_is4(dst) && mtu < low;
+	const struct ip_route *r = ip_route_lookup(ip, dst);
 	struct pmtu *e;
 
+	if (r && r->m.mtu_lock)
+		return;
 	mtu = locked ? MIN(low, old) : MAX(mtu, low);
 	if (mtu > old || (mtu == route_link_mtu(ip, dst) && !locked))
 		return; /* RFC 1191 3, RFC 8201 4: nothing new, or a raise */
@@ -335,6 +385,7 @@ void pmtu_note(struct ip *ip, const struct ip_addr *dst, uint32_t mtu, nsec now)
 		e = pmtu_new(ip, dst);
 	if (!e)
 		return;
+	ip->gen++;
 	e->mtu = mtu;
 	e->locked = locked;
 	e->expires_at = now + sys->route_mtu_expires * SEC;
@@ -375,6 +426,8 @@ void pmtu_expire(struct ip *ip, nsec now)
 	struct pmtu *e;
 
 	while ((e = list_first(&ip->pmtu_age, struct pmtu, age)) &&
-	       e->expires_at <= now)
+	       e->expires_at <= now) {
 		pmtu_free(ip, e);
+		ip->gen++;
+	}
 }

@@ -218,12 +218,22 @@ static int tx_cut(struct link *l, struct pkt *p, nsec now)
 	return 0;
 }
 
+void link_set_refusing(struct link *l, bool on)
+{
+	l->is_refusing = on;
+}
+
 static int tx_dev(struct link *l, struct pkt *p, nsec now)
 {
 	bool is_cut = p->gso && (l->impair[DIR_OUT] || l->capture);
 	unsigned num = is_cut && p->gso_segs ? p->gso_segs : 1;
 	int err = 0;
 
+	if (l->is_refusing) {
+		drop(l->core, DROP_TXQ_FULL);
+		pkt_free(l->core->arena, p);
+		return -ENOBUFS;
+	}
 	if (link_tx_room(l) < num)
 		return refuse(l, p, DROP_TXQ_FULL);
 	if (!l->impair[DIR_OUT] && !l->capture) {

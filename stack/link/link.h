@@ -38,6 +38,7 @@ struct link {
 	struct capture *capture;	   /* NULL: none */
 	struct timer timer; /* TIMER_LINK: impair's next release */
 	bool tx_starved;    /* somebody was refused: tell when there is room */
+	bool is_refusing;   /* the device takes nothing, room or no room */
 };
 
 struct link_cfg {
@@ -61,6 +62,9 @@ void link_charge(struct ip *ip, uint64_t cookie, uint32_t charge);
 /* Down. Takes @p. 0, or -ENOBUFS when the queue is full (@p is freed and
  * counted, and tx_starved is set). @p->link says LINK_DEV or LINK_LO. */
 int link_tx(struct link *l, struct pkt *p, nsec now);
+/* Everything is refused from now on, or nothing. link_tx_room_again() does not
+ * tell of its end: who sends has to try again by himself. */
+void link_set_refusing(struct link *l, bool on);
 /* How many packets may be queued before -ENOBUFS. */
 unsigned link_tx_room(const struct link *l);
 

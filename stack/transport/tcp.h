@@ -146,6 +146,7 @@ struct tcp_row {
 	uint32_t recv_q, send_q;
 	sockid s;
 };
+void tcp_forget_cookies(struct tcp *t); /* of Fast Open, other hosts' */
 unsigned tcp_list(const struct tcp *t, struct tcp_row *rows, unsigned n);
 
 #endif

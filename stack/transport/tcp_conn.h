@@ -12,6 +12,8 @@
 #ifndef TCPSHIM_TCP_CONN_H
 #define TCPSHIM_TCP_CONN_H
 
+#include <errno.h>
+
 #include "base/seq.h"
 #include "sysctl.h"
 #include "transport/cc.h"
@@ -464,6 +466,7 @@ struct tcp_conn {
 	uint16_t advmss;    /* ours */
 	uint16_t mss_cache; /* payload of a segment, options but SACK off */
 	uint32_t pmtu;
+	uint32_t route_gen; /* ip->gen that it is of */
 	struct tcp_mtup mtup;
 
 	/* send sequence */
@@ -730,6 +733,7 @@ void tcp_reduce(struct tcp_conn *c, const struct tcp_acked *a);
 void tcp_enter_recovery(struct tcp_conn *c, bool ece);
 void tcp_enter_loss(struct tcp_conn *c, nsec now);
 void tcp_reno_acked(struct tcp_conn *c, uint32_t segs); /* without SACK */
+void tcp_enter_cwr(struct tcp_conn *c, bool by_mark);
 /* A loss that the probe repaired: the window falls, once. */
 void tcp_reduce_once(struct tcp_conn *c);
 void tcp_simple_retransmit(struct tcp_conn *c, nsec now);
@@ -899,6 +903,13 @@ nsec tcp_tw_next_at(const struct tcp *t, nsec now);
 void tcp_tw_fini(struct tcp *t);
 
 /* --- tcp_out.c --- */
+/* What became of a segment: nothing has moved. -ENOBUFS: there was no room and
+ * tcp_tx_room() will try again; -EBUSY: the device took it not, and nobody
+ * tells when it will; -EMSGSIZE: it is too long. */
+static inline bool tcp_is_unsent(int err)
+{
+	return err == -ENOBUFS || err == -EBUSY || err == -EMSGSIZE;
+}
 /* Sends what may be sent now. */
 void tcp_out(struct tcp_conn *c, nsec now);
 /* The same with Nagle and cork off for what is queued. */
@@ -967,6 +978,7 @@ void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu);
 void tcp_mtu_init(struct tcp_conn *c, nsec now); /* options are agreed on */
 /* Bytes of the probe that is to go now, or one of the above. */
 int tcp_mtu_probe_len(struct tcp_conn *c, nsec now);
+void tcp_mtu_too_long(struct tcp_conn *c, nsec now); /* it can't leave */
 void tcp_mtu_sent(struct tcp_conn *c, uint32_t seq, uint32_t len);
 void tcp_mtu_acked(struct tcp_conn *c); /* snd_una has moved */
 /* Something is lost: was it a probe? Then that is seen to. */

@@ -78,11 +78,16 @@ void tcp_fo_find(struct tcp *t, struct rebuild *rb)
 		t->fo_cache = NULL;
 }
 
-void tcp_fo_fini(struct tcp *t)
+void tcp_forget_cookies(struct tcp *t)
 {
 	if (t->fo_cache)
 		arena_free(t->core->arena, t->fo_cache);
 	t->fo_cache = NULL;
+}
+
+void tcp_fo_fini(struct tcp *t)
+{
+	tcp_forget_cookies(t);
 }
 
 static bool no_cookie_needed(const struct tcp_conn *c)

@@ -33,7 +33,9 @@ static uint32_t mtu_of(const struct tcp_conn *c, uint32_t mss)
 
 static uint32_t highest(const struct tcp_conn *c)
 {
-	return MIN(c->mss_clamp + tcp_hdr_len(&c->node.key), c->pmtu);
+	uint32_t most = MAX(c->pmtu, c->t->tp->ip->link->mtu);
+
+	return MIN(c->mss_clamp + tcp_hdr_len(&c->node.key), most);
 }
 
 void tcp_mss_sync(struct tcp_conn *c, uint32_t pmtu)
@@ -97,6 +99,13 @@ int tcp_mtu_probe_len(struct tcp_conn *c, nsec now)
 	if (tcp_in_flight(c) + 2 > c->cc.cwnd)
 		return tcp_in_flight(c) ? TCP_MTU_WAIT : TCP_MTU_NOT_NOW;
 	return (int)len;
+}
+
+void tcp_mtu_too_long(struct tcp_conn *c, nsec now)
+{
+	uint32_t mtu = ip_mtu(c->t->tp->ip, &c->node.key.raddr, now);
+
+	c->mtup.high = MIN(c->mtup.high, mtu);
 }
 
 void tcp_mtu_sent(struct tcp_conn *c, uint32_t seq, uint32_t len)

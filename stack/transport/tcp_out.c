@@ -86,8 +86,8 @@ int tcp_send_syn(struct tcp_conn *c, nsec now)
 	c->syn_at = now;
 	err = tcp_transmit(c, &o, now);
 	c->fo_data = data && !err;
-	c->fo.is_there = false;		  /* a SYN sent again is a plain one */
-	return err == -ENOBUFS ? 0 : err; /* the timer sends it again */
+	c->fo.is_there = false; /* a SYN sent again is a plain one */
+	return tcp_is_unsent(err) ? 0 : err; /* the timer sends it again */
 }
 
 /* --- sending what is new --- */
@@ -250,7 +250,7 @@ static int send_frame(struct tcp_conn *c, uint32_t len, uint32_t mss, nsec now)
 		r->flags |= TCP_FIN;
 	o = tcp_frame_of(c, r);
 	err = tcp_transmit(c, &o, now);
-	if (err == -ENOBUFS || err == -EMSGSIZE) {
+	if (tcp_is_unsent(err)) {
 		arena_free(tcp_arena(c), r);
 		return err;
 	}
@@ -291,7 +291,10 @@ static int send_mtu_probe(struct tcp_conn *c, nsec now)
 	err = send_frame(c, (uint32_t)len, (uint32_t)len, now);
 	if (err == SENT)
 		tcp_mtu_sent(c, seq, (uint32_t)len);
-	return err;
+	if (err != -EMSGSIZE)
+		return err;
+	tcp_mtu_too_long(c, now);
+	return NOTHING;
 }
 
 static bool has_more(struct tcp_conn *c)
@@ -351,6 +354,21 @@ static void new_path_mtu(struct tcp_conn *c, nsec now)
 		tcp_mss_sync(c, MAX(c->pmtu - c->pmtu / 8, 256u));
 }
 
+/* As in Linux the route is looked up with the first packet, and what has been
+ * cut by then goes as it is. */
+static void look_at_route(struct tcp_conn *c, nsec now)
+{
+	const struct ip *ip = c->t->tp->ip;
+	uint32_t mtu;
+
+	if (c->route_gen == ip->gen)
+		return;
+	c->route_gen = ip->gen;
+	mtu = ip_mtu(c->t->tp->ip, &c->node.key.raddr, now);
+	if (mtu != c->pmtu)
+		tcp_mss_sync(c, mtu);
+}
+
 /* When the oldest byte in flight times out. */
 static nsec head_deadline(const struct tcp_conn *c)
 {
@@ -405,8 +423,10 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 		tcp_timer_stop(c, TCP_T_PACE);
 	else if (tcp_in_flight(c) >= c->cc.cwnd)
 		c->is_cwnd_limited = true;
-	if (c->snd_nxt != before)
+	if (c->snd_nxt != before) {
 		tcp_tlp_arm(c, head_deadline(c), now);
+		look_at_route(c, now);
+	}
 	note_limit(c);
 	arm_probe(c, now);
 	tcp_chrono_update(c, now);
@@ -455,7 +475,7 @@ int tcp_send_wakeup(struct tcp_conn *c, nsec now)
 		r->flags |= TCP_FIN;
 	o = tcp_frame_of(c, r);
 	err = tcp_transmit(c, &o, now);
-	if (err == -ENOBUFS || err == -EMSGSIZE) {
+	if (tcp_is_unsent(err)) {
 		arena_free(tcp_arena(c), r);
 		return err;
 	}

@@ -21,7 +21,7 @@ struct tcp_frame {
 /* --- tcp_xmit.c --- */
 struct tcp_frame tcp_frame_of(const struct tcp_conn *c,
 			      const struct tcp_rec *r);
-/* 0, or -errno; -ENOBUFS and -EMSGSIZE: nothing was sent. */
+/* 0, or -errno; see tcp_is_unsent(). */
 int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now);
 /* tcp_tx_room() will call tcp_out(). */
 void tcp_wait_for_room(struct tcp_conn *c);

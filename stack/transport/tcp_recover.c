@@ -345,8 +345,9 @@ void tcp_enter_recovery(struct tcp_conn *c, bool ece)
 	c->ca = CA_RECOVERY;
 }
 
-/* A mark: reduce once a window (RFC 3168 6.1.2). */
-static void enter_cwr(struct tcp_conn *c, bool by_mark)
+/* A mark: reduce once a window (RFC 3168 6.1.2). Or a queue of our own is full.
+ */
+void tcp_enter_cwr(struct tcp_conn *c, bool by_mark)
 {
 	c->undo.prior_ssthresh = 0;
 	if (c->ca >= CA_CWR)
@@ -358,7 +359,7 @@ static void enter_cwr(struct tcp_conn *c, bool by_mark)
 
 void tcp_reduce_once(struct tcp_conn *c)
 {
-	enter_cwr(c, false);
+	tcp_enter_cwr(c, false);
 	end_reduction(c);
 	keep_open(c);
 }
@@ -477,7 +478,7 @@ void tcp_recover(struct tcp_conn *c, struct tcp_acked *a)
 		judge(c, a);
 		if (!c->lost_out) {
 			if (a->ece)
-				enter_cwr(c, true);
+				tcp_enter_cwr(c, true);
 			if (c->ca != CA_CWR)
 				keep_open(c);
 			return;

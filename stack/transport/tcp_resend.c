@@ -13,19 +13,33 @@
 #include "transport/tcp_conn.h"
 #include "transport/tcp_out.h"
 
+static void note_attempt(struct tcp_conn *c, const struct tcp_rec *r, nsec now)
+{
+	c->total_retrans += r->num_segs;
+	c->bytes_retrans += r->len;
+	stat_add(c->t->core, STAT_TcpRetransSegs, r->num_segs);
+	if (!c->retrans_at)
+		c->retrans_at = now;
+}
+
+/* The device refused it, but for Linux it was a resend. */
+static void note_refused(struct tcp_conn *c, struct tcp_rec *r, nsec now)
+{
+	note_attempt(c, r, now);
+	stat_inc(c->t->core, STAT_TcpExtTCPRetransFail);
+	if (r->num_tx < UINT8_MAX)
+		r->num_tx++; /* no round trip is taken from it: Karn */
+}
+
 static void note_resent(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 {
 	tcp_rec_sent(c, r, true, now);
 	c->mtup.size = 0; /* what a probe was to tell is lost */
-	c->total_retrans += r->num_segs;
-	c->bytes_retrans += r->len;
-	stat_add(c->t->core, STAT_TcpRetransSegs, r->num_segs);
+	note_attempt(c, r, now);
 	stat_add(c->t->core,
 		 c->ca == CA_LOSS ? STAT_TcpExtTCPSlowStartRetrans
 				  : STAT_TcpExtTCPFastRetrans,
 		 r->num_segs);
-	if (!c->retrans_at)
-		c->retrans_at = now;
 }
 
 /* A second copy in the pipe; the loss probe's is not counted, as in Linux. */
@@ -129,7 +143,9 @@ static int resend_copy(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 	struct tcp_frame o = tcp_frame_of(c, r);
 	int err = tcp_transmit(c, &o, now);
 
-	if (err == -ENOBUFS || err == -EMSGSIZE)
+	if (err == -EBUSY)
+		note_refused(c, r, now);
+	if (tcp_is_unsent(err))
 		return err;
 	note_resent(c, r, now);
 	return SENT;

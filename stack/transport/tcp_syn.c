@@ -60,14 +60,31 @@ uint8_t tcp_peer_wscale(struct core *core, const struct tcp_repr *r)
 	return TCP_MAX_WSCALE;
 }
 
+/* What the user knows of the way to @k's peer. */
+static struct ip_metrics metrics(const struct tcp *t, const struct tcp_key *k)
+{
+	const struct ip_route *r = ip_route_lookup(t->tp->ip, &k->raddr);
+
+	return r ? r->m : (struct ip_metrics){0};
+}
+
 static uint16_t advertised_mss(const struct ep *e, const struct tcp_key *k,
 			       uint32_t mtu)
 {
-	uint32_t mss = tcp_mss_of_mtu(k, mtu);
+	uint32_t told = metrics(e->tp->tcp, k).advmss;
+	uint32_t mss = told ? told : tcp_mss_of_mtu(k, mtu);
 
 	if (e->topt.maxseg)
 		mss = MIN(mss, e->topt.maxseg);
 	return (uint16_t)MIN(mss, 65535u);
+}
+
+/* RFC 6928 2 */
+static uint32_t init_cwnd(const struct tcp_conn *c)
+{
+	uint32_t n = metrics(c->t, &c->node.key).initcwnd;
+
+	return n ? n : (uint32_t)tcp_sysctl(c)->tcp_init_cwnd;
 }
 
 void tcp_conn_setup(struct tcp_conn *c, nsec now)
@@ -76,6 +93,7 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	struct ep *e = c->ep;
 
 	c->pmtu = ip_mtu(c->t->tp->ip, &c->node.key.raddr, now);
+	c->route_gen = c->t->tp->ip->gen;
 	c->advmss = advertised_mss(e, &c->node.key, c->pmtu);
 	c->mss_clamp = e->topt.maxseg ? e->topt.maxseg : 65535;
 	/* no room for them beside a digest in a SYN, Linux finds */
@@ -93,7 +111,7 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	c->pushed_seq = c->write_seq;
 	c->snd_sml = c->snd_una;
 	c->max_packets_seq = c->snd_una;
-	c->cc.cwnd = (uint32_t)v->tcp_init_cwnd;
+	c->cc.cwnd = init_cwnd(c);
 	c->cc.ssthresh = CC_SSTHRESH_NONE;
 	c->cc.cwnd_clamp = 1u << 30;
 	c->cc.hystart = (uint8_t)v->tcp_hystart;
@@ -117,8 +135,8 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	c->is_paced = c->pacing_rate != ~0ull;
 	tcp_pacing_update(c);
 	c->retransmits = c->total_rto = 0;
+	c->cc.cwnd = init_cwnd(c);
 	/* RFC 6928 2: a lost SYN says that the path is not to be trusted */
-	c->cc.cwnd = (uint32_t)tcp_sysctl(c)->tcp_init_cwnd;
 	if (c->total_retrans > 1)
 		c->cc.cwnd = 1;
 	if (c->srtt)

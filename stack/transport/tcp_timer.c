@@ -246,6 +246,7 @@ static bool rtx_expired(struct tcp_conn *c, nsec now)
 {
 	bool syn = TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD));
 	bool shut = !c->snd_wnd && !c->is_orphan && !syn;
+	int err;
 
 	if (!c->packets_out)
 		return false;
@@ -270,9 +271,9 @@ static bool rtx_expired(struct tcp_conn *c, nsec now)
 		c->retransmits++;
 	if (c->total_rto < UINT16_MAX)
 		c->total_rto++;
-	if (tcp_resend_head(c, now) == -ENOBUFS) {
-		tcp_timer_set(c, TCP_T_RTX,
-			      now + MIN(c->rto, TCP_RESOURCE_RETRY));
+	err = tcp_resend_head(c, now);
+	if (err == -ENOBUFS || err == -EBUSY) {
+		tcp_timer_set(c, TCP_T_RTX, now + TCP_RESOURCE_RETRY);
 		return false;
 	}
 	if (!c->retrans_at)
@@ -343,11 +344,10 @@ static bool probe_expired(struct tcp_conn *c, nsec now)
 			c->probes_out = 0;
 			return false;
 		}
-		if (!err) {
+		if (!err || err == -EBUSY)
 			c->probes_out++;
-			if (c->backoff < max)
-				c->backoff++;
-		}
+		if (!err && c->backoff < max)
+			c->backoff++;
 		tcp_timer_set(c, TCP_T_PROBE,
 			      now + within_user_timeout(c, c->probes_at,
 							err ? TCP_RESOURCE_RETRY
@@ -397,7 +397,7 @@ static bool keep_expired(struct tcp_conn *c, nsec now)
 		tcp_send_rst(c, now);
 		return give_up(c, now);
 	}
-	if (tcp_send_probe(c, now) != -ENOBUFS) {
+	if (!tcp_is_unsent(tcp_send_probe(c, now))) {
 		stat_inc(c->t->core, STAT_TcpExtTCPKeepAlive);
 		c->keep_probes++;
 		tcp_timer_set(c, TCP_T_KEEP, now + keep_intvl(c));

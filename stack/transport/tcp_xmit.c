@@ -8,7 +8,8 @@
  * shown: one that offers 60,416 bytes and never more must not be waited for.
  *
  * A frame that the queue refuses counts as not sent; nothing has moved then,
- * and the connection waits on tcp->wait for tcp_tx_room().
+ * and the connection waits on tcp->wait for tcp_tx_room(). What the device
+ * refuses is not sent either, and timers try again, twice a second.
  */
 #include <errno.h>
 
@@ -395,7 +396,10 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 	if (p->gso && r.flags & TCP_CWR && tcp_ecn_is_classic(c))
 		p->flags |= FRAME_F_CWR;
 	err = emit(t, p, &r, &tx, &sig, now);
-	if (err == -ENOBUFS || err == -ENOMEM) {
+	if (err == -ENOBUFS && t->tp->ip->link->is_refusing) {
+		tcp_enter_cwr(c, false); /* a queue of ours is full */
+		err = -EBUSY;
+	} else if (err == -ENOBUFS || err == -ENOMEM) {
 		tcp_wait_for_room(c);
 		return -ENOBUFS;
 	}
@@ -408,7 +412,8 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 	c->segs_out += segs;
 	if (o->len) {
 		c->data_segs_out += segs;
-		tcp_pace_sent(c, o->len, now);
+		if (err != -EBUSY)
+			tcp_pace_sent(c, o->len, now);
 	}
 	stat_add(t->core, STAT_TcpOutSegs, segs);
 	if (o->flags & TCP_RST)

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * packetdrill_ask.c - what a script's commands ask of the stack under test
+ *
+ * Scripts run `ip`, `tc`, `nstat` and `grep` in their namespace, and mean the
+ * stack that they test. So it listens there under an abstract name, which only
+ * that namespace sees. A request is words with newlines between, ended by a
+ * shutdown; the answer a sign and text: '+' it was for us and is done, '-' it
+ * was not. bench/packetdrill-tool.c asks in the name of `ip` and `tc`;
+ * packetdrill_proc.c for whoever opens a file of /proc/net.
+ */
+#include "packetdrill_ask.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "packetdrill.h"
+
+#define MAX_WORDS 32
+#define MAX_REQUEST 2048
+#define MAX_ANSWER 65536
+#define MAX_ROWS 64
+
+struct answer {
+	char *text;
+	size_t len;
+};
+
+static struct pd_route { /* set before there is a stack */
+	struct ip_addr dst, gw;
+	unsigned plen;
+	struct ip_metrics m;
+} early[8];
+static unsigned num_early;
+static bool is_refusing;
+
+__attribute__((format(printf, 2, 3))) static void say(struct answer *a,
+						      const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(a->text + a->len, MAX_ANSWER - a->len, fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		a->len = MIN(a->len + (size_t)n, MAX_ANSWER - 1);
+}
+
+/* --- /proc/net --- */
+
+static void say_addr(struct answer *a, const struct ip_addr *ip, uint16_t port)
+{
+	uint32_t w;
+
+	for (unsigned i = ip_addr_is4(ip) ? 12 : 0; i < 16; i += 4) {
+		memcpy(&w, ip->b + i, 4);
+		say(a, "%08X", w);
+	}
+	say(a, ":%04X", port);
+}
+
+/* @is4: /proc/net/tcp, else tcp6. */
+static void say_tcp(struct answer *a, bool is4)
+{
+	struct tcp_row rows[MAX_ROWS];
+	unsigned n = pd.is_up ? stack_list(pd.st, rows, MAX_ROWS) : 0, sl = 0;
+
+	say(a, "  sl  local_address rem_address   st tx_queue rx_queue\n");
+	for (unsigned i = 0; i < MIN(n, MAX_ROWS); i++) {
+		const struct tcp_row *r = &rows[i];
+
+		if (ip_addr_is4(&r->laddr) != is4)
+			continue;
+		say(a, "%4u: ", sl++);
+		say_addr(a, &r->laddr, r->lport);
+		say(a, " ");
+		say_addr(a, &r->raddr, r->rport);
+		say(a, " %02X %08X:%08X\n", r->state, r->send_q, r->recv_q);
+	}
+}
+
+static bool is_of(const char *name, const char *group)
+{
+	size_t n = strlen(group);
+
+	return strncmp(name, group, n) == 0 &&
+	       !(strcmp(group, "Tcp") == 0 &&
+		 strncmp(name, "TcpExt", 6) == 0) &&
+	       !(strcmp(group, "Ip") == 0 &&
+		 (strncmp(name, "Ip6", 3) == 0 ||
+		  strncmp(name, "IpExt", 5) == 0)) &&
+	       !(strcmp(group, "Icmp") == 0 &&
+		 strncmp(name, "Icmp6", 5) == 0) &&
+	       !(strcmp(group, "Udp") == 0 && strncmp(name, "Udp6", 4) == 0);
+}
+
+/* A line of names and one of values, as in /proc/net/snmp and netstat. */
+static void say_group(struct answer *a, const char *group)
+{
+	const struct stats *s = pd.is_up ? stack_stats(pd.st) : NULL;
+
+	for (int values = 0; values < 2; values++) {
+		say(a, "%s:", group);
+		for (unsigned i = 0; i < STAT_NUM; i++) {
+			const char *name = stat_name((enum stat_id)i);
+
+			if (!is_of(name, group))
+				continue;
+			if (values)
+				say(a, " %llu",
+				    s ? (unsigned long long)s->v[i] : 0);
+			else
+				say(a, " %s", name + strlen(group));
+		}
+		say(a, "\n");
+	}
+}
+
+static void say_snmp6(struct answer *a)
+{
+	const struct stats *s = pd.is_up ? stack_stats(pd.st) : NULL;
+
+	for (unsigned i = 0; i < STAT_NUM; i++) {
+		const char *name = stat_name((enum stat_id)i);
+
+		if (is_of(name, "Ip6") || is_of(name, "Icmp6") ||
+		    is_of(name, "Udp6"))
+			say(a, "%-32s\t%llu\n", name,
+			    s ? (unsigned long long)s->v[i] : 0);
+	}
+}
+
+static bool ask_proc(char *const w[], unsigned n, struct answer *a)
+{
+	if (n < 2)
+		return false;
+	if (strcmp(w[1], "tcp") == 0 || strcmp(w[1], "tcp6") == 0) {
+		say_tcp(a, !w[1][3]);
+	} else if (strcmp(w[1], "snmp") == 0) {
+		say_group(a, "Ip");
+		say_group(a, "Icmp");
+		say_group(a, "Tcp");
+		say_group(a, "Udp");
+	} else if (strcmp(w[1], "netstat") == 0) {
+		say_group(a, "TcpExt");
+		say_group(a, "IpExt");
+	} else if (strcmp(w[1], "snmp6") == 0) {
+		say_snmp6(a);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* --- ip --- */
+
+static bool parse_prefix(const char *s, struct ip_addr *dst, unsigned *plen)
+{
+	char text[64], *slash;
+
+	log_snprintf(text, sizeof(text), "%s", s);
+	slash = strchr(text, '/');
+	if (slash)
+		*slash = 0;
+	if (ip_addr_parse(text, dst) < 0)
+		return false;
+	*plen = slash ? (unsigned)atoi(slash + 1) : ip_addr_is4(dst) ? 32 : 128;
+	return true;
+}
+
+/* Words behind the verb: PREFIX via ADDRESS mtu [lock] N advmss N initcwnd N */
+static bool parse_route(char *const w[], unsigned n, struct pd_route *r)
+{
+	*r = (struct pd_route){0};
+	if (!n || !parse_prefix(w[0], &r->dst, &r->plen))
+		return false;
+	memset(&r->gw, 0, sizeof(r->gw));
+	if (ip_addr_is4(&r->dst))
+		ip_addr_parse("0.0.0.0", &r->gw);
+	for (unsigned i = 1; i + 1 < n; i++) {
+		if (strcmp(w[i], "via") == 0) {
+			if (ip_addr_parse(w[++i], &r->gw) < 0)
+				return false;
+		} else if (strcmp(w[i], "mtu") == 0) {
+			r->m.mtu_lock = strcmp(w[i + 1], "lock") == 0;
+			if (r->m.mtu_lock && i + 2 < n)
+				i++;
+			r->m.mtu = (uint32_t)atoi(w[++i]);
+		} else if (strcmp(w[i], "advmss") == 0) {
+			r->m.advmss = (uint16_t)atoi(w[++i]);
+		} else if (strcmp(w[i], "initcwnd") == 0) {
+			r->m.initcwnd = (uint32_t)atoi(w[++i]);
+		}
+	}
+	return true;
+}
+
+static bool set_route(const struct pd_route *r)
+{
+	if (pd.is_up)
+		return stack_route_set(pd.st, &r->dst, r->plen, &r->gw,
+				       &r->m) == 0;
+	if (num_early == ARRAY_SIZE(early))
+		return false;
+	early[num_early++] = *r;
+	return true;
+}
+
+static bool ask_ip(char *const w[], unsigned n)
+{
+	struct pd_route r;
+	unsigned at = 1;
+
+	while (at < n && w[at][0] == '-')
+		at++;
+	if (n - at < 2)
+		return false;
+	if (strcmp(w[at], "tcp_metrics") == 0 &&
+	    strcmp(w[at + 1], "flush") == 0) {
+		if (pd.is_up)
+			stack_forget_cookies(pd.st);
+		return true;
+	}
+	if (strcmp(w[at], "route") ||
+	    (strcmp(w[at + 1], "add") && strcmp(w[at + 1], "change") &&
+	     strcmp(w[at + 1], "replace")))
+		return false;
+	return parse_route(w + at + 2, n - at - 2, &r) && set_route(&r);
+}
+
+/* --- tc --- */
+
+/* Of queueing disciplines it only matters whether they let anything out. */
+static bool ask_tc(char *const w[], unsigned n)
+{
+	if (n < 4 || strcmp(w[1], "qdisc"))
+		return false;
+	is_refusing = false;
+	for (unsigned i = 3; i + 2 < n; i++)
+		if (strcmp(w[i], "pfifo") == 0 &&
+		    strcmp(w[i + 1], "limit") == 0 && strcmp(w[2], "del") &&
+		    strcmp(w[2], "delete"))
+			is_refusing = atoi(w[i + 2]) == 0;
+	if (pd.is_up)
+		stack_set_refusing(pd.st, is_refusing);
+	return false; /* the namespace's device may have it, too */
+}
+
+void pd_ask_come_up(void)
+{
+	for (unsigned i = 0; i < num_early; i++)
+		set_route(&early[i]);
+	stack_set_refusing(pd.st, is_refusing);
+}
+
+/* --- requests --- */
+
+static bool serve_words(char *const w[], unsigned n, struct answer *a)
+{
+	bool ok = false;
+
+	pthread_mutex_lock(&pd.lock);
+	if (n && strcmp(w[0], "proc") == 0)
+		ok = ask_proc(w, n, a);
+	else if (n && strcmp(w[0], "ip") == 0)
+		ok = ask_ip(w, n);
+	else if (n && strcmp(w[0], "tc") == 0)
+		ok = ask_tc(w, n);
+	else if (n == 2 && strcmp(w[0], "sysctl") == 0)
+		ok = pd_knows_sysctl(w[1]);
+	pthread_mutex_unlock(&pd.lock);
+	return ok;
+}
+
+static void serve(int fd, char *buf)
+{
+	char *words[MAX_WORDS], *save = NULL, request[MAX_REQUEST];
+	struct answer a = {.text = buf, .len = 1};
+	size_t len = 0;
+	unsigned n = 0;
+	ssize_t r;
+
+	while (len < sizeof(request) - 1 &&
+	       (r = read(fd, request + len, sizeof(request) - 1 - len)) > 0)
+		len += (size_t)r;
+	request[len] = 0;
+	for (char *w = strtok_r(request, "\n", &save); w && n < MAX_WORDS;
+	     w = strtok_r(NULL, "\n", &save))
+		words[n++] = w;
+	buf[0] = serve_words(words, n, &a) ? '+' : '-';
+	for (size_t at = 0; at < a.len; at += (size_t)r) {
+		r = send(fd, buf + at, a.len - at, MSG_NOSIGNAL);
+		if (r <= 0)
+			break;
+	}
+}
+
+static void *serve_all(void *arg)
+{
+	static char buf[MAX_ANSWER];
+	int fd = (int)(intptr_t)arg, one;
+
+	while ((one = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		serve(one, buf);
+		close(one);
+	}
+	return NULL;
+}
+
+static struct sockaddr_un name(void)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+
+	memcpy(sun.sun_path + 1, PD_ASK_NAME, sizeof(PD_ASK_NAME) - 1);
+	return sun;
+}
+
+#define NAME_LEN (offsetof(struct sockaddr_un, sun_path) + sizeof(PD_ASK_NAME))
+
+void pd_ask_init(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un sun = name();
+	pthread_attr_t attr;
+	pthread_t t;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sun, NAME_LEN) ||
+	    listen(fd, 8)) {
+		perror("tcpshim-packetdrill: ip, tc and /proc are the "
+		       "kernel's");
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	/* memory is locked, and the caller may have real-time priority */
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 << 10);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	if (pthread_create(&t, &attr, serve_all, (void *)(intptr_t)fd))
+		close(fd);
+	pthread_attr_destroy(&attr);
+}
+
+int pd_ask_open(const char *what)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un sun = name();
+	char sign;
+
+	if (fd < 0)
+		return -1;
+	if (connect(fd, (struct sockaddr *)&sun, NAME_LEN) == 0 &&
+	    send(fd, what, strlen(what), MSG_NOSIGNAL) ==
+		    (ssize_t)strlen(what) &&
+	    shutdown(fd, SHUT_WR) == 0 && read(fd, &sign, 1) == 1 &&
+	    sign == '+')
+		return fd;
+	close(fd);
+	return -1;
+}
