@@ -118,22 +118,23 @@ void far_look(int fd)
 	long n;
 
 	if (!it->cookie) {
-		n = sys(recvfrom, fd, &cookie, sizeof(cookie), MSG_DONTWAIT,
-			NULL, NULL);
+		/* right into what the next keeper has, too: it is there once */
+		n = sys(recvfrom, fd, &it->cookie, sizeof(it->cookie),
+			MSG_DONTWAIT, NULL, NULL);
 		if (n == -EAGAIN && !has_hung_up(fd)) {
 			watch_far(fd, EPOLLIN);
 			return;
 		}
-		if (n != sizeof(cookie)) {
+		if (n != sizeof(it->cookie)) {
+			it->cookie = 0;
 			drop_far(fd);
 			return;
 		}
-		it->cookie = cookie;
 		far_note(fd);
 	}
 	if (it->relay) {
 		pump(fd);
-		if (has_left(fd))
+		if (has_left(fd) || relay_has_left(it->relay))
 			return;
 	}
 	if (!has_hung_up(fd)) {

@@ -623,6 +623,7 @@ void keeper_take_over(void)
 			on_stray((int)fd);
 	for (unsigned fd = 0; fd < me->highest; fd++)
 		look_again((int)fd);
+	relay_forget_rest();
 	free_places();
 	do_again();
 	me->doing_fd = 0;
@@ -670,6 +671,8 @@ static nsec next_at(void)
 {
 	bool is_busy = !is_idle() || stack_num_unfinished(host.st);
 
+	if (relay_has_news())
+		return 0; /* there was more than one round takes */
 	if (is_busy) {
 		me->end_at = TIME_NEVER;
 		return me->deadline;
@@ -776,7 +779,8 @@ static int come_up(char *why, size_t len)
 	me->items =
 		mmap(NULL, MAX_FDS * sizeof(*me->items), PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (me->kick < 0 || me->epoll < 0 || me->items == MAP_FAILED)
+	if (me->kick < 0 || me->epoll < 0 || me->items == MAP_FAILED ||
+	    relay_init() < 0)
 		return -ENOMEM;
 	if (chdir("/"))
 		return -errno;

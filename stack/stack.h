@@ -229,6 +229,8 @@ struct sock_facts {
 	bool listening;
 	bool shared;   /* sock_set_shared() */
 	uint8_t state; /* TCP_ESTABLISHED ... of netinet/tcp.h; 0 for UDP */
+	/* TCP: how far its user is, modulo 2^32; what is lent counts as read */
+	uint32_t written, read;
 };
 int sock_facts(struct stack *st, sockid s, struct sock_facts *out);
 

@@ -740,5 +740,7 @@ int sock_facts(struct stack *st, sockid s, struct sock_facts *out)
 		.shared = e->is_shared,
 		.state = e->kind == EP_TCP ? tcp_state(e) : 0,
 	};
+	if (e->kind == EP_TCP)
+		tcp_positions(e, &out->written, &out->read);
 	return 0;
 }

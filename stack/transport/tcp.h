@@ -95,6 +95,9 @@ uint32_t tcp_wmem_queued(const struct ep *e);
 uint32_t tcp_poll(const struct ep *e);
 uint8_t tcp_state(
 	const struct ep *e); /* enum of netinet/tcp.h: TCP_ESTABLISHED.. */
+/* How far its user has written and read, modulo 2^32; what is lent counts as
+ * read. Zero if there is no connection. */
+void tcp_positions(const struct ep *e, uint32_t *written, uint32_t *read);
 /* True values only; what does not apply is 0. */
 void tcp_get_info(const struct ep *e, struct tcp_info_all *info, nsec now);
 /* Where SOF_TIMESTAMPING_OPT_ID begins to count: what is written (OPT_ID_TCP),

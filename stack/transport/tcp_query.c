@@ -16,6 +16,12 @@ uint8_t tcp_state(const struct ep *e)
 	return e->tcp ? e->tcp->state : TCPS_CLOSED;
 }
 
+void tcp_positions(const struct ep *e, uint32_t *written, uint32_t *read)
+{
+	*written = e->tcp ? e->tcp->write_seq : 0;
+	*read = e->tcp ? e->tcp->copied_seq : 0;
+}
+
 static uint32_t poll_conn(const struct ep *e, struct tcp_conn *c)
 {
 	uint32_t bits = 0, target = MAX(e->rcvlowat, 1u);
