@@ -431,9 +431,17 @@ size_t stack_capture_drain(struct stack *st, uint8_t *out, size_t len)
 	return link_capture_drain(&st->link, out, len);
 }
 
-unsigned stack_list(struct stack *st, struct tcp_row *rows, unsigned n)
+uint64_t stack_tcp_memory(const struct stack *st)
 {
-	return tcp_list(st->tp.tcp, rows, n);
+	return tcp_memory(st->tp.tcp);
+}
+
+unsigned stack_list(const struct stack *st, enum ep_kind kind,
+		    struct sock_cursor *cur, struct sock_row *rows, unsigned n,
+		    nsec now)
+{
+	return kind == EP_TCP ? tcp_list(st->tp.tcp, cur, rows, n, now)
+			      : dgram_list(&st->tp, kind, cur, rows, n);
 }
 
 int stack_sysctl_get(const struct stack *st, const char *name, int64_t *out)
@@ -444,4 +452,10 @@ int stack_sysctl_get(const struct stack *st, const char *name, int64_t *out)
 int stack_sysctl_set(struct stack *st, const char *name, const char *value)
 {
 	return sysctl_set(&st->sysctl, name, value);
+}
+
+int stack_sysctl_text(const struct stack *st, const char *name, char *out,
+		      size_t len)
+{
+	return sysctl_text(&st->sysctl, name, out, len);
 }

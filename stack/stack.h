@@ -279,8 +279,15 @@ struct arena *stack_arena(const struct stack *st);
 uint32_t stack_timers_armed(const struct stack *st);
 size_t stack_log_drain(struct stack *st, char *out, size_t len);
 size_t stack_capture_drain(struct stack *st, uint8_t *out, size_t len);
-unsigned stack_list(struct stack *st, struct tcp_row *rows, unsigned n);
+uint64_t stack_tcp_memory(const struct stack *st);
+/* The next @n (16 or more) sockets of a kind at most, 0 at the end. @cur is
+ * zero at first; the lock may be let go in between. */
+unsigned stack_list(const struct stack *st, enum ep_kind kind,
+		    struct sock_cursor *cur, struct sock_row *rows, unsigned n,
+		    nsec now);
 int stack_sysctl_set(struct stack *st, const char *name, const char *value);
 int stack_sysctl_get(const struct stack *st, const char *name, int64_t *out);
+int stack_sysctl_text(const struct stack *st, const char *name, char *out,
+		      size_t len); /* see sysctl_text() */
 
 #endif

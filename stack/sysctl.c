@@ -48,6 +48,7 @@ static const struct group {
 } groups[] = {
 	{"net.ipv4.tcp_rmem", {"min", "default", "max"}},
 	{"net.ipv4.tcp_wmem", {"min", "default", "max"}},
+	{"net.ipv4.tcp_mem", {"min", "pressure", "max"}},
 	{"net.ipv4.ip_local_port_range", {"low", "high"}},
 	{PING_RANGE, {"low", "high"}}, /* "1 0": nobody */
 };
@@ -56,8 +57,9 @@ static const struct group {
 static const struct words {
 	const char *name;
 	int (*find)(const char *word); /* or -ENOENT */
+	const char *(*word)(unsigned value);
 } words[] = {
-	{DEFAULT_CC, tcp_cc_find},
+	{DEFAULT_CC, tcp_cc_find, tcp_cc_name},
 };
 
 static const struct row *find(const char *name)
@@ -235,4 +237,73 @@ int sysctl_get(const struct sysctl_values *v, const char *name, int64_t *out)
 		return -ENOENT;
 	memcpy(out, (const char *)v + r->off, sizeof(*out));
 	return 0;
+}
+
+static int64_t load(const struct sysctl_values *v, const struct row *r)
+{
+	int64_t n;
+
+	memcpy(&n, (const char *)v + r->off, sizeof(n));
+	return n;
+}
+
+static size_t text_group(const struct sysctl_values *v, const struct group *g,
+			 char *out, size_t len)
+{
+	char name[MAX_NAME];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < MAX_GROUP && g->members[i]; i++) {
+		log_snprintf(name, sizeof(name), "%s.%s", g->name,
+			     g->members[i]);
+		n += log_snprintf(out + n, len - n, i ? "\t%lld" : "%lld",
+				  (long long)load(v, find(name)));
+	}
+	return n;
+}
+
+/* The names of those in @set, a bit each. */
+static size_t text_cc(int64_t set, char *out, size_t len)
+{
+	const char *name;
+	size_t n = 0;
+
+	for (unsigned i = 0; (name = tcp_cc_name(i)); i++)
+		if (set >> i & 1)
+			n += log_snprintf(out + n, len - n, n ? " %s" : "%s",
+					  name);
+	return n;
+}
+
+static size_t text_row(const struct sysctl_values *v, const struct row *r,
+		       char *out, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(words[i].name, r->name) == 0)
+			return log_snprintf(
+				out, len, "%s",
+				words[i].word((unsigned)load(v, r)));
+	return log_snprintf(out, len, "%lld", (long long)load(v, r));
+}
+
+int sysctl_text(const struct sysctl_values *v, const char *name, char *out,
+		size_t len)
+{
+	const struct group *g = find_group(name);
+	const struct row *r = find(name);
+
+	if (strcmp(name, FASTOPEN_KEY) == 0) /* one of its own: zeroes */
+		return (int)log_snprintf(
+			out, len, "%08x-%08x-%08x-%08x",
+			(unsigned)MAX(v->tcp_fastopen_key0, 0ll),
+			(unsigned)v->tcp_fastopen_key1,
+			(unsigned)v->tcp_fastopen_key2,
+			(unsigned)v->tcp_fastopen_key3);
+	if (strcmp(name, AVAILABLE_CC) == 0)
+		return (int)text_cc(~0ll, out, len);
+	if (strcmp(name, ALLOWED_CC) == 0)
+		return (int)text_cc(v->tcp_allowed_cc, out, len);
+	if (g)
+		return (int)text_group(v, g, out, len);
+	return r ? (int)text_row(v, r, out, len) : -ENOENT;
 }

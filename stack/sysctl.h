@@ -5,6 +5,7 @@
 #ifndef TCPSHIM_SYSCTL_H
 #define TCPSHIM_SYSCTL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct sysctl_values {
@@ -21,5 +22,10 @@ extern const struct sysctl_values sysctl_defaults;
  * tcp_congestion_control. */
 int sysctl_set(struct sysctl_values *v, const char *name, const char *value);
 int sysctl_get(const struct sysctl_values *v, const char *name, int64_t *out);
+/* As /proc/sys shows it, words and groups of numbers too, without the end of
+ * line. Its length (what does not fit is cut), or -ENOENT. */
+#define SYSCTL_MAX_TEXT 128
+int sysctl_text(const struct sysctl_values *v, const char *name, char *out,
+		size_t len);
 
 #endif

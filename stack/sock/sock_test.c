@@ -240,6 +240,94 @@ Test(sock, sysctls_take_what_linux_writes)
 	cr_assert(get_int(0, s, SOL_SOCKET, SO_RCVBUF) == 100000);
 }
 
+static void expect_text(const char *name, const char *text)
+{
+	char out[SYSCTL_MAX_TEXT] = "";
+	int n = stack_sysctl_text(host(0), name, out, sizeof(out));
+
+	cr_assert(n == (int)strlen(text) && strcmp(out, text) == 0,
+		  "%s is \"%s\"", name, out);
+}
+
+Test(sock, sysctls_are_told_as_linux_writes_them)
+{
+	char out[SYSCTL_MAX_TEXT];
+	struct stack *st = host(0);
+
+	expect_text("net.ipv4.tcp_rmem", "4096\t131072\t33554432");
+	expect_text("net.ipv4.tcp_congestion_control", "cubic");
+	expect_text("net.ipv4.tcp_allowed_congestion_control", "reno cubic");
+	expect_text("net.ipv4.tcp_retries2", "15");
+	cr_assert(stack_sysctl_set(st, "net.ipv4.tcp_fastopen_key",
+				   "00000001-00000002-00000003-0000000a") == 0);
+	expect_text("net.ipv4.tcp_fastopen_key",
+		    "00000001-00000002-00000003-0000000a");
+	cr_assert(stack_sysctl_set(st,
+				   "net.ipv4.tcp_allowed_congestion_control",
+				   "bbr reno") == 0);
+	expect_text("net.ipv4.tcp_allowed_congestion_control",
+		    "reno cubic bbr");
+	cr_assert(stack_sysctl_text(st, "net.ipv4.nosuch", out, sizeof(out)) ==
+		  -ENOENT);
+}
+
+/* How often each local port is in the list that comes in pieces of @piece. */
+static unsigned list_ports(enum ep_kind kind, unsigned piece, uint16_t first,
+			   unsigned *seen, unsigned num)
+{
+	struct sock_row rows[64];
+	struct sock_cursor cur = {0};
+	unsigned n, all = 0;
+
+	memset(seen, 0, num * sizeof(*seen));
+	while ((n = stack_list(host(0), kind, &cur, rows, piece, now()))) {
+		cr_assert(n <= piece);
+		all += n;
+		for (unsigned i = 0; i < n; i++)
+			if ((unsigned)rows[i].lport - first < num)
+				seen[rows[i].lport - first]++;
+		cr_assert(all < 10000);
+	}
+	return all;
+}
+
+Test(sock, a_list_in_pieces_has_each_socket_once)
+{
+	unsigned seen[300];
+	struct sock_cursor cur = {0};
+	struct sock_row row[16];
+	sockid s;
+
+	cr_assert(list_ports(EP_TCP, 16, 1000, seen, 1) == 0);
+	for (uint16_t i = 0; i < 100; i++) {
+		cr_assert(bind_to(0, open_sock(0, AF_INET, SOCK_DGRAM),
+				  "10.0.0.1", 2000 + i) == 0);
+		s = open_sock(0, AF_INET6, SOCK_STREAM);
+		cr_assert(bind_to(0, s, "::", 1000 + i) == 0);
+		cr_assert(sock_listen(host(0), s, 3, now()) == 0);
+		s = open_sock(0, AF_INET, SOCK_STREAM);
+		cr_assert(bind_to(0, s, "10.0.0.1", 1100 + i) == 0);
+		/* nobody is asked for it: a SYN waits for its answer */
+		cr_assert(connect_to(0, s, "10.0.0.2", 80) == -EINPROGRESS);
+	}
+	open_sock(0, AF_INET, SOCK_DGRAM); /* without a port: not listed */
+	for (unsigned piece = 16; piece <= 64; piece += 16) {
+		cr_assert(list_ports(EP_TCP, piece, 1000, seen, 200) == 200);
+		for (unsigned i = 0; i < 200; i++)
+			cr_assert(seen[i] == 1, "port %u", 1000 + i);
+		cr_assert(list_ports(EP_UDP, piece, 2000, seen, 100) == 100);
+		for (unsigned i = 0; i < 100; i++)
+			cr_assert(seen[i] == 1, "port %u", 2000 + i);
+	}
+	cr_assert(stack_list(host(0), EP_TCP, &cur, row, 16, now()) == 16);
+	cr_assert(row[0].state == TCP_LISTEN && row[0].family == AF_INET6 &&
+		  row[0].send_q == 3 && row[0].s);
+	while (row[0].state == TCP_LISTEN)
+		cr_assert(stack_list(host(0), EP_TCP, &cur, row, 16, now()));
+	cr_assert(row[0].state == TCP_SYN_SENT && row[0].rport == 80 &&
+		  row[0].timer == SOCK_ROW_RETRANSMIT && row[0].due > now());
+}
+
 Test(sock, a_thousand_and_more_come_and_go)
 {
 	static sockid s[3000];

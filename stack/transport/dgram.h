@@ -106,4 +106,8 @@ bool dgram_enqueue(struct ep *e, const struct ip_rx *rx, struct frame *f,
 		   const uint8_t *data, uint32_t len, uint32_t charge,
 		   uint16_t sport);
 
+/* Datagram sockets of @kind, as tcp_list(). */
+unsigned dgram_list(const struct transport *tp, enum ep_kind kind,
+		    struct sock_cursor *cur, struct sock_row *rows, unsigned n);
+
 #endif

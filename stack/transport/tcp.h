@@ -12,6 +12,7 @@
 
 #include <sys/uio.h>
 
+#include "transport/row.h"
 #include "transport/transport.h"
 
 struct tcp_info_all; /* tcp_info.h */
@@ -141,15 +142,11 @@ bool tcp_port_taken(struct tcp *t, const struct ep *e,
 /* Connections that still have something to send or to get acknowledged: what
  * exit waits for. */
 unsigned tcp_num_unfinished(const struct tcp *t);
-/* Each connection, SYN record, TIME-WAIT and listener, for ss-like listings. */
-struct tcp_row {
-	struct ip_addr laddr, raddr;
-	uint16_t lport, rport;
-	uint8_t state;
-	uint32_t recv_q, send_q;
-	sockid s;
-};
-void tcp_forget_cookies(struct tcp *t); /* of Fast Open, other hosts' */
-unsigned tcp_list(const struct tcp *t, struct tcp_row *rows, unsigned n);
+void tcp_forget_cookies(struct tcp *t); /* of Fast Open, other hosts\' */
+uint64_t tcp_memory(const struct tcp *t); /* bytes, as tcp_mem counts them */
+/* Listeners, then each connection, SYN record and TIME-WAIT: the next @n at
+ * most (16 or more), 0 at the end. @cur is zero at first. */
+unsigned tcp_list(const struct tcp *t, struct sock_cursor *cur,
+		  struct sock_row *rows, unsigned n, nsec now);
 
 #endif

@@ -118,56 +118,155 @@ unsigned tcp_num_unfinished(const struct tcp *t)
 	return n;
 }
 
-static bool row_of(const struct tcp *t, const struct tcp_node *n,
-		   struct tcp_row *row)
+uint64_t tcp_memory(const struct tcp *t)
 {
-	*row = (struct tcp_row){.laddr = n->key.laddr,
-				.raddr = n->key.raddr,
-				.lport = n->key.lport,
-				.rport = n->key.rport};
-	switch (n->kind) {
-	case TCP_NODE_CONN: {
-		const struct tcp_conn *c =
-			container_of(n, const struct tcp_conn, node);
+	return t->mem.held;
+}
 
-		row->state = c->state;
-		row->recv_q = c->rcv_nxt - c->copied_seq;
-		row->send_q = tcp_unacked(c);
-		row->s = c->is_orphan ? 0 : ep_id(c->ep);
-		return true;
-	}
-	case TCP_NODE_SYN:
+/* What tcp_diag.c and tcp_ipv4.c of Linux show. */
+static void conn_timer(const struct tcp_conn *c, struct sock_row *row)
+{
+	static const struct {
+		uint8_t timer, shown;
+	} order[] = {
+		{TCP_T_RTX, SOCK_ROW_RETRANSMIT},
+		{TCP_T_REO, SOCK_ROW_RETRANSMIT},
+		{TCP_T_TLP, SOCK_ROW_RETRANSMIT},
+		{TCP_T_PROBE, SOCK_ROW_PROBE},
+		{TCP_T_KEEP, SOCK_ROW_KEEPALIVE},
+		{TCP_T_FIN2, SOCK_ROW_KEEPALIVE},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(order); i++)
+		if (c->at[order[i].timer] != TIME_NEVER) {
+			row->timer = order[i].shown;
+			row->due = c->at[order[i].timer];
+			return;
+		}
+}
+
+static void conn_row(const struct tcp_conn *c, struct sock_row *row)
+{
+	bool is_early = TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD));
+
+	row->state = c->state;
+	row->recv_q = is_early ? 0 : tcp_rcv_avail(c);
+	row->send_q = tcp_unacked(c);
+	row->s = c->is_orphan ? 0 : ep_id(c->ep);
+	row->family = c->ep->family;
+	row->retransmits = c->retransmits;
+	row->probes = c->probes_out + c->keep_probes;
+	row->is_pingpong = c->pingpong;
+	row->rto = c->rto;
+	row->ato = c->ato;
+	row->cwnd = c->cc.cwnd;
+	row->ssthresh = c->cc.ssthresh;
+	conn_timer(c, row);
+}
+
+/* A record's deadline, of which the low bits are kept: see tcp_stamp(). */
+static nsec stamp_due(uint32_t due, nsec now)
+{
+	return now + (nsec)(int32_t)(due - tcp_stamp(now)) * (1 << 14);
+}
+
+static void row_of(const struct tcp_node *n, struct sock_row *row, nsec now)
+{
+	*row = (struct sock_row){
+		.laddr = n->key.laddr,
+		.raddr = n->key.raddr,
+		.lport = n->key.lport,
+		.rport = n->key.rport,
+		.family = ip_addr_is4(&n->key.laddr) ? AF_INET : AF_INET6,
+	};
+	switch (n->kind) {
+	case TCP_NODE_CONN:
+		conn_row(container_of(n, const struct tcp_conn, node), row);
+		return;
+	case TCP_NODE_SYN: {
+		const struct tcp_syn *q =
+			container_of(n, const struct tcp_syn, n);
+
 		row->state = TCPS_SYN_RCVD;
-		return true;
+		row->timer = SOCK_ROW_RETRANSMIT;
+		row->due = stamp_due(q->due, now);
+		row->retransmits = (uint8_t)MAX(q->num_synacks - 1, 0);
+		return;
+	}
 	default:
 		row->state = TCPS_TIME_WAIT;
-		return true;
+		row->timer = SOCK_ROW_TIME_WAIT;
+		row->due = stamp_due(
+			container_of(n, const struct tcp_tw, n)->due, now);
 	}
 }
 
-unsigned tcp_list(const struct tcp *t, struct tcp_row *rows, unsigned n)
+static unsigned list_listeners(const struct tcp *t, struct sock_cursor *cur,
+			       struct sock_row *rows, unsigned n)
 {
-	struct hnode *h = NULL;
-	uint32_t bucket = 0;
 	const struct list *p;
-	unsigned k = 0;
+	unsigned i = 0, k = 0;
 
 	list_for_each (p, &t->listens) {
 		const struct tcp_listen *l =
 			list_entry(p, struct tcp_listen, link);
 
+		if (i++ < cur->pos)
+			continue;
 		if (k == n)
 			return k;
-		rows[k++] = (struct tcp_row){.laddr = l->ep->laddr,
-					     .raddr = l->ep->raddr,
-					     .lport = l->ep->lport,
-					     .state = TCPS_LISTEN,
-					     .recv_q = l->num_accept,
-					     .send_q = l->backlog,
-					     .s = ep_id(l->ep)};
+		cur->pos++;
+		rows[k++] = (struct sock_row){
+			.laddr = l->ep->laddr,
+			.raddr = l->ep->raddr,
+			.lport = l->ep->lport,
+			.family = l->ep->family,
+			.state = TCPS_LISTEN,
+			.recv_q = l->num_accept,
+			.send_q = l->backlog,
+			.s = ep_id(l->ep),
+		};
 	}
-	while (k < n && (h = htab_walk(&t->tuples, &bucket, h)))
-		k += row_of(t, container_of(h, struct tcp_node, h), &rows[k]);
+	*cur = (struct sock_cursor){.is_past_listeners = true};
+	return k;
+}
+/* Bucket by bucket: one that has no room any more begins the next piece. */
+static unsigned list_tuples(const struct tcp *t, struct sock_cursor *cur,
+			    struct sock_row *rows, unsigned n, nsec now)
+{
+	uint32_t bucket = cur->pos, last = 0;
+	struct hnode *h = NULL;
+	unsigned k = 0, begin = 0;
+
+	while ((h = htab_walk(&t->tuples, &bucket, h))) {
+		if (bucket != last) {
+			begin = k;
+			last = bucket;
+		}
+		if (k == n) {
+			if (begin) {
+				cur->pos = bucket;
+				return begin;
+			}
+			/* one bucket fills it all: the rest of it is left */
+			cur->pos = bucket > 1 ? bucket - 1 : SOCK_CURSOR_END;
+			return k;
+		}
+		row_of(container_of(h, struct tcp_node, h), &rows[k++], now);
+	}
+	cur->pos = SOCK_CURSOR_END;
+	return k;
+}
+
+unsigned tcp_list(const struct tcp *t, struct sock_cursor *cur,
+		  struct sock_row *rows, unsigned n, nsec now)
+{
+	unsigned k = 0;
+
+	if (!cur->is_past_listeners)
+		k = list_listeners(t, cur, rows, n);
+	if (!k && cur->is_past_listeners && cur->pos != SOCK_CURSOR_END)
+		k = list_tuples(t, cur, rows, n, now);
 	return k;
 }
 
