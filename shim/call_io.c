@@ -719,9 +719,13 @@ EXPORT ssize_t __send(int fd, const void *buf, size_t len, int flags)
 
 EXPORT ssize_t write(int fd, const void *buf, size_t len)
 {
-	if (!fd_sock(fd))
-		return real.write(fd, buf, len);
-	return send(fd, buf, len, 0);
+	struct file *f;
+
+	if (fd_sock(fd))
+		return send(fd, buf, len, 0);
+	f = fd_text(fd);
+	return f ? shim_ret(text_write(fd, f, buf, len))
+		 : real.write(fd, buf, len);
 }
 
 EXPORT ssize_t __write(int fd, const void *buf, size_t len)
@@ -734,6 +738,8 @@ EXPORT ssize_t writev(int fd, const struct iovec *v, int n)
 	struct file *f = fd_sock(fd);
 	ssize_t r;
 
+	if (!f && fd_text(fd) && n > 0) /* as much as one write would take */
+		return write(fd, v[0].iov_base, v[0].iov_len);
 	if (!f)
 		return real.writev(fd, v, n);
 	return vec_is_nothing(v, n, &r)

@@ -123,6 +123,10 @@ void exec_init(void);
 /* call_stdio.c: writes out what is left in streams on our sockets. */
 void stdio_flush(void);
 
+/* call_file.c: sets the sysctl that @fd was opened for, from text of the
+ * program's. @len or -errno. */
+ssize_t text_write(int fd, struct file *f, const void *buf, size_t len);
+
 /* call_ifaddr.c */
 extern _Atomic bool ifaddr_of_kernel; /* show the kernel's interfaces */
 /* An ioctl about interfaces on a socket of ours: true, and its answer. */

@@ -142,12 +142,14 @@ static FILE *open_stream(int fd, const char *mode)
 
 EXPORT FILE *fdopen(int fd, const char *mode)
 {
-	return fd_sock(fd) ? open_stream(fd, mode) : real.fdopen(fd, mode);
+	return fd_sock(fd) || fd_text(fd) ? open_stream(fd, mode)
+					  : real.fdopen(fd, mode);
 }
 
 EXPORT FILE *_IO_fdopen(int fd, const char *mode)
 {
-	return fd_sock(fd) ? open_stream(fd, mode) : real._IO_fdopen(fd, mode);
+	return fd_sock(fd) || fd_text(fd) ? open_stream(fd, mode)
+					  : real._IO_fdopen(fd, mode);
 }
 
 static struct stream *stream_of(FILE *fp)

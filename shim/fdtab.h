@@ -28,6 +28,7 @@ enum file_kind {
 	FILE_EPOLL, /* an epoll set with sockets of the stack in it: ->priv */
 	FILE_HEIR,  /* a near end that came across exec; nobody has asked for
 		     * its socket yet (adopt.c) */
+	FILE_TEXT,  /* a sysctl, to be written to: call_file.c */
 };
 
 #define FILE_NONBLOCK 1u  /* O_NONBLOCK, as fcntl() would say */
@@ -108,6 +109,14 @@ static inline struct file *fd_epoll(int fd)
 	struct file *f = fd_file(fd);
 
 	return f && f->kind == FILE_EPOLL ? f : NULL;
+}
+
+/* A sysctl that was opened for writing, or NULL. */
+static inline struct file *fd_text(int fd)
+{
+	struct file *f = fd_file(fd);
+
+	return f && f->kind == FILE_TEXT ? f : NULL;
 }
 
 static inline bool file_has(const struct file *f, uint32_t flag)

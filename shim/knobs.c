@@ -385,6 +385,14 @@ static const char *parse_STATS(const char *s)
 	return keep_path(s, knobs.stats);
 }
 
+static const char *parse_PROC(const char *s)
+{
+	knobs.proc_of_kernel = strcmp(s, "kernel") == 0;
+	return knobs.proc_of_kernel || strcmp(s, "stack") == 0
+		       ? NULL
+		       : "should be stack or kernel";
+}
+
 static const char *(*const parsers[NUM_KNOBS])(const char *) = {
 #define KNOB(name, def, text) parse_##name,
 #include "knobs.def"
@@ -500,6 +508,12 @@ bool knobs_on_error_kernel(void)
 {
 	return knobs.to_kernel ||
 	       strcmp(value_of(KNOB_ON_ERROR), "kernel") == 0;
+}
+
+bool knobs_proc_of_kernel(void)
+{
+	return knobs.proc_of_kernel ||
+	       strcmp(value_of(KNOB_PROC), "kernel") == 0;
 }
 
 static int load(char *why, size_t len)

@@ -33,7 +33,7 @@ struct knobs {
 	enum knob_loopback loopback;
 	struct impair_cfg impair_in, impair_out;
 	struct sysctl_values sysctl;
-	bool offload, has_seed, to_kernel, keeper;
+	bool offload, has_seed, to_kernel, keeper, proc_of_kernel;
 	bool is_mirror; /* TCPSHIM_EPOLL */
 	uint64_t seed;
 	nsec grace; /* of the keeper */
@@ -44,6 +44,7 @@ extern struct knobs knobs;
 /* Reads everything, once. 0, or -EINVAL with the variable's name in @why. */
 int knobs_load(char *why, size_t len);
 /* Alone, since it must be known even if nothing else is right. */
+bool knobs_proc_of_kernel(void); /* asked before there is a host */
 bool knobs_on_error_kernel(void);
 /* Of everything that makes a host what it is: processes that share one should
  * agree. */
