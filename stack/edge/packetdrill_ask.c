@@ -69,21 +69,25 @@ static void say_addr(struct answer *a, const struct ip_addr *ip, uint16_t port)
 /* @is4: /proc/net/tcp, else tcp6. */
 static void say_tcp(struct answer *a, bool is4)
 {
-	struct tcp_row rows[MAX_ROWS];
-	unsigned n = pd.is_up ? stack_list(pd.st, rows, MAX_ROWS) : 0, sl = 0;
+	struct sock_row rows[MAX_ROWS];
+	struct sock_cursor cur = {0};
+	unsigned n, sl = 0;
 
 	say(a, "  sl  local_address rem_address   st tx_queue rx_queue\n");
-	for (unsigned i = 0; i < MIN(n, MAX_ROWS); i++) {
-		const struct tcp_row *r = &rows[i];
+	while (pd.is_up &&
+	       (n = stack_list(pd.st, EP_TCP, &cur, rows, MAX_ROWS, 0)))
+		for (unsigned i = 0; i < n; i++) {
+			const struct sock_row *r = &rows[i];
 
-		if (ip_addr_is4(&r->laddr) != is4)
-			continue;
-		say(a, "%4u: ", sl++);
-		say_addr(a, &r->laddr, r->lport);
-		say(a, " ");
-		say_addr(a, &r->raddr, r->rport);
-		say(a, " %02X %08X:%08X\n", r->state, r->send_q, r->recv_q);
-	}
+			if (ip_addr_is4(&r->laddr) != is4)
+				continue;
+			say(a, "%4u: ", sl++);
+			say_addr(a, &r->laddr, r->lport);
+			say(a, " ");
+			say_addr(a, &r->raddr, r->rport);
+			say(a, " %02X %08X:%08X\n", r->state, r->send_q,
+			    r->recv_q);
+		}
 }
 
 static bool is_of(const char *name, const char *group)
