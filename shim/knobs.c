@@ -122,15 +122,13 @@ static const char *parse_ADDR(const char *s)
 	return cfg->num_addrs ? NULL : "should name an address";
 }
 
-static const char *add_route(const struct prefix *to, const struct ip_addr *gw)
+static const char *add_route(const struct ip_route *r)
 {
 	struct stack_cfg *cfg = &knobs.cfg;
 
 	if (cfg->num_routes == IP_MAX_ROUTES)
 		return "has too many routes";
-	cfg->routes[cfg->num_routes].dst = to->net;
-	cfg->routes[cfg->num_routes].plen = to->plen;
-	cfg->routes[cfg->num_routes++].gw = *gw;
+	cfg->routes[cfg->num_routes++] = *r;
 	return NULL;
 }
 
@@ -151,7 +149,8 @@ static bool is_set(enum knob k);
 static const char *parse_GATEWAY(const char *s)
 {
 	char item[64];
-	struct prefix p, all = {0};
+	struct prefix p;
+	struct ip_route all = {0};
 	const char *bad = NULL;
 
 	while (!bad && next_item(&s, item, sizeof(item))) {
@@ -167,32 +166,33 @@ static const char *parse_GATEWAY(const char *s)
 		if (knobs.num_gateways == IP_MAX_ADDRS)
 			return "has too many addresses";
 		knobs.gateways[knobs.num_gateways++] = p.net;
-		all.net = p.net;
-		memset(all.net.b + (ip_addr_is4(&p.net) ? 12 : 0), 0,
+		all.dst = all.gw = p.net;
+		memset(all.dst.b + (ip_addr_is4(&p.net) ? 12 : 0), 0,
 		       ip_addr_is4(&p.net) ? 4 : 16);
-		bad = add_route(&all, &p.net);
+		bad = add_route(&all);
 	}
 	return bad;
 }
 
 static const char *parse_ROUTES(const char *s)
 {
-	char item[128];
-	struct prefix to;
-	struct ip_addr gw;
+	static char complaint[160];
+	char item[256];
+	struct ip_route r;
 	const char *bad = NULL;
-	char *via;
 
 	while (!bad && next_item(&s, item, sizeof(item))) {
-		via = strstr(item, " via ");
-		if (!via)
-			return "should be `PREFIX via GATEWAY`, comma between";
-		*via = '\0';
-		via += 5;
-		via += strspn(via, " ");
-		if (!parse_prefix(item, &to) || ip_addr_parse(via, &gw) < 0)
-			return "should be `PREFIX via GATEWAY`, comma between";
-		bad = add_route(&to, &gw);
+		if (ip_route_parse(item, &r, &bad)) {
+			log_snprintf(complaint, sizeof(complaint),
+				     "should be `PREFIX via GATEWAY` and "
+				     "metrics of ip-route(8), comma between; "
+				     "not `%s`",
+				     bad);
+			return complaint;
+		}
+		if (*r.m.congctl && tcp_cc_find(r.m.congctl) < 0)
+			return "names no congestion control in a congctl";
+		bad = add_route(&r);
 	}
 	return bad;
 }

@@ -38,18 +38,6 @@ static void init_core(struct stack *st, struct arena *a,
 	rng_key(&keys, &c->port_key);
 }
 
-static int add_route(struct stack *st, const struct stack_cfg *cfg, unsigned i)
-{
-	const struct ip_addr *dst = &cfg->routes[i].dst;
-	const struct ip_addr *gw = &cfg->routes[i].gw;
-	unsigned plen = cfg->routes[i].plen;
-	int err = ip_route_add(&st->ip, dst, plen, gw);
-
-	return err ? err
-		   : ip_route_set(&st->ip, dst, plen, gw,
-				  &cfg->routes[i].metrics);
-}
-
 static int add_addrs(struct stack *st, const struct stack_cfg *cfg)
 {
 	static const uint8_t lo4[4] = {127, 0, 0, 1};
@@ -65,7 +53,7 @@ static int add_addrs(struct stack *st, const struct stack_cfg *cfg)
 		err = ip_addr_add(&st->ip, &cfg->addrs[i].addr,
 				  cfg->addrs[i].plen);
 	for (unsigned i = 0; i < cfg->num_routes && !err; i++)
-		err = add_route(st, cfg, i);
+		err = ip_route_tell(&st->ip, &cfg->routes[i]);
 	return err;
 }
 
@@ -354,7 +342,10 @@ bool stack_has_listener(struct stack *st, int type, const struct ip_addr *a,
 int stack_route_set(struct stack *st, const struct ip_addr *dst, unsigned plen,
 		    const struct ip_addr *gw, const struct ip_metrics *m)
 {
-	return ip_route_set(&st->ip, dst, plen, gw, m);
+	struct ip_route r = {.dst = *dst, .gw = *gw, .m = *m};
+
+	r.plen = (uint8_t)MIN(plen, 255u);
+	return ip_route_set(&st->ip, &r);
 }
 
 void stack_forget_cookies(struct stack *st)

@@ -41,11 +41,7 @@ struct stack_cfg {
 		unsigned plen;
 	} addrs[IP_MAX_ADDRS];
 	unsigned num_addrs;
-	struct {
-		struct ip_addr dst, gw;
-		unsigned plen;
-		struct ip_metrics metrics;
-	} routes[IP_MAX_ROUTES]; /* default routes and further ones */
+	struct ip_route routes[IP_MAX_ROUTES]; /* default and further ones */
 	unsigned num_routes;
 	const struct sysctl_values *sysctl; /* NULL: defaults */
 	char dev_name[16]; /* interface 2; "lo" is 1 (SO_BINDTODEVICE) */

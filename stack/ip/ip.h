@@ -33,12 +33,15 @@ struct ip_ifaddr {
 	uint8_t plen;
 };
 
-/* What the user knows of a way, as `ip route` has it; 0: nothing. */
+/* What the user knows of a way, as ip-route(8) has it; 0: nothing. */
 struct ip_metrics {
-	uint32_t mtu;
-	uint32_t initcwnd; /* segments */
-	uint16_t advmss;
+	uint32_t mtu, advmss, hoplimit;
+	uint32_t initcwnd, initrwnd; /* segments */
+	uint32_t rto_min;	     /* ms */
+	uint32_t quickack;
 	bool mtu_lock; /* whatever routers say; they may fragment */
+	bool cc_lock;  /* TCP_CONGESTION can't change it */
+	char congctl[16];
 };
 
 struct ip_route {
@@ -98,9 +101,12 @@ int ip_addr_add(struct ip *ip, const struct ip_addr *a, unsigned plen);
 /* 0, -EEXIST, -ENOSPC, -EINVAL: the families differ, @plen is too long. */
 int ip_route_add(struct ip *ip, const struct ip_addr *dst, unsigned plen,
 		 const struct ip_addr *gw);
-/* The same, or another gateway and @m for the route that there is. */
-int ip_route_set(struct ip *ip, const struct ip_addr *dst, unsigned plen,
-		 const struct ip_addr *gw, const struct ip_metrics *m);
+/* The same of all that a route is, in place of the one that there is. */
+int ip_route_set(struct ip *ip, const struct ip_route *r);
+/* Adds it, or its metrics and source to one with the same gateway. */
+int ip_route_tell(struct ip *ip, const struct ip_route *r);
+/* "10.0.0.0/8 via 10.77.0.1 initcwnd 20": 0, or -EINVAL and *bad is where. */
+int ip_route_parse(const char *text, struct ip_route *r, const char **bad);
 
 enum ip_scope {			/* what an address is to this host */
 		IP_SCOPE_NONE,	/* somebody else's unicast */
@@ -117,6 +123,10 @@ const struct ip_route *ip_route_lookup(const struct ip *ip,
  * IP_UNICAST_IF, a scope id). */
 const struct ip_route *ip_route_via(const struct ip *ip,
 				    const struct ip_addr *dst, uint32_t oif);
+/* Its metrics; all zero where nothing is known. */
+const struct ip_metrics *ip_metrics_via(const struct ip *ip,
+					const struct ip_addr *dst,
+					uint32_t oif);
 /* Source address for @dst (RFC 6724 rules that apply; RFC 1122 3.3.4.3).
  * 0, -ENETUNREACH, -EADDRNOTAVAIL. */
 int ip_source(const struct ip *ip, const struct ip_addr *dst,
@@ -134,9 +144,10 @@ struct ip_tx {
 	struct ip_addr src, dst;
 	uint32_t flow; /* IPv6 flow label */
 	uint8_t proto;
-	uint8_t ttl; /* 0: the default */
-	uint8_t tos; /* or traffic class */
-	bool df;     /* -EMSGSIZE rather than fragment; sets DF on IPv4 */
+	uint8_t ttl;	/* 0: the default */
+	uint8_t tos;	/* or traffic class */
+	bool df;	/* -EMSGSIZE rather than fragment; sets DF on IPv4 */
+	bool df_always; /* IP_PMTUDISC_DO: whatever the route says */
 	bool dont_fragment_local; /* IP_PMTUDISC_PROBE: ignore learned MTU */
 	const uint8_t *opts;	  /* IPv4 options, whole words, or NULL */
 	uint8_t num_opts;	  /* bytes of them */

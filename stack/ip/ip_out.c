@@ -50,12 +50,15 @@ static uint32_t next_id(struct ip *ip, const struct ip_tx *tx, uint32_t num)
 }
 
 /* The default, and 1 for multicast (RFC 1112 6.1, RFC 3493 5.2). */
-static uint8_t default_ttl(const struct ip *ip, const struct ip_addr *dst)
+static uint8_t default_ttl(const struct ip *ip, const struct ip_route *r,
+			   const struct ip_addr *dst)
 {
 	const struct sysctl_values *sys = ip->core->sysctl;
 
 	if (ip_addr_is_multicast(dst))
 		return 1;
+	if (r->m.hoplimit)
+		return (uint8_t)r->m.hoplimit;
 	return (uint8_t)(ip_addr_is4(dst) ? sys->ip_default_ttl
 					  : sys->ip6_hop_limit);
 }
@@ -358,13 +361,13 @@ static void choose_mtu(struct ip *ip, struct l3 *h, const struct ip_route *r,
 		return;
 	h->mtu = MIN(h->mtu, route_mtu(ip, r));
 	if (r->m.mtu_lock)
-		h->df = false;
+		h->df = tx->df_always;
 	learned = pmtu_get(ip, &tx->dst, &locked, now);
 	if (!learned)
 		return;
 	h->mtu = MIN(h->mtu, learned);
 	if (locked) /* the path is narrower still: routers have to fragment */
-		h->df = false;
+		h->df = tx->df_always;
 }
 
 /* Is what goes to @tx->dst heard at home? Broadcast always is, a group's if
@@ -418,7 +421,7 @@ int ip_out(struct ip *ip, struct pkt *p, const struct ip_tx *tx, nsec now)
 	if (!r)
 		return err;
 	h.link = r->link;
-	h.ttl = tx->ttl ? tx->ttl : default_ttl(ip, &tx->dst);
+	h.ttl = tx->ttl ? tx->ttl : default_ttl(ip, r, &tx->dst);
 	h.loop = is_heard(ip, &own, r->link);
 	h.host_only = tx->host_only && r->link != LINK_LO;
 	if (tx->host_only)

@@ -14,6 +14,7 @@
 #include "ip/ip_priv.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/rebuild.h"
 #include "wire/ip4.h"
@@ -80,19 +81,17 @@ static struct ip_addr masked(const struct ip_addr *a, unsigned plen)
 	return out;
 }
 
-static int route_of(const struct ip_addr *dst, unsigned plen,
-		    const struct ip_addr *gw, struct ip_route *r)
+static int route_of(const struct ip_route *from, struct ip_route *r)
 {
-	bool is4 = ip_addr_is4(dst);
+	bool is4 = ip_addr_is4(&from->dst);
 
-	if (plen > (is4 ? 32u : 128u))
+	*r = *from;
+	if (r->plen > (is4 ? 32u : 128u))
 		return -EINVAL;
-	if (!ip_addr_is_any(gw) && ip_addr_is4(gw) != is4)
+	if (!ip_addr_is_any(&r->gw) && ip_addr_is4(&r->gw) != is4)
 		return -EINVAL;
-	*r = (struct ip_route){.link = LINK_DEV};
-	r->dst = masked(dst, plen);
-	r->gw = *gw;
-	r->plen = (uint8_t)plen;
+	r->link = LINK_DEV;
+	r->dst = masked(&r->dst, r->plen);
 	return 0;
 }
 
@@ -125,29 +124,51 @@ static int route_insert(struct ip *ip, const struct ip_route *r)
 int ip_route_add(struct ip *ip, const struct ip_addr *dst, unsigned plen,
 		 const struct ip_addr *gw)
 {
-	struct ip_route r;
-	int err = route_of(dst, plen, gw, &r);
+	struct ip_route r = {.dst = *dst, .gw = *gw};
+	int err;
 
+	r.plen = (uint8_t)MIN(plen, 255u);
+	err = route_of(&r, &r);
 	if (err)
 		return err;
 	return route_same(ip, &r) ? -EEXIST : route_insert(ip, &r);
 }
 
-int ip_route_set(struct ip *ip, const struct ip_addr *dst, unsigned plen,
-		 const struct ip_addr *gw, const struct ip_metrics *m)
+int ip_route_set(struct ip *ip, const struct ip_route *from)
 {
 	struct ip_route r, *old;
-	int err = route_of(dst, plen, gw, &r);
+	int err = route_of(from, &r);
 
 	if (err)
 		return err;
-	r.m = *m;
 	old = route_same(ip, &r);
 	if (!old)
 		return route_insert(ip, &r);
 	*old = r;
 	ip->gen++;
 	return 0;
+}
+
+static bool says_more(const struct ip_route *r)
+{
+	static const struct ip_metrics none;
+
+	return memcmp(&r->m, &none, sizeof(none)) != 0 ||
+	       !ip_addr_is_any(&r->src);
+}
+
+int ip_route_tell(struct ip *ip, const struct ip_route *from)
+{
+	struct ip_route r;
+	const struct ip_route *old;
+	int err = route_of(from, &r);
+
+	if (err)
+		return err;
+	old = route_same(ip, &r);
+	if (old && !(says_more(&r) && ip_addr_eq(&old->gw, &r.gw)))
+		return -EEXIST;
+	return ip_route_set(ip, &r);
 }
 
 const struct ip_route *ip_route_lookup(const struct ip *ip,
@@ -183,6 +204,15 @@ const struct ip_route *ip_route_via(const struct ip *ip,
 	if (!r && (is4 || ip_addr_is_linklocal(dst)))
 		return &ip->to_group;
 	return r;
+}
+
+const struct ip_metrics *ip_metrics_via(const struct ip *ip,
+					const struct ip_addr *dst, uint32_t oif)
+{
+	static const struct ip_metrics none;
+	const struct ip_route *r = ip_route_via(ip, dst, oif);
+
+	return r ? &r->m : &none;
 }
 
 /* RFC 6724 3.1, with the scopes of RFC 4291 2.7 for multicast. */

@@ -222,3 +222,137 @@ Test(route, plateaus)
 	cr_assert_eq(pmtu_plateau(65535), 32000);
 	cr_assert_eq(pmtu_plateau(60), 68);
 }
+
+/* --- the words of ip-route(8) --- */
+
+static int parse(const char *text, struct ip_route *r)
+{
+	const char *bad;
+
+	return ip_route_parse(text, r, &bad);
+}
+
+Test(route, all_that_a_route_can_say)
+{
+	struct ip_route r;
+	struct ip_metrics *m = &r.m;
+
+	cr_assert_eq(parse("10.9.0.0/16 via 10.77.0.1 src 10.77.0.2 "
+			   "mtu lock 1400 advmss 1000 initcwnd 20 initrwnd 5 "
+			   "rto_min 50ms hoplimit 9 quickack 1 "
+			   "congctl lock bbr",
+			   &r),
+		     0);
+	cr_assert(r.plen == 16 && m->mtu == 1400 && m->mtu_lock);
+	cr_assert(m->advmss == 1000 && m->initcwnd == 20 && m->initrwnd == 5);
+	cr_assert(m->rto_min == 50 && m->hoplimit == 9 && m->quickack == 1);
+	cr_assert_str_eq(m->congctl, "bbr");
+	cr_assert(m->cc_lock);
+	cr_assert_eq(ip_route_tell(&w.ip, &r), 0);
+	cr_assert_str_eq(via("10.9.1.1"), "10.77.0.1");
+	cr_assert_eq(parse("fd90::/32 via fd77::1  initcwnd 3", &r), 0);
+	cr_assert(r.plen == 32 && m->initcwnd == 3);
+	cr_assert_eq(parse("10.9.9.9", &r), 0);
+	cr_assert(r.plen == 32 && ip_addr_is_any(&r.gw) && ip_addr_is4(&r.gw));
+}
+
+Test(route, times_have_units)
+{
+	static const struct {
+		const char *text;
+		uint32_t ms;
+	} rows[] = {{"50", 50},	     {"50ms", 50},    {"7msecs", 7},
+		    {"2s", 2000},    {"0.2s", 200},   {"1.5secs", 1500},
+		    {"0.0625s", 62}, {"120s", 120000}};
+	struct ip_route r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char text[64];
+
+		log_snprintf(text, sizeof(text), "10.0.0.0/8 rto_min %s",
+			     rows[i].text);
+		cr_assert_eq(parse(text, &r), 0, "%s", text);
+		cr_assert_eq(r.m.rto_min, rows[i].ms, "%s: %u", text,
+			     r.m.rto_min);
+	}
+}
+
+Test(route, what_it_can_not_say)
+{
+	static const struct {
+		const char *text, *at;
+	} rows[] = {
+		{"", ""},
+		{"10.0.0.0/33", "10.0.0.0/33"},
+		{"somewhere via 10.77.0.1", "somewhere via 10.77.0.1"},
+		{"10.0.0.0/8 via fd77::1", "via fd77::1"},
+		{"10.0.0.0/8 via", "via"},
+		{"10.0.0.0/8 initcwnd", "initcwnd"},
+		{"10.0.0.0/8 initcwnd 0", "initcwnd 0"},
+		{"10.0.0.0/8 initcwnd 70000", "initcwnd 70000"},
+		{"10.0.0.0/8 initcwnd lock 5", "initcwnd lock 5"},
+		{"10.0.0.0/8 mtu 67", "mtu 67"},
+		{"10.0.0.0/8 rto_min 1h", "rto_min 1h"},
+		{"10.0.0.0/8 rto_min .", "rto_min ."},
+		{"10.0.0.0/8 rto_min 99999999999999999999s",
+		 "rto_min 99999999999999999999s"},
+		{"10.0.0.0/8 dev eth0 initcwnd 5", "dev eth0 initcwnd 5"},
+		{"10.0.0.0/8 congctl abcdefghijklmnopq",
+		 "congctl abcdefghijklmnopq"},
+	};
+	struct ip_route r;
+	const char *bad;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		bad = NULL;
+		cr_assert_eq(ip_route_parse(rows[i].text, &r, &bad), -EINVAL,
+			     "%s", rows[i].text);
+		cr_assert_str_eq(bad, rows[i].at);
+	}
+}
+
+/* A route that is there is told more; another gateway is another route. */
+Test(route, metrics_for_what_is_there)
+{
+	struct ip_addr d = addr("10.77.0.9"), far = addr("11.1.1.1");
+	struct ip_route r;
+
+	parse("10.77.0.0/24 initcwnd 40", &r);
+	cr_assert_eq(ip_route_tell(&w.ip, &r), 0);
+	cr_assert_eq(ip_metrics_via(&w.ip, &d, 0)->initcwnd, 40);
+	parse("0.0.0.0/0 via 10.77.0.1 initcwnd 4", &r);
+	cr_assert_eq(ip_route_tell(&w.ip, &r), 0);
+	cr_assert_eq(ip_metrics_via(&w.ip, &far, 0)->initcwnd, 4);
+	parse("0.0.0.0/0 via 10.77.0.7 initcwnd 4", &r);
+	cr_assert_eq(ip_route_tell(&w.ip, &r), -EEXIST);
+	parse("0.0.0.0/0 via 10.77.0.1", &r);
+	cr_assert_eq(ip_route_tell(&w.ip, &r), -EEXIST);
+}
+
+Test(route, a_source_that_it_prefers)
+{
+	struct ip_addr other = addr("10.77.0.77");
+	struct ip_route r;
+
+	cr_assert_eq(ip_addr_add(&w.ip, &other, 24), 0);
+	cr_assert_str_eq(source("12.1.1.1"), "10.77.0.2");
+	parse("12.0.0.0/8 via 10.77.0.1 src 10.77.0.77", &r);
+	ip_route_tell(&w.ip, &r);
+	cr_assert_str_eq(source("12.1.1.1"), "10.77.0.77");
+}
+
+/* ip-route(8): lock, and no path MTU discovery is tried */
+Test(route, an_mtu_may_be_locked)
+{
+	struct ip_addr d = addr("12.1.1.1"), free = addr("13.1.1.1");
+	struct ip_route r;
+
+	parse("12.0.0.0/8 via 10.77.0.1 mtu lock 1300", &r);
+	ip_route_tell(&w.ip, &r);
+	parse("13.0.0.0/8 via 10.77.0.1 mtu 1300", &r);
+	ip_route_tell(&w.ip, &r);
+	cr_assert_eq(ip_mtu(&w.ip, &d, w.now), 1300);
+	cr_assert_eq(ip_mtu(&w.ip, &free, w.now), 1300);
+	cr_assert_eq(ip_mtu_told(&w.ip, &d, 1000, w.now), 1300);
+	cr_assert_eq(ip_mtu_told(&w.ip, &free, 1000, w.now), 1000);
+}

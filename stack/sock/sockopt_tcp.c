@@ -354,6 +354,8 @@ static int set_congestion(struct opt_call *c, const void *val, socklen_t len)
 	if (len < 1)
 		return -EINVAL;
 	id = cc_named(val, len);
+	if (tcp_cc_is_locked(c->e))
+		return -EPERM;
 	if (id < 0)
 		return -ENOENT;
 	c->e->topt.cc = (uint8_t)id;

@@ -302,6 +302,7 @@ static void set_mtu(struct ep *e, const struct dgram_to *to,
 		own = true;
 	}
 	tx->is_probe = own;
+	tx->df_always = disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE;
 	tx->df = disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE ||
 		 disc == IP_PMTUDISC_WANT;
 	tx->mtu = may_frag ? 0
@@ -580,6 +581,7 @@ static int give_to_ip(struct ep *e, struct chunk *c, uint32_t len,
 		.ttl = (uint8_t)MAX(tx->ttl, 0),
 		.tos = tx->tos,
 		.dont_fragment_local = tx->is_probe,
+		.df_always = tx->df_always,
 		.loop = is_looped(e, &tx->dst),
 		.host_only = tx->ttl == 0 && ip_addr_is_multicast(&tx->dst),
 		.oif = tx->oif,

@@ -44,7 +44,7 @@ struct dgram_tx {
 	int16_t ttl;
 	uint8_t tos, proto;
 	uint32_t oif;
-	bool df, is_probe;
+	bool df, df_always, is_probe;
 };
 
 /* A datagram that is not complete: MSG_MORE, UDP_CORK. */

@@ -111,6 +111,8 @@ void tcp_opt_changed(struct ep *e, int level, int name, nsec now);
 /* Congestion controls by name. -ENOENT; NULL. */
 int tcp_cc_find(const char *name);
 const char *tcp_cc_name(unsigned id);
+/* The route to the peer says which, and that it stays so. */
+bool tcp_cc_is_locked(const struct ep *e);
 
 /* From ip, through demux.c. Sends the RST of RFC 9293 3.10.7.1 itself, so it
  * always takes the segment. */

@@ -429,6 +429,13 @@ struct tcp_uto {
 	uint16_t remote; /* the peer's, as on the wire; 0: not heard */
 };
 
+/* What the route to the peer says, of struct ip_metrics */
+struct tcp_route {
+	nsec rto_min;
+	uint32_t initcwnd;
+	bool quickack, cc_lock;
+};
+
 struct tcp_conn {
 	struct tcp_node node; /* tcp->tuples; key is the connection's name */
 	struct tcp *t;
@@ -517,6 +524,7 @@ struct tcp_conn {
 	struct tcp_ecn ecn;
 	struct tcp_cwv cwv;
 	struct tcp_uto uto;
+	struct tcp_route route;
 	bool frto;	  /* the timeout may be spurious, RFC 5682 */
 	bool frto_new;	  /* send what is new before what is lost */
 	bool hold_resend; /* this ACK casts doubt on what counts as lost */
@@ -608,6 +616,13 @@ struct tcp_conn {
 static inline const struct sysctl_values *tcp_sysctl(const struct tcp_conn *c)
 {
 	return c->t->core->sysctl;
+}
+
+/* tcp_init_cwnd() of Linux */
+static inline uint32_t tcp_initial_cwnd(const struct tcp_conn *c)
+{
+	return c->route.initcwnd ? c->route.initcwnd
+				 : (uint32_t)tcp_sysctl(c)->tcp_init_cwnd;
 }
 
 /* Stream bytes not yet sent. */
@@ -845,8 +860,8 @@ void tcp_tlp_ack(struct tcp_conn *c, const struct tcp_acked *a);
 /* --- tcp_syn.c --- */
 /* The window of a SYN, and the shift that it will need (Linux's
  * tcp_select_initial_window()). @clamp: what it may ever grow to. */
-uint32_t tcp_initial_window(const struct ep *e, uint32_t mss, uint8_t *wscale,
-			    uint32_t *clamp);
+uint32_t tcp_initial_window(const struct ep *e, const struct ip_metrics *m,
+			    uint32_t mss, uint8_t *wscale, uint32_t *clamp);
 /* What the peer's SYN asks us to shift by. */
 uint8_t tcp_peer_wscale(struct core *core, const struct tcp_repr *r);
 void tcp_listen_in(struct tcp_listen *l, struct tcp_seg *s);

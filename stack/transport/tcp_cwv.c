@@ -86,7 +86,7 @@ bool tcp_cwv_may_grow(const struct tcp_conn *c, bool linux_says)
 bool tcp_cwv_restart(struct tcp_conn *c, nsec now)
 {
 	struct cc *cc = &c->cc;
-	uint32_t floor = (uint32_t)tcp_sysctl(c)->tcp_init_cwnd;
+	uint32_t floor = tcp_initial_cwnd(c);
 
 	if (!is_on(c))
 		return false;

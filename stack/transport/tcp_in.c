@@ -771,7 +771,7 @@ static bool is_due(const struct tcp_conn *c, bool drained)
 		return true;
 	if (unacked > c->rcv_mss && (drained || c->owed_frames >= 2))
 		return true;
-	return drained && c->quick && !c->pingpong;
+	return drained && (c->route.quickack || (c->quick && !c->pingpong));
 }
 
 void tcp_batch_end(struct tcp *t, bool drained, nsec now)

@@ -194,7 +194,7 @@ static void advance_cursor(struct tcp_conn *c, uint32_t len)
 static void restart_if_idle(struct tcp_conn *c, nsec now)
 {
 	nsec idle = now - c->last_sent_at;
-	uint32_t floor = (uint32_t)tcp_sysctl(c)->tcp_init_cwnd;
+	uint32_t floor = tcp_initial_cwnd(c);
 	uint32_t mtu;
 
 	if (c->packets_out || !tcp_unsent(c) || !c->snd_wnd || c->pace_waits)

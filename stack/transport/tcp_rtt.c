@@ -13,6 +13,8 @@
 
 nsec tcp_rto_min(const struct tcp_conn *c)
 {
+	if (c->route.rto_min)
+		return c->route.rto_min;
 	if (c->ep->topt.rto_min_us)
 		return c->ep->topt.rto_min_us * USEC;
 	return tcp_sysctl(c)->tcp_rto_min_us * USEC;

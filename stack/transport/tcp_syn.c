@@ -27,8 +27,8 @@ static uint32_t ilog2(uint32_t v)
 	return 31u - (uint32_t)__builtin_clz(v);
 }
 
-uint32_t tcp_initial_window(const struct ep *e, uint32_t mss, uint8_t *wscale,
-			    uint32_t *clamp)
+uint32_t tcp_initial_window(const struct ep *e, const struct ip_metrics *m,
+			    uint32_t mss, uint8_t *wscale, uint32_t *clamp)
 {
 	const struct sysctl_values *v = e->tp->core->sysctl;
 	uint32_t win = (uint32_t)((uint64_t)e->rcvbuf * RATIO_INIT >> 8);
@@ -40,6 +40,8 @@ uint32_t tcp_initial_window(const struct ep *e, uint32_t mss, uint8_t *wscale,
 	win = MIN(win, *clamp);
 	if (win > mss)
 		win -= win % mss;
+	if (m->initrwnd)
+		win = (uint32_t)MIN(win, (uint64_t)m->initrwnd * mss);
 	*wscale = 0;
 	if (v->tcp_window_scaling) {
 		max = MIN(MAX(max, win), *clamp);
@@ -60,18 +62,17 @@ uint8_t tcp_peer_wscale(struct core *core, const struct tcp_repr *r)
 	return TCP_MAX_WSCALE;
 }
 
-/* What the user knows of the way to @k's peer. */
-static struct ip_metrics metrics(const struct tcp *t, const struct tcp_key *k)
+/* What the user knows of the way to @to. */
+static const struct ip_metrics *metrics_to(const struct ep *e,
+					   const struct ip_addr *to)
 {
-	const struct ip_route *r = ip_route_lookup(t->tp->ip, &k->raddr);
-
-	return r ? r->m : (struct ip_metrics){0};
+	return ip_metrics_via(e->tp->ip, to, e->dev_if);
 }
 
 static uint16_t advertised_mss(const struct ep *e, const struct tcp_key *k,
 			       uint32_t mtu)
 {
-	uint32_t told = metrics(e->tp->tcp, k).advmss;
+	uint32_t told = metrics_to(e, &k->raddr)->advmss;
 	uint32_t mss = told ? told : tcp_mss_of_mtu(k, mtu);
 
 	if (e->topt.maxseg)
@@ -79,19 +80,33 @@ static uint16_t advertised_mss(const struct ep *e, const struct tcp_key *k,
 	return (uint16_t)MIN(mss, 65535u);
 }
 
-/* RFC 6928 2 */
-static uint32_t init_cwnd(const struct tcp_conn *c)
+/* tcp_ca_dst_init() of Linux: its control instead of the socket's. */
+static void take_metrics(struct tcp_conn *c, const struct ip_metrics *m)
 {
-	uint32_t n = metrics(c->t, &c->node.key).initcwnd;
+	int id = *m->congctl ? tcp_cc_find(m->congctl) : -ENOENT;
 
-	return n ? n : (uint32_t)tcp_sysctl(c)->tcp_init_cwnd;
+	c->route = (struct tcp_route){
+		.rto_min = m->rto_min * MSEC,
+		.initcwnd = m->initcwnd,
+		.quickack = m->quickack,
+		.cc_lock = id >= 0 && m->cc_lock,
+	};
+	if (id >= 0)
+		c->ep->topt.cc = (uint8_t)id;
+}
+
+bool tcp_cc_is_locked(const struct ep *e)
+{
+	return e->tcp && e->tcp->route.cc_lock;
 }
 
 void tcp_conn_setup(struct tcp_conn *c, nsec now)
 {
 	const struct sysctl_values *v = tcp_sysctl(c);
+	const struct ip_metrics *m = metrics_to(c->ep, &c->node.key.raddr);
 	struct ep *e = c->ep;
 
+	take_metrics(c, m);
 	c->pmtu = ip_mtu(c->t->tp->ip, &c->node.key.raddr, now);
 	c->route_gen = c->t->tp->ip->gen;
 	c->advmss = advertised_mss(e, &c->node.key, c->pmtu);
@@ -101,8 +116,8 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	tcp_auth_begin(c);
 	tcp_mss_sync(c, c->pmtu);
 	c->win_ratio = RATIO_INIT;
-	c->rcv_wnd = tcp_initial_window(e, MAX(c->advmss, 1u), &c->rcv_wscale,
-					&c->window_clamp);
+	c->rcv_wnd = tcp_initial_window(e, m, MAX(c->advmss, 1u),
+					&c->rcv_wscale, &c->window_clamp);
 	c->rcv_ssthresh = c->rcv_wnd;
 	c->rcv_mss = MIN(c->advmss, TCP_DEF_MSS);
 	c->rto = MIN(TCP_RTO_INIT, tcp_rto_max(c));
@@ -111,7 +126,7 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	c->pushed_seq = c->write_seq;
 	c->snd_sml = c->snd_una;
 	c->max_packets_seq = c->snd_una;
-	c->cc.cwnd = init_cwnd(c);
+	c->cc.cwnd = tcp_initial_cwnd(c);
 	c->cc.ssthresh = CC_SSTHRESH_NONE;
 	c->cc.cwnd_clamp = 1u << 30;
 	c->cc.hystart = (uint8_t)v->tcp_hystart;
@@ -135,7 +150,7 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	c->is_paced = c->pacing_rate != ~0ull;
 	tcp_pacing_update(c);
 	c->retransmits = c->total_rto = 0;
-	c->cc.cwnd = init_cwnd(c);
+	c->cc.cwnd = tcp_initial_cwnd(c);
 	/* RFC 6928 2: a lost SYN says that the path is not to be trusted */
 	if (c->total_retrans > 1)
 		c->cc.cwnd = 1;
@@ -208,6 +223,7 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 	bool is4 = ip_addr_is4(&k->raddr);
 	uint16_t mss = advertised_mss(e, k, ip_mtu(t->tp->ip, &k->raddr, now));
 	int hops = is4 ? e->ttl : e->hops6;
+	const struct ip_metrics *m = metrics_to(e, &k->raddr);
 	struct tcp_sig sig;
 	uint32_t clamp;
 	uint8_t scale, tos = is4 ? e->tos : e->tclass;
@@ -233,7 +249,7 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 	if (fo)
 		r.fo = *fo;
 	r.window = (uint16_t)MIN(
-		tcp_initial_window(e, MAX(mss, 1u), &scale, &clamp),
+		tcp_initial_window(e, m, MAX(mss, 1u), &scale, &clamp),
 		MAX_SYN_WINDOW);
 	tcp_sig_room(&sig, &r);
 	tcp_ecn_synack_out(l, q, &r, &tos);
@@ -317,7 +333,8 @@ static void fill_record(struct tcp *t, struct tcp_listen *l, struct tcp_syn *q,
 	tcp_ecn_request(l, q, s);
 	q->uto = r->uto;
 	if (r->has_wscale && v->tcp_window_scaling) {
-		tcp_initial_window(l->ep, 1, &scale, &clamp);
+		tcp_initial_window(l->ep, metrics_to(l->ep, &q->n.key.raddr), 1,
+				   &scale, &clamp);
 		q->n.bits |= TCP_SYN_WSCALE;
 		q->n.scales =
 			(uint8_t)(tcp_peer_wscale(t->core, r) << 4 | scale);
@@ -586,7 +603,8 @@ static bool take_cookie(struct tcp_listen *l, struct tcp_seg *s)
 	q->n.key = tcp_seg_key(s);
 	q->n.kind = TCP_NODE_SYN;
 	q->listener = l->ep->index;
-	tcp_initial_window(l->ep, 1, &scale, &clamp);
+	tcp_initial_window(l->ep, metrics_to(l->ep, &q->n.key.raddr), 1, &scale,
+			   &clamp);
 	if (!tcp_cookie_check(t, q, s, scale)) {
 		stat_inc(t->core, STAT_TcpExtSyncookiesFailed);
 		arena_free(t->core->arena, q);

@@ -194,6 +194,8 @@ static void look(const struct seen *n, struct peer_seg *s)
 		.ae = r.ns,
 		.accecn = r.accecn,
 		.uto = r.uto,
+		.df = ip.df,
+		.ttl = ip.ttl,
 		.sport = r.dst_port,
 	};
 	for (unsigned i = 0; i < r.num_sack; i++) {

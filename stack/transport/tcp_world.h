@@ -38,6 +38,8 @@ struct peer_seg { /* a segment, as the peer sends or sees it */
 	bool ae;
 	struct tcp_accecn_opt accecn;
 	uint16_t uto;
+	bool df; /* of what the stack sends: IP's, and its TTL */
+	uint8_t ttl;
 	uint16_t sport; /* the peer's, 0: PEER_PORT */
 };
 

@@ -197,7 +197,10 @@ static void tx_of(const struct tcp_conn *c, struct ip_tx *tx)
 		.proto = IPPROTO_TCP,
 		.ttl = hops > 0 ? (uint8_t)hops : 0,
 		.tos = is4 ? e->tos : e->tclass,
-		.df = is4 ? e->pmtudisc != 0 : true,
+		/* ip_dont_fragment() of Linux */
+		.df = !is4 || e->pmtudisc == IP_PMTUDISC_WANT ||
+		      e->pmtudisc == IP_PMTUDISC_DO,
+		.df_always = e->pmtudisc == IP_PMTUDISC_DO,
 	};
 	if (!is4)
 		tx->flow = ep_opt(e, EP_O_AUTOFLOWLABEL) && !e->flowinfo
