@@ -12,14 +12,22 @@
 /* --- window --- */
 
 /* RFC 9293 3.10.7.4: only a newer segment may move the window. */
+/* Linux: of several segments with one number the one with the widest window
+ * is believed, as they may have changed places; and one that closes it. */
+bool tcp_may_update_window(const struct tcp_conn *c, const struct tcp_seg *s,
+			   uint32_t win)
+{
+	return seq_gt(s->r.ack, c->snd_una) || seq_gt(s->seq, c->snd_wl1) ||
+	       (s->seq == c->snd_wl1 && (win > c->snd_wnd || !win));
+}
+
 static void update_window(struct tcp_conn *c, const struct tcp_seg *s)
 {
 	uint32_t win = s->r.window;
 
 	if (!(s->r.flags & TCP_SYN))
 		win <<= c->snd_wscale;
-	if (!(seq_gt(s->r.ack, c->snd_una) || seq_gt(s->seq, c->snd_wl1) ||
-	      (s->seq == c->snd_wl1 && win > c->snd_wnd)))
+	if (!tcp_may_update_window(c, s, win))
 		return;
 	c->snd_wl1 = s->seq;
 	if (win == c->snd_wnd)
@@ -243,13 +251,15 @@ static void take_sacks(struct tcp_conn *c, const struct tcp_seg *s,
 		tcp_sack_reordered(c, a->reord);
 }
 
-/* An ACK of data that is acknowledged already: RFC 5961 5.2 bounds how old. */
+/* An ACK of data that is acknowledged already: RFC 5961 5.2 bounds how old, and
+ * so does what was sent at all. */
 static bool take_old(struct tcp_conn *c, struct tcp_seg *s)
 {
+	uint32_t oldest = (uint32_t)MIN(c->max_window, c->bytes_acked);
 	struct tcp_acked a;
 
-	if (seq_lt(s->r.ack, c->snd_una - c->max_window)) {
-		tcp_challenge_ack(c, false, s->now);
+	if (seq_lt(s->r.ack, c->snd_una - oldest)) {
+		tcp_challenge_ack(c, s->now);
 		drop(c->t->core, DROP_TCP_BAD_ACK);
 		return false;
 	}
@@ -271,9 +281,7 @@ bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s)
 	bool is_dup;
 
 	if (seq_gt(s->r.ack, c->snd_nxt)) { /* of what was never sent */
-		/* RFC 9293 3.10.7.4 has an ACK here; Linux is silent */
-		if (c->state != TCPS_ESTABLISHED)
-			tcp_challenge_ack(c, false, s->now);
+		tcp_challenge_ack(c, s->now);
 		drop(c->t->core, DROP_TCP_BAD_ACK);
 		return false;
 	}

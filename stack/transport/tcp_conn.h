@@ -62,6 +62,7 @@ enum tcp_state {
 #define TCP_TXQ_SPARE 32u  /* places in the txq that data leaves to ACKs */
 #define TCP_DUP_THRESH 3u  /* RFC 6675 2 */
 #define TCP_RTO_INIT SEC   /* RFC 6298 2.1 */
+#define TCP_RTO_FALLBACK (3 * SEC) /* RFC 6298 5.7 */
 #define TCP_DELACK_MIN (40 * MSEC)
 #define TCP_RESOURCE_RETRY (500 * MSEC) /* TCP_RESOURCE_PROBE_INTERVAL */
 #define TCP_DELACK_MAX (200 * MSEC)
@@ -155,6 +156,14 @@ struct tcp_syn {
 _Static_assert(EP_SEG *EP_MAX_SEGS <= 1 << 22, "struct tcp_syn's listener");
 _Static_assert(sizeof(struct tcp_syn) <= 96, "design: SYN record");
 
+/* When a SYN record last answered what is none of its handshake. They have no
+ * room for it; who takes another's place gives that one an answer more. */
+#define TCP_NUM_ANSWERS 64u
+struct tcp_syn_answer {
+	uint32_t iss; /* of the record */
+	uint32_t at;  /* tcp_stamp() */
+};
+
 struct tcp_syn_ao {
 	struct tcp_syn q;
 	uint8_t keyid, rnext; /* of the SYN (RFC 5925 2.2) */
@@ -235,6 +244,7 @@ struct tcp {
 	struct sip_key cookie_key; /* of SYN cookies */
 	nsec challenge_at;	   /* RFC 5961 7: this second's allowance */
 	uint32_t challenge_left;
+	struct tcp_syn_answer answers[TCP_NUM_ANSWERS];
 	struct tcp_mem mem;
 };
 
@@ -694,14 +704,15 @@ static inline void tcp_check(const struct tcp_conn *c)
 /* --- tcp_in.c --- */
 /* The segment that completes a handshake, for a child just made. */
 void tcp_conn_in(struct tcp_conn *c, struct tcp_seg *s);
-/* Is there an answer to a bad segment allowed now (tcp_invalid_ratelimit)? */
-bool tcp_oow_allowed(struct tcp_conn *c, nsec now);
 void tcp_be_quick(struct tcp_conn *c); /* the next ACKs are not delayed */
-void tcp_challenge_ack(struct tcp_conn *c, bool is_syn, nsec now);
+void tcp_challenge_ack(struct tcp_conn *c, nsec now);
 
 /* --- tcp_ack.c: what an ACK does to the send side --- */
 /* False: the segment is to be dropped. */
 bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s);
+/* Is @win, which @s offers, news? */
+bool tcp_may_update_window(const struct tcp_conn *c, const struct tcp_seg *s,
+			   uint32_t win);
 
 /* What one ACK has told, gathered on its way. */
 struct tcp_acked {
@@ -1079,6 +1090,7 @@ void tcp_rtt_sample(struct tcp_conn *c, nsec rtt, nsec now);
 nsec tcp_rto_min(const struct tcp_conn *c);
 nsec tcp_rto_max(const struct tcp_conn *c);
 void tcp_rto_update(struct tcp_conn *c); /* from srtt and rttvar */
+void tcp_rtt_init(struct tcp_conn *c);	 /* a handshake is over */
 /* How long @retries doublings from @base last, as Linux counts. */
 nsec tcp_model_timeout(const struct tcp_conn *c, unsigned retries, nsec base);
 void tcp_pacing_update(struct tcp_conn *c);

@@ -133,7 +133,7 @@ void tcp_ecn_request(const struct tcp_listen *l, struct tcp_syn *q,
 	uint8_t ace = tcp_ace(&s->r);
 	bool needs = cc_needs_ecn(l->ep->topt.cc);
 
-	q->ect = ect_of(s);
+	q->ect = ect_of(s) & IP_ECN_MASK;
 	/* RFC 9768 3.1.2: any other combination counts as 111 */
 	if (v >= SYSCTL_ACCURATE && ace && ace != ACE_CLASSIC) {
 		q->n.bits |= TCP_SYN_ECN | TCP_SYN_ACCECN;
@@ -152,7 +152,7 @@ void tcp_ecn_request_again(struct tcp_syn *q, const struct tcp_seg *s)
 {
 	if (!(q->n.bits & TCP_SYN_ACCECN))
 		return;
-	q->ect = ect_of(s);
+	q->ect = ect_of(s) & IP_ECN_MASK;
 	if (!tcp_ace(&s->r))
 		q->n.bits |= TCP_SYN_NO_ECT;
 }

@@ -13,10 +13,8 @@
  * know, and by the delayed-ACK timer where it does not.
  */
 #include <errno.h>
-#include <linux/icmp.h>
 
 #include "base/util.h"
-#include "transport/errq.h"
 #include "transport/filter.h"
 #include "transport/tcp_conn.h"
 
@@ -33,7 +31,7 @@ static bool gone(struct tcp_conn *c, struct tcp_seg *s, int err)
 
 /* --- answers to what is not acceptable --- */
 
-bool tcp_oow_allowed(struct tcp_conn *c, nsec now)
+static bool oow_allowed(struct tcp_conn *c, nsec now)
 {
 	nsec gap = tcp_sysctl(c)->tcp_invalid_ratelimit * MSEC;
 
@@ -43,37 +41,47 @@ bool tcp_oow_allowed(struct tcp_conn *c, nsec now)
 	return true;
 }
 
-/* RFC 5961 7: so many a second for the whole host, not the same in each. */
-void tcp_challenge_ack(struct tcp_conn *c, bool is_syn, nsec now)
+/* RFC 5961 7: so many a second for the whole host, not the same in each, or who
+ * counts them learns of others' connections (CVE-2016-5696). As in Linux there
+ * is no such limit by default: that of the connection does. */
+void tcp_challenge_ack(struct tcp_conn *c, nsec now)
 {
 	struct tcp *t = c->t;
 	uint32_t limit = (uint32_t)tcp_sysctl(c)->tcp_challenge_ack_limit;
 
-	if (!tcp_oow_allowed(c, now))
+	if (!oow_allowed(c, now))
 		return;
 	if (limit != INT32_MAX) {
 		if (now >= t->challenge_at) {
 			t->challenge_at = now - now % SEC + SEC;
 			t->challenge_left =
-				limit ? limit - limit / 2 +
-						rng_below(&t->core->rng,
-							  limit / 2 + 1)
+				limit ? DIV_ROUND_UP(limit, 2) +
+						rng_below(&t->core->rng, limit)
 				      : 0;
 		}
 		if (!t->challenge_left)
 			return;
 		t->challenge_left--;
 	}
-	stat_inc(t->core, is_syn ? STAT_TcpExtTCPSYNChallenge
-				 : STAT_TcpExtTCPChallengeACK);
+	stat_inc(t->core, STAT_TcpExtTCPChallengeACK);
 	tcp_send_ack(c, now);
 }
 
+static void challenge_syn(struct tcp_conn *c, nsec now)
+{
+	stat_inc(c->t->core, STAT_TcpExtTCPSYNChallenge);
+	tcp_challenge_ack(c, now);
+}
+
+/* tcp_send_dupack() of Linux. Two that answer each other's pure ACKs would
+ * never end, so only those are limited in rate. */
 static void dup_ack(struct tcp_conn *c, const struct tcp_seg *s)
 {
-	if (s->len && seq_lt(s->seq, c->rcv_nxt))
+	if (s->end != s->seq && seq_lt(s->seq, c->rcv_nxt)) {
+		tcp_be_quick(c);
 		tcp_dsack_set(c, s->seq, seq_min(s->end, c->rcv_nxt));
-	if (s->len || tcp_oow_allowed(c, s->now))
+	}
+	if (s->end != s->seq || oow_allowed(c, s->now))
 		tcp_send_ack(c, s->now);
 }
 
@@ -95,14 +103,20 @@ static void remember_ts(struct tcp_conn *c, struct tcp_seg *s)
 	c->ts_recent_at = s->now;
 }
 
+static bool is_pure_ack(const struct tcp_seg *s)
+{
+	return s->r.flags & TCP_ACK && s->end == s->seq;
+}
+
 /* A pure ACK that was overtaken is harmless: Linux's tcp_disordered_ack(). */
 static bool is_disordered_ack(const struct tcp_conn *c, const struct tcp_seg *s)
 {
 	uint32_t win = (uint32_t)s->r.window << c->snd_wscale;
+	nsec older = (int32_t)(c->ts_recent - s->r.ts_val) * MSEC;
 
-	return !s->len && s->seq == c->rcv_nxt && s->r.ack == c->snd_una &&
-	       win <= c->snd_wnd &&
-	       (nsec)(int32_t)(c->ts_recent - s->r.ts_val) * MSEC <= c->rto;
+	return is_pure_ack(s) && s->seq == c->rcv_nxt &&
+	       s->r.ack == c->snd_una && !tcp_may_update_window(c, s, win) &&
+	       older <= c->rto * 6 / 5;
 }
 
 static bool is_paws_failure(const struct tcp_conn *c, const struct tcp_seg *s)
@@ -122,6 +136,14 @@ static bool step_paws(struct tcp_conn *c, struct tcp_seg *s)
 {
 	if (!is_paws_failure(c, s) || s->r.flags & TCP_RST)
 		return true;
+	if (s->r.flags & TCP_SYN) {
+		challenge_syn(c, s->now);
+		return false;
+	}
+	if (is_pure_ack(s) && seq_lt(s->seq, c->rcv_nxt)) {
+		drop(c->t->core, DROP_TCP_PAWS); /* late; nobody waits */
+		return false;
+	}
 	stat_inc(c->t->core, STAT_TcpExtPAWSEstab);
 	drop(c->t->core, DROP_TCP_PAWS);
 	dup_ack(c, s);
@@ -131,21 +153,6 @@ static bool step_paws(struct tcp_conn *c, struct tcp_seg *s)
 static uint32_t rcv_window_end(const struct tcp_conn *c)
 {
 	return seq_max(c->rcv_wup + c->rcv_wnd, c->rcv_nxt);
-}
-
-/* RFC 9293 3.10.7.4, as Linux reads it: any part in the window will do. */
-static bool step_seq(struct tcp_conn *c, struct tcp_seg *s)
-{
-	if (seq_geq(s->end, c->rcv_wup) && seq_leq(s->seq, rcv_window_end(c)))
-		return true;
-	drop(c->t->core, DROP_TCP_OUT_OF_WINDOW);
-	if (s->r.flags & TCP_RST)
-		return false;
-	if (s->r.flags & TCP_SYN)
-		tcp_challenge_ack(c, true, s->now);
-	else
-		dup_ack(c, s);
-	return false;
 }
 
 /* --- step 2: RST (RFC 5961 3.2) --- */
@@ -162,30 +169,55 @@ static int reset_errno(const struct tcp_conn *c)
 	}
 }
 
-static bool rst_is_exact(const struct tcp_conn *c, const struct tcp_seg *s)
+/* Some stacks don't count their FIN: tcp_reset_check() of Linux. */
+static bool rst_is_of_fin(const struct tcp_conn *c, const struct tcp_seg *s)
 {
-	if (s->seq == c->rcv_nxt)
-		return true;
-	/* Linux: the right edge of what was sacked is where the peer stands;
-	 * and one behind our FIN's ACK, from old stacks */
-	for (unsigned i = 0; i < c->num_sacks; i++)
-		if (s->seq == c->sacks[i].end)
-			return true;
-	return c->fin_rcvd && s->seq == c->rcv_nxt - 1 &&
+	return s->seq == c->rcv_nxt - 1 &&
 	       TCPS_IN(c, TCPS_BIT(CLOSE_WAIT) | TCPS_BIT(LAST_ACK) |
 				  TCPS_BIT(CLOSING));
+}
+
+/* Linux: the right edge of what was sacked is where the peer stands, too. */
+static bool rst_is_exact(const struct tcp_conn *c, const struct tcp_seg *s)
+{
+	uint32_t right = c->rcv_nxt;
+
+	for (unsigned i = 0; i < c->num_sacks; i++)
+		right = seq_max(right, c->sacks[i].end);
+	return s->seq == c->rcv_nxt || s->seq == right || rst_is_of_fin(c, s);
+}
+
+static bool take_rst(struct tcp_conn *c, struct tcp_seg *s)
+{
+	c->is_reset = true;
+	return gone(c, s, reset_errno(c));
+}
+
+/* RFC 9293 3.10.7.4, as Linux reads it: any part in the window will do. */
+static bool step_seq(struct tcp_conn *c, struct tcp_seg *s)
+{
+	if (seq_geq(s->end, c->rcv_wup) && seq_leq(s->seq, rcv_window_end(c)))
+		return true;
+	if (s->r.flags & TCP_RST && rst_is_of_fin(c, s))
+		return take_rst(c, s);
+	drop(c->t->core, DROP_TCP_OUT_OF_WINDOW);
+	if (s->r.flags & TCP_RST)
+		return false;
+	if (s->r.flags & TCP_SYN)
+		challenge_syn(c, s->now);
+	else
+		dup_ack(c, s);
+	return false;
 }
 
 static bool step_rst(struct tcp_conn *c, struct tcp_seg *s)
 {
 	if (!(s->r.flags & TCP_RST))
 		return true;
-	if (!rst_is_exact(c, s)) {
-		tcp_challenge_ack(c, false, s->now);
-		return false;
-	}
-	c->is_reset = true;
-	return gone(c, s, reset_errno(c));
+	if (rst_is_exact(c, s))
+		return take_rst(c, s);
+	tcp_challenge_ack(c, s->now);
+	return false;
 }
 
 /* --- step 4: SYN (RFC 5961 4.2) --- */
@@ -209,7 +241,7 @@ static bool step_syn(struct tcp_conn *c, struct tcp_seg *s)
 	/* the ACK of its SYN-ACK may be lost: RFC 9768 3.2.2.1 */
 	c->ecn.reflect = tcp_ecn_is_accurate(c) && s->r.flags & TCP_ACK;
 	c->ecn.syn_rcv = s->rx->tos & IP_ECN_MASK;
-	tcp_challenge_ack(c, true, s->now);
+	challenge_syn(c, s->now);
 	c->ecn.reflect = false;
 	return false;
 }
@@ -790,91 +822,5 @@ void tcp_batch_end(struct tcp *t, bool drained, nsec now)
 			tcp_timer_delack(c, now);
 		tcp_timer_sync(c);
 		tcp_check(c);
-	}
-}
-
-/* --- ICMP errors --- */
-
-static void conn_mtu(struct tcp_conn *c, uint32_t told, nsec now)
-{
-	bool is4 = ip_addr_is4(&c->node.key.raddr);
-	uint32_t mtu = ip_mtu_told(c->t->tp->ip, &c->node.key.raddr, told, now);
-
-	if ((is4 && c->ep->pmtudisc == IP_PMTUDISC_DONT) || mtu >= c->pmtu)
-		return;
-	tcp_mss_sync(c, mtu);
-	if (TCPS_IN(c, TCPS_CAN_SEND)) {
-		tcp_simple_retransmit(c, now);
-	} else if (c->state == TCPS_SYN_SENT && c->fo_data) {
-		/* the SYN with its data was too large: without, at once */
-		c->advmss = (uint16_t)MIN(c->advmss,
-					  tcp_mss_of_mtu(&c->node.key, mtu));
-		tcp_resend_head(c, now);
-	}
-}
-
-/* RFC 5461, as tcp_v4_err() of Linux: hard while connecting, else only what a
- * later timeout will be reported as. */
-static void conn_error(struct tcp_conn *c, const struct ip_error *e, nsec now)
-{
-	if (e->err == EMSGSIZE) {
-		conn_mtu(c, e->mtu, now);
-	} else if (TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD))) {
-		/* tcp_v4_err() tells all, tcp_v6_err() who asked */
-		if (e->is4 || ep_opt(c->ep, EP_O_RECVERR6))
-			errq_icmp(c->ep, e, get_be16(e->l4 + 2), e->l4,
-				  e->l4_len);
-		tcp_done(c, e->err, now);
-		return;
-	} else if (ep_opt(c->ep, e->is4 ? EP_O_RECVERR : EP_O_RECVERR6) &&
-		   !c->is_orphan) {
-		ep_error(c->ep, e->err);
-		tcp_ready(c, false, false);
-	} else {
-		c->ep->err_soft = e->err;
-	}
-	tcp_timer_sync(c);
-	tcp_check(c);
-}
-
-void tcp_error(struct tcp *t, const struct ip_error *e, nsec now)
-{
-	struct tcp_key k = {e->local, e->remote, 0, 0, 0};
-	struct tcp_node *n;
-	uint32_t seq;
-
-	if (e->l4_len < 8 || !e->err)
-		return;
-	k.lport = get_be16(e->l4);
-	k.rport = get_be16(e->l4 + 2);
-	seq = get_be32(e->l4 + 4);
-	n = tcp_tuple_find(t, &k);
-	if (n && tcp_auth_ignores(n, e)) {
-		stat_inc(t->core, STAT_TcpExtTCPAODroppedIcmps);
-		drop(t->core, DROP_TCP_AUTH);
-		return;
-	}
-	if (!n || n->kind == TCP_NODE_TW) {
-		drop(t->core, DROP_ICMP_NO_SOCK);
-		return;
-	}
-	if (n->kind == TCP_NODE_SYN) {
-		tcp_syn_error(t, container_of(n, struct tcp_syn, n), e, seq);
-	} else {
-		struct tcp_conn *c = container_of(n, struct tcp_conn, node);
-
-		/* RFC 5927 4: only about what is in flight; what comes next
-		 * counts with it, as in Linux */
-		if (!seq_in(seq, c->snd_una, c->snd_nxt - c->snd_una + 1)) {
-			stat_inc(t->core, STAT_TcpExtOutOfWindowIcmps);
-			drop(t->core, DROP_ICMP_NO_SOCK);
-			return;
-		}
-		transport_note(t->tp, c->ep);
-		if (e->is4 && e->type == ICMP_DEST_UNREACH &&
-		    (e->code == ICMP_NET_UNREACH ||
-		     e->code == ICMP_HOST_UNREACH))
-			tcp_timer_revert(c, seq, now);
-		conn_error(c, e, now);
 	}
 }

@@ -69,6 +69,18 @@ void tcp_rto_update(struct tcp_conn *c)
 	c->rto = CLAMP(rto, tcp_rto_min(c), tcp_rto_max(c));
 }
 
+/* The handshake gave no sample if its SYN or SYN-ACK went twice: a second was
+ * too short, it seems (RFC 6298 5.7). */
+void tcp_rtt_init(struct tcp_conn *c)
+{
+	if (c->srtt) {
+		tcp_rto_update(c);
+		return;
+	}
+	c->rttvar = c->mdev = c->mdev_max = TCP_RTO_FALLBACK;
+	c->rto = MIN(TCP_RTO_FALLBACK, tcp_rto_max(c));
+}
+
 void tcp_rtt_sample(struct tcp_conn *c, nsec rtt, nsec now)
 {
 	if (rtt < 0)

@@ -154,8 +154,7 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	/* RFC 6928 2: a lost SYN says that the path is not to be trusted */
 	if (c->total_retrans > 1)
 		c->cc.cwnd = 1;
-	if (c->srtt)
-		tcp_rto_update(c);
+	tcp_rtt_init(c);
 	tcp_mss_sync(c, c->pmtu);
 	tcp_mtu_init(c, now);
 	tcp_sndbuf_grow(c);
@@ -255,6 +254,51 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 	tcp_ecn_synack_out(l, q, &r, &tos);
 	tcp_uto_synack(e, &r);
 	tcp_send_bare(t, k, &r, &sig, tos, hops > 0 ? (uint8_t)hops : 0, now);
+}
+
+/* What does not belong here is told where we stand: Linux's reqsk_send_ack. */
+static void send_ack(struct tcp *t, const struct tcp_syn *q, nsec now)
+{
+	const struct ep *e = tcp_syn_listener(t, q)->ep;
+	const struct tcp_key *k = &q->n.key;
+	bool is4 = ip_addr_is4(&k->raddr);
+	uint16_t mss = advertised_mss(e, k, ip_mtu(t->tp->ip, &k->raddr, now));
+	struct tcp_sig sig = tcp_sig_of(e, &k->raddr);
+	int hops = is4 ? e->ttl : e->hops6;
+	struct tcp_repr r = {
+		.seq = q->iss + 1,
+		.ack = q->irs + 1,
+		.flags = TCP_ACK,
+		.has_ts = q->n.bits & TCP_SYN_TS,
+		.ts_val = tcp_ts_now(tcp_ts_off(t, k), now),
+		.ts_ecr = q->ts_recent,
+	};
+	uint32_t clamp, win;
+	uint8_t scale;
+
+	win = tcp_initial_window(e, MAX(mss, 1u), &scale, &clamp);
+	win = MIN(win, MAX_SYN_WINDOW);
+	if (q->n.bits & TCP_SYN_WSCALE)
+		win >>= q->n.scales & 15;
+	r.window = (uint16_t)win;
+	tcp_send_bare(t, k, &r, &sig, is4 ? e->tos : e->tclass,
+		      hops > 0 ? (uint8_t)hops : 0, now);
+}
+
+/* tcp_invalid_ratelimit, for all but data */
+static bool oow_allowed(struct tcp *t, const struct tcp_syn *q,
+			const struct tcp_seg *s)
+{
+	nsec gap = t->core->sysctl->tcp_invalid_ratelimit * MSEC;
+	struct tcp_syn_answer *a = &t->answers[q->iss % TCP_NUM_ANSWERS];
+	uint32_t stamp = tcp_stamp(s->now);
+
+	if (s->end != s->seq && !(s->r.flags & TCP_SYN))
+		return true;
+	if (a->iss == q->iss && stamp - a->at < tcp_stamp(gap))
+		return false;
+	*a = (struct tcp_syn_answer){q->iss, stamp};
+	return true;
 }
 
 /* --- at a listener --- */
@@ -688,9 +732,12 @@ void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 
 	if (s->seq == q->irs &&
 	    (f & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN) {
-		if (!paws) {
+		if (!paws && oow_allowed(t, q, s)) {
 			tcp_ecn_request_again(q, s);
+			stat_inc(t->core, STAT_TcpRetransSegs);
 			send_synack(t, q, NULL, s->now);
+			wait_for_ack(t, q, s->now);
+			tcp_table_rearm(t, s->now);
 		}
 		return;
 	}
@@ -698,8 +745,15 @@ void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 		drop(t->core, paws ? DROP_TCP_PAWS : DROP_TCP_OUT_OF_WINDOW);
 		if (paws)
 			stat_inc(t->core, STAT_TcpExtPAWSEstab);
-		if (!(f & TCP_RST))
-			send_synack(t, q, NULL, s->now);
+		if (!(f & TCP_RST) && oow_allowed(t, q, s))
+			send_ack(t, q, s->now);
+		return;
+	}
+	/* RFC 9293 3.10.7.4: only an exact one resets */
+	if (f & TCP_RST && s->seq != q->irs + 1) {
+		drop(t->core, DROP_TCP_OUT_OF_WINDOW);
+		if (oow_allowed(t, q, s))
+			send_ack(t, q, s->now);
 		return;
 	}
 	if (f & (TCP_RST | TCP_SYN)) {
