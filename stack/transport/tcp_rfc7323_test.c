@@ -473,11 +473,12 @@ Test(tcp_rfc7323, what_is_old_is_refused_before_its_number_is_looked_at)
 	expect(ACK, 1, 11, 0);
 	cr_assert(count(STAT_TcpExtPAWSEstab) == 2);
 	cr_assert(dropped(DROP_TCP_OUT_OF_WINDOW) == 0);
-	/* a duplicate ACK that is old */
+	/* an ACK that is late: nobody waits for an answer, finds Linux 6.18 */
 	pass(SEC);
 	SEND(.flags = ACK, .seq = 5, .ack = 1, .has_ts = true, .ts_val = 900);
-	cr_assert(count(STAT_TcpExtPAWSEstab) == 3);
-	skip();
+	quiet();
+	cr_assert(count(STAT_TcpExtPAWSEstab) == 2);
+	cr_assert(dropped(DROP_TCP_PAWS) == 3);
 	cr_assert(get(100, 0) == 10);
 }
 

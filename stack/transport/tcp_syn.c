@@ -263,7 +263,6 @@ static void send_ack(struct tcp *t, const struct tcp_syn *q, nsec now)
 	const struct tcp_key *k = &q->n.key;
 	bool is4 = ip_addr_is4(&k->raddr);
 	uint16_t mss = advertised_mss(e, k, ip_mtu(t->tp->ip, &k->raddr, now));
-	struct tcp_sig sig = tcp_sig_of(e, &k->raddr);
 	int hops = is4 ? e->ttl : e->hops6;
 	struct tcp_repr r = {
 		.seq = q->iss + 1,
@@ -273,9 +272,12 @@ static void send_ack(struct tcp *t, const struct tcp_syn *q, nsec now)
 		.ts_val = tcp_ts_now(tcp_ts_off(t, k), now),
 		.ts_ecr = q->ts_recent,
 	};
+	struct tcp_sig sig;
 	uint32_t clamp, win;
 	uint8_t scale;
 
+	if (!tcp_sig_synack(e, q, &sig))
+		return;
 	win = tcp_initial_window(e, MAX(mss, 1u), &scale, &clamp);
 	win = MIN(win, MAX_SYN_WINDOW);
 	if (q->n.bits & TCP_SYN_WSCALE)
