@@ -195,6 +195,12 @@ int sock_setopt(struct stack *st, sockid s, int level, int name,
 		const void *val, socklen_t len, nsec now);
 int sock_getopt(struct stack *st, sockid s, int level, int name, void *val,
 		socklen_t *len, nsec now);
+/* TCP_AO_GET_KEYS, whose array is longer than its length says: the match number
+ * @nth of what @in (of @len bytes) asks for, if there are so many. How many
+ * there are, or -errno. */
+struct uapi_ao_get; /* sock/uapi.h */
+int sock_ao_key(struct stack *st, sockid s, const void *in, socklen_t len,
+		unsigned nth, struct uapi_ao_get *out);
 /* FIONREAD, TIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. 0 or -errno. */
 int sock_ioctl(struct stack *st, sockid s, unsigned long req, int *val);
 /* SIOCGSTAMP: when the last datagram that was read came, on the stack's clock.

@@ -173,5 +173,9 @@ opt_get_int_fn opt_get_nodefrag;
 opt_get_int_fn opt_get_mtu;
 /* sockopt_auth.c */
 opt_set_raw_fn opt_set_md5, opt_set_md5_ext;
+/* sockopt_ao.c */
+opt_set_raw_fn opt_add_ao_key, opt_del_ao_key;
+opt_set_raw_fn opt_set_ao_info, opt_set_ao_repair;
+opt_get_raw_fn opt_get_ao_info, opt_get_ao_keys, opt_get_ao_repair;
 
 #endif

@@ -222,10 +222,8 @@ static void rotate(struct tcp_conn *c, uint8_t asked)
 	if (asked == ao->current->sndid)
 		return;
 	k = tcp_ao_pick(ao, asked, TCP_AO_ANY);
-	if (!k)
-		return;
-	ao->current = k;
-	tcp_mss_sync(c, c->pmtu); /* it may be longer */
+	if (k)
+		tcp_ao_choose(c->ep, k, NULL);
 }
 
 static bool check_synced(struct tcp_conn *c, const struct tcp_seg *s)

@@ -120,6 +120,9 @@ int tcp_ao_add(struct ep *e, const struct tcp_ao_key *k, bool set_current,
 /* With keys to use from now on, or NULL. 0, -ENOENT or -EBUSY: it is in use. */
 int tcp_ao_del(struct ep *e, const struct tcp_ao_key *like,
 	       struct tcp_ao_key *current, struct tcp_ao_key *rnext);
+/* To be used from now on; or NULL. */
+void tcp_ao_choose(struct ep *e, struct tcp_ao_key *current,
+		   struct tcp_ao_key *rnext);
 /* 0, or -EKEYREJECTED: it has keys but none that fits, or of both kinds. */
 int tcp_ao_connect(struct ep *e);
 /* Its initial numbers are known: ours, and the peer's unless it is SYN-SENT. */

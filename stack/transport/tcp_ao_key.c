@@ -104,15 +104,6 @@ bool tcp_ao_is_due(const struct ep *e, const struct ip_addr *peer)
 
 /* --- coming and going --- */
 
-/* Can there be a peer that both are for? */
-static bool overlap(const struct tcp_key_id *a, const struct tcp_key_id *b)
-{
-	struct tcp_key_id wider = *a;
-
-	wider.prefix = MIN(a->prefix, b->prefix);
-	return tcp_key_id_fits(&wider, &b->addr);
-}
-
 int tcp_ao_may_add(const struct ep *e, const struct tcp_ao_key *k)
 {
 	const struct tcp_ao *ao = tcp_ao_of(e);
@@ -125,7 +116,7 @@ int tcp_ao_may_add(const struct ep *e, const struct tcp_ao_key *k)
 	list_for_each (n, &ao->keys)
 		if ((key_of(n)->sndid == k->sndid ||
 		     key_of(n)->rcvid == k->rcvid) &&
-		    overlap(&key_of(n)->id, &k->id))
+		    tcp_key_id_touches(&key_of(n)->id, &k->id))
 			return -EEXIST;
 	return 0;
 }
@@ -148,6 +139,20 @@ static bool has_conn(const struct ep *e)
 	return e->tcp && e->tcp->state != TCPS_CLOSED;
 }
 
+/* A key of another length changes what a segment has room for. */
+void tcp_ao_choose(struct ep *e, struct tcp_ao_key *current,
+		   struct tcp_ao_key *rnext)
+{
+	struct tcp_ao *ao = tcp_ao_of(e);
+
+	if (current)
+		ao->current = current;
+	if (rnext)
+		ao->rnext = rnext;
+	if (current && has_conn(e))
+		tcp_mss_sync(e->tcp, e->tcp->pmtu);
+}
+
 int tcp_ao_add(struct ep *e, const struct tcp_ao_key *k, bool set_current,
 	       bool set_rnext)
 {
@@ -164,10 +169,7 @@ int tcp_ao_add(struct ep *e, const struct tcp_ao_key *k, bool set_current,
 		set_current |= !ao->current;
 		set_rnext |= !ao->rnext;
 	}
-	if (set_current)
-		ao->current = own;
-	if (set_rnext)
-		ao->rnext = own;
+	tcp_ao_choose(e, set_current ? own : NULL, set_rnext ? own : NULL);
 	return 0;
 }
 
@@ -188,10 +190,7 @@ int tcp_ao_del(struct ep *e, const struct tcp_ao_key *like,
 	}
 	if (!k)
 		return -ENOENT;
-	if (current)
-		ao->current = current;
-	if (rnext)
-		ao->rnext = rnext;
+	tcp_ao_choose(e, current, rnext);
 	if (e->listen) { /* nobody there uses them */
 		ao->current = ao->current == k ? NULL : ao->current;
 		ao->rnext = ao->rnext == k ? NULL : ao->rnext;

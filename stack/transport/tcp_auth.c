@@ -80,6 +80,14 @@ bool tcp_key_id_fits(const struct tcp_key_id *id, const struct ip_addr *addr)
 	return !rest || !((id->addr.b[whole] ^ addr->b[whole]) & mask);
 }
 
+bool tcp_key_id_touches(const struct tcp_key_id *a, const struct tcp_key_id *b)
+{
+	struct tcp_key_id wider = *a;
+
+	wider.prefix = MIN(a->prefix, b->prefix);
+	return tcp_key_id_fits(&wider, &b->addr);
+}
+
 bool tcp_key_id_eq(const struct tcp_key_id *a, const struct tcp_key_id *b)
 {
 	return a->prefix == b->prefix && a->by_if == b->by_if &&

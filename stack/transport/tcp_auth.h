@@ -69,6 +69,8 @@ void *tcp_auth_alloc(struct ep *e, uint32_t size);
 void tcp_auth_release(struct ep *e, void *key, uint32_t size);
 void tcp_auth_fini(struct ep *e);
 bool tcp_key_id_fits(const struct tcp_key_id *id, const struct ip_addr *addr);
+/* Can there be a peer that both are for? */
+bool tcp_key_id_touches(const struct tcp_key_id *a, const struct tcp_key_id *b);
 bool tcp_key_id_eq(const struct tcp_key_id *a, const struct tcp_key_id *b);
 
 /* Before a connection to @e's peer: 0 or -EKEYREJECTED. */

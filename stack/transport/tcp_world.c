@@ -151,6 +151,62 @@ static void digest(const struct ip_addr *src, const struct ip_addr *dst,
 	md5_end(&m, out);
 }
 
+/* How often the numbers of a side have begun again at 0; a little before the
+ * first is what a probe has. */
+static uint32_t extension(uint32_t first, uint32_t seq)
+{
+	uint32_t d = seq - first;
+	int64_t whole = d < 0xf0000000 ? (int64_t)d : (int32_t)d;
+
+	return (uint32_t)((whole + first) >> 32);
+}
+
+/* RFC 5925 5.1: of a segment from the peer, or else to it. */
+static void ao_mac(const struct tcp_ao_key *k, const struct ip_addr *src,
+		   const struct ip_addr *dst, const struct tcp_repr *r,
+		   const uint8_t *l4, uint32_t len, bool from_peer,
+		   uint8_t out[TCP_AO_TRAFFIC])
+{
+	struct tcp_ao_ends ends = {*src,	*dst,  r->src_port,
+				   r->dst_port, w.iss, w.irs};
+	struct tcp_ao_text t = {
+		.src = src,
+		.dst = dst,
+		.head = l4,
+		.hdr_len = r->hdr_len,
+		.at = r->ao_at,
+		.data = l4 + r->hdr_len,
+		.len = len,
+		.sne = extension(from_peer ? w.irs : w.iss, r->seq),
+	};
+	uint8_t traffic[TCP_AO_TRAFFIC];
+
+	if (from_peer) {
+		ends.sisn = w.irs;
+		ends.disn = w.iss;
+	}
+	if ((r->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		ends.disn = 0;
+	tcp_ao_derive(k, &ends, traffic);
+	tcp_ao_mac(k, traffic, &t, out);
+}
+
+static void look_ao(const struct ip4_repr *ip, const struct tcp_repr *r,
+		    const uint8_t *l4, uint32_t len)
+{
+	const struct tcp_ao_key *k = &w.ao->key[0];
+	uint8_t mac[TCP_AO_TRAFFIC];
+
+	if (k->rcvid != r->ao_key)
+		k++;
+	cr_assert(k->rcvid == r->ao_key && r->ao_len == 4 + k->maclen);
+	ao_mac(k, &ip->src, &ip->dst, r, l4, len, false, mac);
+	cr_assert(!memcmp(mac, l4 + r->ao_at + 4, k->maclen), "flags %x",
+		  r->flags);
+	w.ao->saw = r->ao_key;
+	w.ao->saw_rnext = r->ao_rnext;
+}
+
 static void look(const struct seen *n, struct peer_seg *s)
 {
 	uint8_t sum[MD5_LEN];
@@ -173,6 +229,9 @@ static void look(const struct seen *n, struct peer_seg *s)
 		digest(&ip.src, &ip.dst, l4, n->len - ip.hdr_len, sum);
 		cr_assert(!memcmp(sum, l4 + r.md5_at, sizeof(sum)));
 	}
+	cr_assert((r.ao_len != 0) == (w.ao != NULL));
+	if (w.ao)
+		look_ao(&ip, &r, l4, n->len - ip.hdr_len);
 	*s = (struct peer_seg){
 		.flags = r.flags,
 		.tos = ip.tos,
@@ -267,6 +326,17 @@ static uint8_t byte_at(uint32_t seq)
 	return (uint8_t)(seq * 31 + (seq >> 8));
 }
 
+static void sign_ao(const struct ip4_repr *ip, const struct tcp_repr *r,
+		    uint8_t *l4, uint32_t len)
+{
+	const struct tcp_ao_key *k = &w.ao->key[w.ao->use];
+	uint8_t mac[TCP_AO_TRAFFIC];
+
+	ao_mac(k, &ip->src, &ip->dst, r, l4, len, true, mac);
+	mac[3] ^= w.ao->is_wrong;
+	memcpy(l4 + r->ao_at + 4, mac, k->maclen);
+}
+
 void send_seg(const struct peer_seg *s)
 {
 	struct frame *f;
@@ -286,6 +356,11 @@ void send_seg(const struct peer_seg *s)
 
 	fill_repr(s, &r);
 	r.has_md5 = w.key;
+	if (w.ao) {
+		r.ao_len = (uint8_t)(4 + w.ao->key[w.ao->use].maclen);
+		r.ao_key = w.ao->key[w.ao->use].sndid;
+		r.ao_rnext = w.ao->key[w.ao->ask].rcvid;
+	}
 	hlen = tcp_emit_len(&r);
 	cr_assert(stack_rx_alloc(
 			  w.st, room <= FRAME_SMALL ? FRAME_SMALL : FRAME_LARGE,
@@ -298,6 +373,8 @@ void send_seg(const struct peer_seg *s)
 	if (w.key)
 		digest(&ip.src, &ip.dst, f->data + IP4_HLEN, hlen + s->len,
 		       f->data + IP4_HLEN + r.md5_at);
+	if (w.ao)
+		sign_ao(&ip, &r, f->data + IP4_HLEN, hlen + s->len);
 	sum = csum_pseudo(&ip.src, &ip.dst, IPPROTO_TCP, hlen + s->len);
 	c = csum_fold(csum_add(sum, f->data + IP4_HLEN, hlen + s->len));
 	memcpy(f->data + IP4_HLEN + 16, &c, 2);

@@ -14,6 +14,7 @@
 
 #include "sock/sock.h"
 #include "stack.h"
+#include "transport/tcp_ao.h"
 #include "wire/tcp.h"
 
 #define STACK_PORT 4000
@@ -43,6 +44,15 @@ struct peer_seg { /* a segment, as the peer sends or sees it */
 	uint16_t sport; /* the peer's, 0: PEER_PORT */
 };
 
+/* TCP-AO at the peer: IDs in the keys are its own. */
+struct peer_ao {
+	struct tcp_ao_key key[2];
+	uint8_t use;		/* which of them signs */
+	uint8_t ask;		/* which it would like */
+	uint8_t saw, saw_rnext; /* in the stack's last segment */
+	bool is_wrong;		/* a bit of the MAC is */
+};
+
 struct peer {
 	struct arena *arena;
 	struct stack *st;
@@ -54,7 +64,8 @@ struct peer {
 	struct peer_seg last; /* what expect() saw */
 	uint8_t data[65536];  /* its payload, or what get() read */
 	struct sysctl_values sysctl;
-	const char *key; /* TCP-MD5: the peer signs, and asks for it */
+	const char *key;    /* TCP-MD5: the peer signs, and asks for it */
+	struct peer_ao *ao; /* the same with TCP-AO */
 };
 
 extern struct peer w;
