@@ -18,8 +18,15 @@
 #define BETA_NUM 717u /* 0.7 (RFC 9438 4.6), in 1/1024 */
 #define BETA_DEN 1024u
 #define BETA_ECN 870u /* 0.85 (RFC 8511 3.1) where a mark weighs less */
-#define TICK_SHIFT 10 /* 1024 ticks a second */
-#define RECOMPUTE_EVERY (SEC / 32)
+#define MIN_WINDOW 2u /* RFC 9438 4.6; Linux: for marks, too */
+#define C_NUM 4u      /* C is 0.4 (RFC 9438 5.1) */
+#define C_DEN 10u
+#define MIN_COUNT 2u	/* 1.5 times a round trip (RFC 9438 4.2) */
+#define FIRST_COUNT 20u /* Linux: 5 % a round trip until a loss is seen */
+#define FLAT_COUNT 100u /* Linux: where the curve is below the window */
+#define SETTLE SEC	/* Linux: no round trip so soon after a loss */
+#define TICK_SHIFT 10	/* Linux: BICTCP_HZ, 1024 ticks a second */
+#define RECOMPUTE_EVERY (SEC / 32) /* Linux: bictcp_update() */
 /* Windows and times beyond these are as good as these. */
 #define MAX_WINDOW 0x3fffffu
 #define MAX_TICKS (1u << 18)
@@ -63,8 +70,9 @@ static uint32_t ssthresh(struct cc *cc)
 		q->last_max = cc->cwnd;
 	if (cc->by_mark && cc->abe)
 		return MAX((uint32_t)((uint64_t)cc->cwnd * BETA_ECN / BETA_DEN),
-			   2u);
-	return MAX((uint32_t)((uint64_t)cc->cwnd * BETA_NUM / BETA_DEN), 2u);
+			   MIN_WINDOW);
+	return MAX((uint32_t)((uint64_t)cc->cwnd * BETA_NUM / BETA_DEN),
+		   MIN_WINDOW);
 }
 
 static void begin_epoch(struct cc *cc, uint32_t acked, nsec now)
@@ -79,8 +87,8 @@ static void begin_epoch(struct cc *cc, uint32_t acked, nsec now)
 	if (q->last_max > cc->cwnd) {
 		uint64_t gap = MIN(q->last_max - cc->cwnd, MAX_WINDOW);
 
-		/* K^3 = gap / C, C = 0.4 = 4/10; ticks are cubed: << 30 */
-		q->k = cube_root((gap << (3 * TICK_SHIFT)) / 4 * 10);
+		/* K^3 = gap / C (RFC 9438 4.2); ticks are cubed: << 30 */
+		q->k = cube_root((gap << (3 * TICK_SHIFT)) / C_NUM * C_DEN);
 		q->origin = q->last_max;
 	}
 }
@@ -92,15 +100,16 @@ static uint32_t window_at(const struct cubic *q, uint64_t t)
 	uint64_t delta;
 
 	d = MIN(d, MAX_TICKS);
-	delta = (d * d * d / 10 * 4) >> (3 * TICK_SHIFT);
+	delta = (d * d * d / C_DEN * C_NUM) >> (3 * TICK_SHIFT);
 	delta = MIN(delta, MAX_WINDOW);
 	if (t < q->k)
 		return q->origin > delta ? (uint32_t)(q->origin - delta) : 0;
 	return q->origin + (uint32_t)delta;
 }
 
-/* RFC 9438 4.3: alpha = 3 (1 - beta) / (1 + beta) a round trip, until W_max
- * is reached; expressed as segments acked per segment of growth. */
+/* RFC 9438 4.3: alpha = 3 (1 - beta) / (1 + beta) a round trip, expressed as
+ * segments acked per segment of growth. Beyond W_max, too, as in Linux, where
+ * the RFC has 1. */
 static void follow_reno(struct cc *cc)
 {
 	struct cubic *q = &cc->u.cubic;
@@ -134,9 +143,9 @@ static void update(struct cc *cc, uint32_t acked, nsec now)
 	if (target > cc->cwnd)
 		q->cnt = cc->cwnd / (target - cc->cwnd);
 	else
-		q->cnt = 100 * cc->cwnd; /* next to nothing */
+		q->cnt = FLAT_COUNT * cc->cwnd; /* next to nothing */
 	if (!q->last_max)
-		q->cnt = MIN(q->cnt, 20u); /* no loss seen yet: 5 % a trip */
+		q->cnt = MIN(q->cnt, FIRST_COUNT);
 }
 
 static void grow(struct cc *cc, uint32_t acked, nsec now)
@@ -149,8 +158,7 @@ static void grow(struct cc *cc, uint32_t acked, nsec now)
 	}
 	update(cc, acked, now);
 	follow_reno(cc);
-	/* at most half as much again in a round trip (RFC 9438 4.2) */
-	cc->u.cubic.cnt = MAX(cc->u.cubic.cnt, 2u);
+	cc->u.cubic.cnt = MAX(cc->u.cubic.cnt, MIN_COUNT);
 	cc_grow_linear(cc, cc->u.cubic.cnt, acked);
 }
 
@@ -159,7 +167,7 @@ static void rtt(struct cc *cc, nsec sample, nsec now)
 	struct cubic *q = &cc->u.cubic;
 
 	/* what follows a recovery is no measure (Linux: cubictcp_acked()) */
-	if (q->epoch_at && now - q->epoch_at < SEC)
+	if (q->epoch_at && now - q->epoch_at < SETTLE)
 		return;
 	if (!q->delay_min || sample < q->delay_min)
 		q->delay_min = sample;
@@ -171,14 +179,14 @@ static void event(struct cc *cc, enum cc_event ev, nsec idle, nsec now)
 	struct cubic *q = &cc->u.cubic;
 
 	switch (ev) {
-	case CC_TIMEOUT:
+	case CC_LOSS: /* RFC 9438 4.8: K is 0, W_max the window to come */
 		init(cc);
 		break;
 	case CC_RESTART: /* the curve must not run while nothing is sent */
 		if (q->epoch_at)
 			q->epoch_at = MIN(q->epoch_at + idle, now);
 		break;
-	case CC_LOSS:
+	case CC_TIMEOUT:
 	case CC_UNDO:
 		break;
 	}

@@ -107,6 +107,12 @@ void hystart_rtt(struct cc *cc, struct hystart *h, nsec min_rtt, nsec rtt,
 {
 	if (!cc->hystart || h->found || !cc_in_slow_start(cc))
 		return;
+	/* only the first slow start, which knows no end (RFC 9406 4.3) */
+	if (cc->hystart == HYSTART_PLUS_PLUS &&
+	    cc->ssthresh < CC_SSTHRESH_NONE) {
+		h->in_css = false;
+		return;
+	}
 	if (!h->round_at || seq_gt(cc->una, h->end_seq))
 		begin_round(cc, h, now);
 	if (h->found)
