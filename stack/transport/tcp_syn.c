@@ -278,7 +278,8 @@ static void send_ack(struct tcp *t, const struct tcp_syn *q, nsec now)
 
 	if (!tcp_sig_synack(e, q, &sig))
 		return;
-	win = tcp_initial_window(e, MAX(mss, 1u), &scale, &clamp);
+	win = tcp_initial_window(e, metrics_to(e, &k->raddr), MAX(mss, 1u),
+				 &scale, &clamp);
 	win = MIN(win, MAX_SYN_WINDOW);
 	if (q->n.bits & TCP_SYN_WSCALE)
 		win >>= q->n.scales & 15;
