@@ -214,13 +214,42 @@ static enum drop check_ends(struct ip *ip, const struct ip_addr *src,
 	return DROP_NONE;
 }
 
-static void header_error(struct ip *ip, bool is4, enum drop d)
+static void header_error(struct ip *ip, bool is4, enum drop d, uint32_t len)
 {
-	if (d == DROP_IP_NOT_OURS || d == DROP_IP_SRC_ADDR)
+	if (d == DROP_IP4_CSUM)
+		stat_inc(ip->core, STAT_IpExtInCsumErrors);
+	if (d == DROP_TOO_SHORT && len >= (is4 ? IP4_HLEN : IP6_HLEN))
+		stat_inc(ip->core, is4 ? STAT_IpExtInTruncatedPkts
+				       : STAT_Ip6InTruncatedPkts);
+	else if (d == DROP_IP_NOT_OURS || d == DROP_IP_SRC_ADDR)
 		IP_STAT(ip, is4, InAddrErrors);
 	else
 		IP_STAT(ip, is4, InHdrErrors);
 	drop(ip->core, d);
+}
+
+void ip_count_group(struct ip *ip, const struct ip_addr *dst, uint32_t len,
+		    bool in)
+{
+	/* by kind: packets in, bytes in, packets out, bytes out */
+	static const enum stat_id ids[3][4] = {
+		{STAT_IpExtInMcastPkts, STAT_IpExtInMcastOctets,
+		 STAT_IpExtOutMcastPkts, STAT_IpExtOutMcastOctets},
+		{STAT_IpExtInBcastPkts, STAT_IpExtInBcastOctets,
+		 STAT_IpExtOutBcastPkts, STAT_IpExtOutBcastOctets},
+		{STAT_Ip6InMcastPkts, STAT_Ip6InMcastOctets,
+		 STAT_Ip6OutMcastPkts, STAT_Ip6OutMcastOctets},
+	};
+	const enum stat_id *id;
+
+	if (ip_addr_is_multicast(dst))
+		id = ids[ip_addr_is4(dst) ? 0 : 2];
+	else if (ip_addr_is4(dst) && ip_scope(ip, dst) == IP_SCOPE_BCAST)
+		id = ids[1];
+	else
+		return;
+	stat_inc(ip->core, id[in ? 0 : 2]);
+	stat_add(ip->core, id[in ? 1 : 3], len);
 }
 
 /* By codepoint: how many packets can be marked, and are. */
@@ -253,16 +282,18 @@ static struct frame *in4(struct ip *ip, struct frame *f, bool was_fragmented,
 	if (!d)
 		d = check_ends(ip, &r.src, &r.dst, f, r.proto, &scope);
 	if (d) {
-		header_error(ip, true, d);
+		header_error(ip, true, d, f->len);
 		return NULL;
 	}
-	if (!was_fragmented)
+	if (!was_fragmented) {
 		count_ecn(ip, true, f, r.tos);
+		ip_count_group(ip, &r.dst, f->len, true);
+	}
 	f->len = r.total_len; /* short frames are padded on some links */
 	f->l4_off = r.hdr_len;
 	if (r.hdr_len > IP4_HLEN &&
 	    !check_options(ip, f, &r, scope, was_fragmented, &bad, now)) {
-		header_error(ip, true, DROP_IP4_OPTION);
+		header_error(ip, true, DROP_IP4_OPTION, f->len);
 		if (bad)
 			icmp_send_error(ip, f, ICMP4_PARAM_PROBLEM, 0,
 					bad << 24, now);
@@ -304,7 +335,7 @@ static bool has_upper_header(const struct ip6_chain *c, uint32_t len)
 static void problem6(struct ip *ip, struct frame *f, uint8_t code, uint32_t at,
 		     enum drop d, nsec now)
 {
-	header_error(ip, false, d);
+	header_error(ip, false, d, f->len);
 	icmp_send_error(ip, f, ICMP6_PARAM_PROBLEM, code, at, now);
 }
 
@@ -360,15 +391,17 @@ static struct frame *in6(struct ip *ip, struct frame *f, bool was_fragmented,
 	if (!d)
 		d = check_ends(ip, &r.src, &r.dst, f, r.next, &scope);
 	if (d) {
-		header_error(ip, false, d);
+		header_error(ip, false, d, f->len);
 		return NULL;
 	}
-	if (!was_fragmented)
+	if (!was_fragmented) {
 		count_ecn(ip, false, f, r.tclass);
+		ip_count_group(ip, &r.dst, f->len, true);
+	}
 	f->len = IP6_HLEN + r.payload_len;
 	d = ip6_walk(&c, f->data, f->len);
 	if (d) {
-		header_error(ip, false, d);
+		header_error(ip, false, d, f->len);
 		if (c.problem_at)
 			icmp_send_error(ip, f, ICMP6_PARAM_PROBLEM,
 					c.problem_code, c.problem_at, now);
@@ -405,12 +438,15 @@ void link_deliver(struct ip *ip, struct frame *f, nsec now)
 	struct frame *whole;
 	uint8_t version = f->len ? f->data[0] >> 4 : 0;
 
-	if (version == 4)
+	if (version == 4) {
 		stat_inc(ip->core, STAT_IpInReceives);
-	else if (version == 6)
+		stat_add(ip->core, STAT_IpExtInOctets, f->len);
+	} else if (version == 6) {
 		stat_inc(ip->core, STAT_Ip6InReceives);
-	else
+		stat_add(ip->core, STAT_Ip6InOctets, f->len);
+	} else {
 		drop(ip->core, DROP_IP_VERSION);
+	}
 	for (int pass = 0; f; pass++, f = whole) {
 		whole = NULL;
 		if (version == 4)

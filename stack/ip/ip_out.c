@@ -310,6 +310,17 @@ static int keep_home(struct ip *ip, struct pkt *p, nsec now)
 	return 0;
 }
 
+static void count_out(struct ip *ip, const struct pkt *p,
+		      const struct ip_addr *dst)
+{
+	bool is4 = ip_addr_is4(dst);
+
+	IP_STAT(ip, is4, OutTransmits);
+	stat_add(ip->core, is4 ? STAT_IpExtOutOctets : STAT_Ip6OutOctets,
+		 p->len);
+	ip_count_group(ip, dst, p->len, false);
+}
+
 static int emit(struct ip *ip, struct pkt *p, struct l3 *h, nsec now)
 {
 	uint32_t l3_len = h->is4 ? IP4_HLEN + h->num_opts : IP6_HLEN;
@@ -333,6 +344,7 @@ static int emit(struct ip *ip, struct pkt *p, struct l3 *h, nsec now)
 		pkt_free(ip->core->arena, p);
 		return out_failed(ip, h->is4, err);
 	}
+	count_out(ip, p, &h->tx->dst);
 	if (h->loop)
 		echo(ip, p, now);
 	if (h->host_only)
@@ -468,6 +480,7 @@ int ip_out_own(struct ip *ip, struct pkt *p, const struct ip_tx *tx, nsec now)
 	if (is4)
 		complete4(ip, p, &own);
 	p->link = r->link;
+	count_out(ip, p, &tx->dst);
 	if (is_heard(ip, &own, r->link))
 		echo(ip, p, now);
 	if (tx->host_only && r->link != LINK_LO)

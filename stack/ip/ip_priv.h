@@ -20,6 +20,10 @@ struct rebuild;
 #define IP_STAT(ip, is4, what) \
 	stat_inc((ip)->core, (is4) ? STAT_Ip##what : STAT_Ip6##what)
 
+/* ip_in.c */
+void ip_count_group(struct ip *ip, const struct ip_addr *dst, uint32_t len,
+		    bool in);
+
 /* route.c */
 int route_init(struct ip *ip);
 void route_fini(struct ip *ip);

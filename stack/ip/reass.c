@@ -412,6 +412,8 @@ static enum drop take(struct reass *rs, struct dgram *d, const struct frag *fr)
 		d->has_last = true;
 	switch (place(d, fr->off, end)) {
 	case FIT_OVERLAP:
+		if (fr->is4) /* IPv6 has no such counter */
+			stat_inc(rs->ip->core, STAT_IpExtReasmOverlaps);
 		return DROP_FRAG_OVERLAP;
 	case FIT_DUP:
 		return DROP_NONE;

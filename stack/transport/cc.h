@@ -148,6 +148,7 @@ struct cc {
 	bool is_cwnd_limited, has_sack;
 	uint8_t ca; /* enum tcp_ca */
 	uint8_t hystart;
+	bool ended_by_train, ended_by_delay; /* told once: counted, cleared */
 	bool has_ecn;	       /* as init() and acked() find them */
 	bool ce_state;	       /* the last data that came was marked */
 	uint32_t delivered_ce; /* segments that came marked to the peer */

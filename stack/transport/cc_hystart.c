@@ -71,12 +71,12 @@ static void linux_style(struct cc *cc, struct hystart *h, nsec min_rtt,
 	if (cc->cwnd < LOW_WINDOW)
 		return;
 	if (is_long_train(cc, h, min_rtt, now))
-		h->found = true;
+		h->found = cc->ended_by_train = true;
 	h->curr_min = MIN(h->curr_min, rtt);
 	if (h->samples < MIN_SAMPLES)
 		h->samples++;
 	else if (h->curr_min > min_rtt + thresh)
-		h->found = true;
+		h->found = cc->ended_by_delay = true;
 	if (h->found)
 		cc->ssthresh = cc->cwnd;
 }

@@ -324,12 +324,9 @@ void tcp_set_state(struct tcp_conn *c, enum tcp_state s)
 			 c->is_passive ? '<' : '>',
 			 ip_addr_str(&c->node.key.raddr, r), c->node.key.rport,
 			 state_name(c->state), state_name(s));
-	if (s == TCPS_CLOSED && c->was_established && c->is_reset &&
+	if (s == TCPS_CLOSED &&
 	    TCPS_IN(c, TCPS_BIT(ESTABLISHED) | TCPS_BIT(CLOSE_WAIT)))
 		stat_inc(c->t->core, STAT_TcpEstabResets);
-	if (s == TCPS_CLOSED &&
-	    TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD)))
-		stat_inc(c->t->core, STAT_TcpAttemptFails);
 	c->state = (uint8_t)s;
 	if (s == TCPS_ESTABLISHED)
 		c->was_established = true;
@@ -415,6 +412,10 @@ bool tcp_done(struct tcp_conn *c, int err, nsec now)
 {
 	struct ep *e = c->ep;
 
+	/* not if whoever asked for it has given it up */
+	if ((err || c->is_reset) &&
+	    TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD)))
+		stat_inc(c->t->core, STAT_TcpAttemptFails);
 	if (c->state != TCPS_CLOSED)
 		tcp_set_state(c, TCPS_CLOSED);
 	leave_table(c);
@@ -565,7 +566,6 @@ int tcp_connect(struct ep *e, nsec now)
 	tcp_conn_setup(c, now);
 	tcp_set_state(c, TCPS_SYN_SENT);
 	e->is_connected = true;
-	stat_inc(c->t->core, STAT_TcpActiveOpens);
 	if (e->topt.fastopen_connect &&
 	    tcp_sysctl(c)->tcp_fastopen & TFO_CLIENT_ENABLE &&
 	    tcp_fo_prepare(c))
@@ -735,6 +735,7 @@ static void orphan(struct tcp_conn *c, nsec now)
 			return;
 		}
 		tcp_timer_set(c, TCP_T_FIN2, now + len);
+		tcp_count_tw(c, len);
 	}
 	tcp_timer_sync(c);
 	tcp_check(c);
@@ -748,9 +749,10 @@ void tcp_close(struct ep *e, nsec now)
 	if (e->listen)
 		listen_close(e->listen, now);
 	e->shut = EP_SHUT_RD | EP_SHUT_WR;
+	e->tp->tcp->mem.now = now;
 	if (!c)
 		return;
-	unread = !list_empty(&c->rcvq) || !list_empty(&c->ofo);
+	unread = !list_empty(&c->rcvq);
 	if (tcp_in_repair(e)) { /* it goes on elsewhere: nobody is told */
 		c->is_orphan = true;
 		tcp_done(c, 0, now);
@@ -764,6 +766,7 @@ void tcp_close(struct ep *e, nsec now)
 		tcp_done(c, 0, now);
 	} else if (ep_opt(e, EP_O_LINGER) && e->linger == 0) {
 		c->is_orphan = true;
+		stat_inc(c->t->core, STAT_TcpExtTCPAbortOnData);
 		tcp_conn_abort(c, 0, now);
 	} else {
 		orphan(c, now);

@@ -248,7 +248,16 @@ static void take_sacks(struct tcp_conn *c, const struct tcp_seg *s,
 	tcp_sack_in(c, s, a);
 	c->delivered += a->sacked;
 	if (a->has_reord && (c->ca != CA_LOSS || c->undo.armed))
-		tcp_sack_reordered(c, a->reord);
+		tcp_sack_reordered(c, a->reord, false);
+}
+
+static void count_delivered(const struct tcp_conn *c, const struct tcp_acked *a)
+{
+	uint64_t n = c->delivered - a->prior_delivered;
+
+	if (c->state == TCPS_SYN_RCVD && n) /* not of SYN-ACKs in Linux */
+		n--;
+	stat_add(c->t->core, STAT_TcpExtTCPDelivered, n);
 }
 
 /* An ACK of data that is acknowledged already: RFC 5961 5.2 bounds how old, and
@@ -269,6 +278,7 @@ static bool take_old(struct tcp_conn *c, struct tcp_seg *s)
 	take_sacks(c, s, &a);
 	c->newest_at = MAX(c->newest_at, a.newest_at);
 	tcp_recover(c, &a);
+	count_delivered(c, &a);
 	if (tcp_is_reducing(c))
 		tcp_reduce(c, &a);
 	return true;
@@ -287,6 +297,7 @@ bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s)
 	}
 	if (seq_lt(s->r.ack, c->snd_una))
 		return take_old(c, s);
+	tcp_count_ack(c, s);
 	begin(c, s, &a);
 	c->ack_rcvd_at = s->now;
 	update_window(c, s);
@@ -303,6 +314,7 @@ bool tcp_ack(struct tcp_conn *c, struct tcp_seg *s)
 	tcp_cwv_acked(c, s->now);
 	if (a.sacked || a.is_dsack || a.num_dup || a.ece || c->ca != CA_OPEN)
 		tcp_recover(c, &a);
+	count_delivered(c, &a);
 	sample_rate(c, &a, s->now);
 	move_window(c, &a);
 	tcp_pacing_update(c);

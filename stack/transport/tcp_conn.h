@@ -67,6 +67,7 @@ enum tcp_state {
 #define TCP_RESOURCE_RETRY (500 * MSEC) /* TCP_RESOURCE_PROBE_INTERVAL */
 #define TCP_DELACK_MAX (200 * MSEC)
 #define TCP_TW_LEN (60 * SEC)
+#define TCP_TW_KILLED (4 * SEC) /* Linux: counted as TWKilled */
 #define TCP_MAX_QUICKACKS 16u
 #define TCP_OFO_MAX 65536u   /* slices out of order, whatever their size */
 #define TCP_MIN_SNDBUF 4608u /* SOCK_MIN_SNDBUF of Linux */
@@ -220,6 +221,8 @@ struct tcp_fo_cache;
 struct tcp_mem {
 	uint64_t held; /* bytes of payload and what it costs */
 	bool is_pressed;
+	nsec pressed_at;
+	nsec now; /* of the last call that told */
 	uint32_t num_orphans;
 };
 
@@ -465,6 +468,7 @@ struct tcp_conn {
 	bool fin_queued; /* ours stands at write_seq */
 	bool fin_sent;
 	bool is_reset; /* peer's RST, or given up: why it is CLOSED */
+	bool tw_counted;
 	bool was_established;
 	bool is_passive;
 	bool holds_port; /* counted in tcp->ports */
@@ -973,6 +977,14 @@ struct tcp_key tcp_seg_key(const struct tcp_seg *s);
 
 /* --- tcp_mem.c --- */
 /* An entry point ends: what the connection holds is counted. */
+/* --- tcp_count.c: before anything of the segment has an effect --- */
+
+void tcp_count_ack(const struct tcp_conn *c, const struct tcp_seg *s);
+void tcp_count_dsack(const struct tcp_conn *c, const struct tcp_sack_block *b);
+void tcp_count_hystart(struct tcp_conn *c);
+void tcp_count_window(const struct tcp_conn *c, uint32_t win);
+void tcp_count_tw(struct tcp_conn *c, nsec len);
+
 void tcp_mem_sync(struct tcp_conn *c);
 void tcp_mem_forget(struct tcp_conn *c);
 void tcp_mem_recount(struct tcp *t);
@@ -1025,6 +1037,8 @@ uint32_t tcp_rec_trim(struct tcp_conn *c, struct tcp_rec *r, uint32_t una);
 void tcp_rec_resegment(struct tcp_conn *c, struct tcp_rec *r, uint16_t mss);
 void tcp_rec_set_lost(struct tcp_conn *c, struct tcp_rec *r, uint64_t mask);
 void tcp_rec_clear_rtx(struct tcp_conn *c, struct tcp_rec *r);
+/* The same, and it is known not to have arrived. */
+void tcp_rec_lost_again(struct tcp_conn *c, struct tcp_rec *r);
 void tcp_recs_free(struct tcp_conn *c);
 static inline uint64_t rec_all(const struct tcp_rec *r)
 {
@@ -1058,7 +1072,7 @@ void tcp_sack_in(struct tcp_conn *c, const struct tcp_seg *s,
 		 struct tcp_acked *a);
 void tcp_sack_note_order(struct tcp_acked *a, uint32_t low);
 /* Delivery was out of order from @low on: how far is measured. */
-void tcp_sack_reordered(struct tcp_conn *c, uint32_t low);
+void tcp_sack_reordered(struct tcp_conn *c, uint32_t low, bool by_time);
 /* The segments of @r that lie wholly within [@start, @end). */
 uint64_t tcp_rec_covered(const struct tcp_rec *r, uint32_t start, uint32_t end);
 /* RFC 6675 IsLost(): marks what has enough sacked above it. */

@@ -338,7 +338,6 @@ bool tcp_ecn_ack(struct tcp_conn *c, const struct tcp_seg *s,
 	uint32_t marks = 0;
 	bool echo = false;
 
-	stat_add(c->t->core, STAT_TcpExtTCPDelivered, fresh);
 	if (s->r.flags & TCP_SYN)
 		return false;
 	if (tcp_ecn_is_accurate(c)) {

@@ -31,12 +31,14 @@ static bool gone(struct tcp_conn *c, struct tcp_seg *s, int err)
 
 /* --- answers to what is not acceptable --- */
 
-static bool oow_allowed(struct tcp_conn *c, nsec now)
+static bool oow_allowed(struct tcp_conn *c, enum stat_id skipped, nsec now)
 {
 	nsec gap = tcp_sysctl(c)->tcp_invalid_ratelimit * MSEC;
 
-	if (c->oow_at && now - c->oow_at < gap)
+	if (c->oow_at && now - c->oow_at < gap) {
+		stat_inc(c->t->core, skipped);
 		return false;
+	}
 	c->oow_at = MAX(now, 1);
 	return true;
 }
@@ -49,7 +51,7 @@ void tcp_challenge_ack(struct tcp_conn *c, nsec now)
 	struct tcp *t = c->t;
 	uint32_t limit = (uint32_t)tcp_sysctl(c)->tcp_challenge_ack_limit;
 
-	if (!oow_allowed(c, now))
+	if (!oow_allowed(c, STAT_TcpExtTCPACKSkippedChallenge, now))
 		return;
 	if (limit != INT32_MAX) {
 		if (now >= t->challenge_at) {
@@ -75,13 +77,15 @@ static void challenge_syn(struct tcp_conn *c, nsec now)
 
 /* tcp_send_dupack() of Linux. Two that answer each other's pure ACKs would
  * never end, so only those are limited in rate. */
-static void dup_ack(struct tcp_conn *c, const struct tcp_seg *s)
+static void dup_ack(struct tcp_conn *c, const struct tcp_seg *s,
+		    enum stat_id skipped)
 {
 	if (s->end != s->seq && seq_lt(s->seq, c->rcv_nxt)) {
+		stat_inc(c->t->core, STAT_TcpExtDelayedACKLost);
 		tcp_be_quick(c);
 		tcp_dsack_set(c, s->seq, seq_min(s->end, c->rcv_nxt));
 	}
-	if (s->end != s->seq || oow_allowed(c, s->now))
+	if (s->end != s->seq || oow_allowed(c, skipped, s->now))
 		tcp_send_ack(c, s->now);
 }
 
@@ -140,13 +144,14 @@ static bool step_paws(struct tcp_conn *c, struct tcp_seg *s)
 		challenge_syn(c, s->now);
 		return false;
 	}
+	drop(c->t->core, DROP_TCP_PAWS);
 	if (is_pure_ack(s) && seq_lt(s->seq, c->rcv_nxt)) {
-		drop(c->t->core, DROP_TCP_PAWS); /* late; nobody waits */
+		/* late; nobody waits */
+		stat_inc(c->t->core, STAT_TcpExtPAWSOldAck);
 		return false;
 	}
 	stat_inc(c->t->core, STAT_TcpExtPAWSEstab);
-	drop(c->t->core, DROP_TCP_PAWS);
-	dup_ack(c, s);
+	dup_ack(c, s, STAT_TcpExtTCPACKSkippedPAWS);
 	return false;
 }
 
@@ -189,6 +194,8 @@ static bool rst_is_exact(const struct tcp_conn *c, const struct tcp_seg *s)
 
 static bool take_rst(struct tcp_conn *c, struct tcp_seg *s)
 {
+	if (c->is_tfo && !c->was_established) /* Linux's tcp_check_req() */
+		stat_inc(c->t->core, STAT_TcpAttemptFails);
 	c->is_reset = true;
 	return gone(c, s, reset_errno(c));
 }
@@ -206,7 +213,7 @@ static bool step_seq(struct tcp_conn *c, struct tcp_seg *s)
 	if (s->r.flags & TCP_SYN)
 		challenge_syn(c, s->now);
 	else
-		dup_ack(c, s);
+		dup_ack(c, s, STAT_TcpExtTCPACKSkippedSeq);
 	return false;
 }
 
@@ -290,6 +297,8 @@ static bool enter_fin_wait2(struct tcp_conn *c, struct tcp_seg *s)
 		return gone(c, s, 0);
 	}
 	tcp_timer_set(c, TCP_T_FIN2, s->now + MAX(len, c->rto));
+	if (!(s->r.flags & TCP_FIN)) /* else its turn comes at once */
+		tcp_count_tw(c, len);
 	return true;
 }
 
@@ -420,6 +429,7 @@ static bool trim_to_window(struct tcp_conn *c, struct tcp_seg *s)
 
 	if (seq_leq(s->seq + s->len, end) || list_empty(&c->rcvq))
 		return true;
+	stat_inc(c->t->core, STAT_TcpExtBeyondWindow);
 	s->len = seq_gt(end, s->seq) ? end - s->seq : 0;
 	s->end = s->seq + s->len;
 	s->r.flags &= (uint8_t)~TCP_FIN;
@@ -442,8 +452,12 @@ static void take_in_order(struct tcp_conn *c, struct tcp_seg *s)
 			c->owe |= TCP_OWE_NOW;
 			return;
 		}
+		if (!tcp_rcv_has_room(c))
+			stat_inc(c->t->core, STAT_TcpExtPruneCalled);
 		while (!tcp_rcv_has_room(c) && tcp_ofo_prune(c))
 			;
+		if (!tcp_rcv_has_room(c))
+			stat_inc(c->t->core, STAT_TcpExtRcvPruned);
 		if (!tcp_rcv_has_room(c) || !tcp_rcv_queue(c, s)) {
 			stat_inc(c->t->core, STAT_TcpExtTCPRcvQDrop);
 			drop(c->t->core, DROP_TCP_RCVBUF);
@@ -468,8 +482,10 @@ static void take_in_order(struct tcp_conn *c, struct tcp_seg *s)
 static void take_out_of_order(struct tcp_conn *c, struct tcp_seg *s)
 {
 	c->pingpong = false;
-	if (c->ep->rx_mem > c->ep->rcvbuf || !tcp_mem_may_recv(c))
+	if (c->ep->rx_mem > c->ep->rcvbuf || !tcp_mem_may_recv(c)) {
+		stat_inc(c->t->core, STAT_TcpExtPruneCalled);
 		tcp_ofo_prune(c);
+	}
 	if (!tcp_mem_may_recv(c) || !tcp_ofo_insert(c, s)) {
 		c->owe |= TCP_OWE_NOW;
 		stat_inc(c->t->core, STAT_TcpExtTCPOFODrop);
@@ -508,6 +524,7 @@ static void step_text(struct tcp_conn *c, struct tcp_seg *s)
 	}
 	if (seq_leq(s->end, c->rcv_nxt)) {
 		drop(c->t->core, DROP_TCP_OLD_DATA);
+		stat_inc(c->t->core, STAT_TcpExtDelayedACKLost);
 		tcp_accecn_duplicate(c);
 		tcp_dsack_set(c, s->seq, s->end);
 		tcp_be_quick(c);
@@ -608,7 +625,7 @@ static bool syn_sent_ack(struct tcp_conn *c, struct tcp_seg *s)
 	if (s->r.has_ts && s->r.ts_ecr &&
 	    (seq_lt(s->r.ts_ecr, tcp_ts_now(c->ts_off, c->syn_at)) ||
 	     seq_gt(s->r.ts_ecr, tcp_ts_now(c->ts_off, s->now)))) {
-		stat_inc(c->t->core, STAT_TcpExtPAWSEstab);
+		stat_inc(c->t->core, STAT_TcpExtPAWSActive);
 		tcp_answer_rst(c->t, s);
 		drop(c->t->core, DROP_TCP_PAWS);
 		return false;
@@ -733,6 +750,7 @@ static bool parse(struct tcp *t, const struct ip_rx *rx, struct tcp_seg *s)
 	enum drop d = tcp_parse(&s->r, &rx->src, &rx->dst, rx->l4, rx->l4_len,
 				rx->csum);
 
+	t->mem.now = s->now;
 	stat_inc(t->core, STAT_TcpInSegs);
 	if (d != DROP_NONE) {
 		if (d == DROP_TCP_CSUM)

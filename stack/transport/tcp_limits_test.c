@@ -390,7 +390,7 @@ Test(tcp_limits, acks_of_a_hole_are_compressed_after_three)
 	pass(MSEC);
 	expect(ACK, 101, 1, 0); /* one for all of them */
 	cr_assert(w.last.num_sack == 1 && w.last.sack[0].end == 22001);
-	cr_assert(count(STAT_TcpExtTCPACKCompressed) == 16);
+	cr_assert(count(STAT_TcpExtTCPAckCompressed) == 16);
 	/* the hole is filled: at once */
 	hole(22);
 	quiet();

@@ -30,10 +30,13 @@ static void follow(struct tcp *t)
 	if (!m->is_pressed &&
 	    (m->held > pages(v->tcp_mem_pressure) || is_short)) {
 		m->is_pressed = true;
+		m->pressed_at = m->now;
 		stat_inc(t->core, STAT_TcpExtTCPMemoryPressures);
 	} else if (m->is_pressed && m->held <= pages(v->tcp_mem_min) &&
 		   !is_short) {
 		m->is_pressed = false;
+		stat_add(t->core, STAT_TcpExtTCPMemoryPressuresChrono,
+			 (uint64_t)((m->now - m->pressed_at) / MSEC));
 	}
 }
 
@@ -64,7 +67,9 @@ void tcp_mem_recount(struct tcp *t)
 {
 	struct list *p;
 
-	t->mem = (struct tcp_mem){0};
+	/* whether there is pressure, and since when, is known */
+	t->mem.held = 0;
+	t->mem.num_orphans = 0;
 	list_for_each (p, &t->conns) {
 		struct tcp_conn *c = list_entry(p, struct tcp_conn, link);
 

@@ -140,7 +140,6 @@ static void trim_after(struct tcp_conn *c, struct tcp_rslice *r)
 
 		if (seq_geq(n->seq, end))
 			break;
-		stat_inc(c->t->core, STAT_TcpExtTCPOFOMerge);
 		if (over < n->len) {
 			tcp_dsack_extend(c, n->seq, end);
 			n->seq += over;
@@ -151,6 +150,7 @@ static void trim_after(struct tcp_conn *c, struct tcp_rslice *r)
 		tcp_dsack_extend(c, n->seq, n->seq + n->len);
 		r->fin |= n->fin && n->seq + n->len == end;
 		ofo_remove(c, n);
+		stat_inc(c->t->core, STAT_TcpExtTCPOFOMerge);
 	}
 }
 
@@ -176,7 +176,7 @@ bool tcp_ofo_prune(struct tcp_conn *c)
 		}
 	}
 	c->num_sacks = (uint8_t)n;
-	stat_inc(c->t->core, STAT_TcpExtRcvPruned);
+	stat_inc(c->t->core, STAT_TcpExtOfoPruned);
 	return true;
 }
 
@@ -203,10 +203,11 @@ bool tcp_ofo_insert(struct tcp_conn *c, struct tcp_seg *s)
 			prev->fin |= fin && prev_end == end;
 			tcp_dsack_set(c, seq, end);
 			tcp_sacks_add(c, seq, end);
+			stat_inc(c->t->core, STAT_TcpExtTCPOFOQueue);
+			stat_inc(c->t->core, STAT_TcpExtTCPOFOMerge);
 			return true;
 		}
 		if (seq_gt(prev_end, seq)) {
-			stat_inc(c->t->core, STAT_TcpExtTCPOFOMerge);
 			tcp_dsack_set(c, seq, prev_end);
 			seq = prev_end;
 		}

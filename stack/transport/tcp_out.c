@@ -21,6 +21,8 @@ static void enqueue(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 	list_push(&c->recs, &r->node);
 	c->num_recs++;
 	c->packets_out += r->num_segs;
+	if (!(r->flags & TCP_SYN))
+		stat_add(c->t->core, STAT_TcpExtTCPOrigDataSent, r->num_segs);
 	c->snd_nxt = rec_end(r);
 	if (c->packets_out > c->max_packets_out ||
 	    seq_geq(c->snd_una, c->max_packets_seq)) {
@@ -85,6 +87,11 @@ int tcp_send_syn(struct tcp_conn *c, nsec now)
 	}
 	c->syn_at = now;
 	err = tcp_transmit(c, &o, now);
+	if (!c->is_passive && (!err || err == -ENOBUFS)) {
+		stat_inc(c->t->core, STAT_TcpActiveOpens);
+		if (!data && c->fo.len) /* data of no bytes, for Linux */
+			stat_inc(c->t->core, STAT_TcpExtTCPOrigDataSent);
+	}
 	c->fo_data = data && !err;
 	c->fo.is_there = false; /* a SYN sent again is a plain one */
 	return tcp_is_unsent(err) ? 0 : err; /* the timer sends it again */
@@ -275,7 +282,9 @@ static int send_new(struct tcp_conn *c, enum push push, nsec now)
 		len = next_len(c, mss, push);
 		if (!len)
 			return NOTHING;
-	} /* the last FIN needs no congestion window, as in Linux */
+	} else if (push != PUSH_TAIL && tcp_in_flight(c) >= c->cc.cwnd) {
+		return NOTHING; /* measured: in Linux 6.18 a FIN waits, too */
+	}
 	return send_frame(c, len, mss, now);
 }
 
@@ -312,7 +321,8 @@ static bool is_paced_off(struct tcp_conn *c, nsec now)
 int tcp_send_tail(struct tcp_conn *c, bool *is_rtx, nsec now)
 {
 	uint32_t end = c->snd_una + c->snd_wnd;
-	bool has_new = tcp_unsent(c) && seq_gt(end, c->snd_nxt);
+	bool has_new = (tcp_unsent(c) || (c->fin_queued && !c->fin_sent)) &&
+		       seq_gt(end, c->snd_nxt);
 	int err;
 
 	*is_rtx = !has_new;
@@ -458,8 +468,10 @@ int tcp_send_wakeup(struct tcp_conn *c, nsec now)
 	struct tcp_frame o;
 	int err;
 
-	if (!unsent || !seq_gt(end, c->snd_nxt))
+	if (!unsent || !seq_gt(end, c->snd_nxt)) {
+		stat_inc(c->t->core, STAT_TcpExtTCPWinProbe);
 		return tcp_send_probe(c, now);
+	}
 	/* less than a segment, but there is room for it */
 	len = in_pieces(c, MIN(MIN(unsent, end - c->snd_nxt), mss));
 	r = tcp_rec_new(c, now);

@@ -438,6 +438,7 @@ int tcp_recv_commit(struct ep *e, struct span *sp, size_t used, int flags,
 	struct tcp_lend *l = tcp_lend_of(sp);
 	struct tcp_conn *c = l ? l->conn : NULL;
 
+	t->mem.now = now;
 	sp->pin = 0;
 	if (!l)
 		return 0;

@@ -56,6 +56,14 @@ void tcp_rec_clear_rtx(struct tcp_conn *c, struct tcp_rec *r)
 	r->is_rtx = false;
 }
 
+void tcp_rec_lost_again(struct tcp_conn *c, struct tcp_rec *r)
+{
+	if (r->is_rtx)
+		stat_add(c->t->core, STAT_TcpExtTCPLostRetransmit,
+			 r->num_segs - rec_count(r->sacked));
+	tcp_rec_clear_rtx(c, r);
+}
+
 void tcp_rec_free(struct tcp_conn *c, struct tcp_rec *r)
 {
 	tcp_rec_clear_rtx(c, r);

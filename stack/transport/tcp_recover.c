@@ -233,7 +233,7 @@ static bool try_undo_partial(struct tcp_conn *c, const struct tcp_acked *a)
 {
 	if (!c->undo.armed || !is_delayed(c, a))
 		return false;
-	tcp_sack_reordered(c, a->prior_una);
+	tcp_sack_reordered(c, a->prior_una, true);
 	if (c->retrans_out) {
 		c->hold_resend = true;
 		return true;
@@ -290,7 +290,7 @@ static void mark_head_lost(struct tcp_conn *c)
 
 	if (!r || r->lost & 1)
 		return;
-	tcp_rec_clear_rtx(c, r);
+	tcp_rec_lost_again(c, r);
 	tcp_rec_set_lost(c, r, 1);
 	c->hint_rtx = r;
 	reno_limit(c);
@@ -513,7 +513,7 @@ static void mark_all_lost(struct tcp_conn *c, nsec now)
 			continue;
 		if (r->is_rtx)
 			c->lost += rec_count(r->lost);
-		tcp_rec_clear_rtx(c, r);
+		tcp_rec_lost_again(c, r);
 		tcp_rec_set_lost(c, r, rec_all(r));
 		list_remove(&r->sent);
 	}
@@ -582,7 +582,7 @@ void tcp_simple_retransmit(struct tcp_conn *c, nsec now)
 
 		if (MIN(r->mss, r->len) <= mss)
 			continue;
-		tcp_rec_clear_rtx(c, r);
+		tcp_rec_lost_again(c, r);
 		tcp_rec_set_lost(c, r, rec_all(r));
 	}
 	if (c->lost_out) /* a probe may be so already */

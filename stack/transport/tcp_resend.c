@@ -18,6 +18,8 @@ static void note_attempt(struct tcp_conn *c, const struct tcp_rec *r, nsec now)
 	c->total_retrans += r->num_segs;
 	c->bytes_retrans += r->len;
 	stat_add(c->t->core, STAT_TcpRetransSegs, r->num_segs);
+	if (r->flags & TCP_SYN)
+		stat_inc(c->t->core, STAT_TcpExtTCPSynRetrans);
 	if (!c->retrans_at)
 		c->retrans_at = now;
 }
@@ -26,7 +28,6 @@ static void note_attempt(struct tcp_conn *c, const struct tcp_rec *r, nsec now)
 static void note_refused(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 {
 	note_attempt(c, r, now);
-	stat_inc(c->t->core, STAT_TcpExtTCPRetransFail);
 	if (r->num_tx < UINT8_MAX)
 		r->num_tx++; /* no round trip is taken from it: Karn */
 }
@@ -36,10 +37,6 @@ static void note_resent(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 	tcp_rec_sent(c, r, true, now);
 	c->mtup.size = 0; /* what a probe was to tell is lost */
 	note_attempt(c, r, now);
-	stat_add(c->t->core,
-		 c->ca == CA_LOSS ? STAT_TcpExtTCPSlowStartRetrans
-				  : STAT_TcpExtTCPFastRetrans,
-		 r->num_segs);
 }
 
 /* A second copy in the pipe; the loss probe's is not counted, as in Linux. */
@@ -145,8 +142,10 @@ static int resend_copy(struct tcp_conn *c, struct tcp_rec *r, nsec now)
 
 	if (err == -EBUSY)
 		note_refused(c, r, now);
-	if (tcp_is_unsent(err))
+	if (tcp_is_unsent(err)) {
+		stat_add(c->t->core, STAT_TcpExtTCPRetransFail, r->num_segs);
 		return err;
+	}
 	note_resent(c, r, now);
 	return SENT;
 }
@@ -190,6 +189,7 @@ int tcp_resend_lost(struct tcp_conn *c, nsec now)
 {
 	struct tcp_rec *r = tcp_next_lost(c);
 	uint32_t room, pipe = tcp_in_flight(c), mss;
+	int err;
 
 	if (!r)
 		return NOTHING;
@@ -201,7 +201,13 @@ int tcp_resend_lost(struct tcp_conn *c, nsec now)
 	r = carve(c, r, rec_todo(r), room);
 	if (!r || !fit_mss(c, r, mss) || !fit_window(c, r))
 		return NOTHING;
-	return resend(c, r, now);
+	err = resend(c, r, now);
+	if (err == SENT)
+		stat_add(c->t->core,
+			 c->ca == CA_LOSS ? STAT_TcpExtTCPSlowStartRetrans
+					  : STAT_TcpExtTCPFastRetrans,
+			 r->num_segs);
+	return err;
 }
 
 int tcp_resend_head(struct tcp_conn *c, nsec now)

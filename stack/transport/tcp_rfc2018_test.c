@@ -157,7 +157,7 @@ Test(tcp_rfc2018, what_is_pruned_is_told_no_longer)
 	pass(5 * MSEC);
 	next();
 	c->ep->rx_mem -= more;
-	cr_assert(count(STAT_TcpExtRcvPruned) == 1);
+	cr_assert(count(STAT_TcpExtOfoPruned) == 1);
 	cr_assert(count(STAT_TcpExtTCPOFODrop) == 1);
 	for (unsigned i = 0; i < w.last.num_sack; i++)
 		cr_assert(w.last.sack[i].end < 10501);

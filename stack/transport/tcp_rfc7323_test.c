@@ -478,6 +478,7 @@ Test(tcp_rfc7323, what_is_old_is_refused_before_its_number_is_looked_at)
 	SEND(.flags = ACK, .seq = 5, .ack = 1, .has_ts = true, .ts_val = 900);
 	quiet();
 	cr_assert(count(STAT_TcpExtPAWSEstab) == 2);
+	cr_assert(count(STAT_TcpExtPAWSOldAck) == 1);
 	cr_assert(dropped(DROP_TCP_PAWS) == 3);
 	cr_assert(get(100, 0) == 10);
 }

@@ -102,6 +102,7 @@ void tcp_rtt_sample(struct tcp_conn *c, nsec rtt, nsec now)
 	c->cc.pacing_rate = c->pacing_rate;
 	if (cc_ops(&c->cc)->rtt)
 		cc_ops(&c->cc)->rtt(&c->cc, rtt, now);
+	tcp_count_hystart(c);
 }
 
 nsec tcp_model_timeout(const struct tcp_conn *c, unsigned retries, nsec base)

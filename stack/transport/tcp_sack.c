@@ -69,7 +69,7 @@ void tcp_sack_note(struct tcp_conn *c, struct tcp_acked *a,
 }
 
 /* Linux's tcp_check_sack_reordering(): how many segments lie between. */
-void tcp_sack_reordered(struct tcp_conn *c, uint32_t low)
+void tcp_sack_reordered(struct tcp_conn *c, uint32_t low, bool by_time)
 {
 	uint32_t high = c->sacked_out ? c->high_sacked : c->snd_una;
 	uint32_t mss = c->mss_cache, dist;
@@ -81,8 +81,8 @@ void tcp_sack_reordered(struct tcp_conn *c, uint32_t low)
 		c->reordering =
 			MIN(dist, (uint32_t)tcp_sysctl(c)->tcp_max_reordering);
 	c->rack.reord_seen++;
-	stat_inc(c->t->core, c->undo.armed ? STAT_TcpExtTCPTSReorder
-					   : STAT_TcpExtTCPSACKReorder);
+	stat_inc(c->t->core,
+		 by_time ? STAT_TcpExtTCPTSReorder : STAT_TcpExtTCPSACKReorder);
 }
 
 /* @low was sent once and is delivered only now. */
@@ -180,9 +180,14 @@ static void take_dsack(struct tcp_conn *c, const struct tcp_sack_block *b,
 	uint32_t len = b->end - b->start,
 		 dups = DIV_ROUND_UP(len, c->mss_cache);
 
-	stat_inc(c->t->core, STAT_TcpExtTCPDSACKRecv);
-	if (!len || len > c->max_window)
+	stat_inc(c->t->core, seq_lt(b->start, a->s->r.ack)
+				     ? STAT_TcpExtTCPDSACKRecv
+				     : STAT_TcpExtTCPDSACKOfoRecv);
+	tcp_count_dsack(c, b);
+	if (!len || len > c->max_window) {
+		stat_inc(c->t->core, STAT_TcpExtTCPDSACKIgnoredDubious);
 		return;
+	}
 	a->is_dsack = true;
 	if (c->tlp_out && c->tlp_is_rtx && b->end == c->tlp_high_seq)
 		a->tlp_dsack = true;
@@ -192,6 +197,7 @@ static void take_dsack(struct tcp_conn *c, const struct tcp_sack_block *b,
 		stat_inc(c->t->core, STAT_TcpExtTCPDSACKIgnoredDubious);
 		return;
 	}
+	stat_add(c->t->core, STAT_TcpExtTCPDSACKRecvSegs, dups);
 	if (!a->tlp_dsack)
 		c->rack.dsack_seen = true;
 	tcp_undo_dsack(c, b->end, dups);
@@ -213,7 +219,12 @@ void tcp_sack_in(struct tcp_conn *c, const struct tcp_seg *s,
 	for (unsigned k = i; k < s->r.num_sack; k++) {
 		const struct tcp_sack_block *b = &s->r.sack[k];
 
-		if (block_is_sane(c, b) && !was_seen(c, b))
+		if (!block_is_sane(c, b)) {
+			/* an ACK that was overtaken has such, too */
+			if (s->r.ack == c->snd_una ||
+			    seq_gt(b->end, c->snd_una))
+				stat_inc(c->t->core, STAT_TcpExtTCPSACKDiscard);
+		} else if (!was_seen(c, b))
 			sack_block(c, seq_max(b->start, c->snd_una), b->end, a);
 	}
 	c->num_sack_seen = 0;
@@ -294,11 +305,10 @@ void tcp_sack_mark_rtx_lost(struct tcp_conn *c)
 			break;
 		if (!r->is_rtx)
 			continue;
-		tcp_rec_clear_rtx(c, r);
+		tcp_rec_lost_again(c, r);
 		tcp_rec_set_lost(c, r, rec_all(r));
 		if (!c->hint_rtx || seq_lt(r->seq, c->hint_rtx->seq))
 			c->hint_rtx = r;
-		stat_inc(c->t->core, STAT_TcpExtTCPLostRetransmit);
 	}
 }
 
@@ -329,7 +339,9 @@ void tcp_dsack_set(struct tcp_conn *c, uint32_t start, uint32_t end)
 		return;
 	c->has_dsack = true;
 	c->dsack = (struct tcp_sack_block){start, end};
-	stat_inc(c->t->core, STAT_TcpExtTCPDSACKOldSent);
+	stat_inc(c->t->core, seq_lt(start, c->rcv_nxt)
+				     ? STAT_TcpExtTCPDSACKOldSent
+				     : STAT_TcpExtTCPDSACKOfoSent);
 }
 
 void tcp_dsack_extend(struct tcp_conn *c, uint32_t start, uint32_t end)

@@ -441,6 +441,7 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 	struct tcp_conn *c = l ? l->conn : NULL;
 	uint32_t done;
 
+	t->mem.now = now;
 	sp->pin = 0;
 	if (!l)
 		return 0;

@@ -18,6 +18,7 @@
 #define COOKIE_PATIENCE (120 * SEC) /* Linux: TCP_SYNCOOKIE_VALID */
 #define MAX_SYN_WINDOW 65535u /* RFC 7323 2.2: a SYN's window is not scaled */
 #define SYNACK_MAX_WAIT (120 * SEC)
+#define SYNACK_MAX_LIFE (10 * SYNACK_MAX_WAIT)
 #define RATIO_INIT 128u /* Linux: TCP_DEFAULT_SCALING_RATIO, a half */
 
 /* --- agreed on --- */
@@ -298,8 +299,10 @@ static bool oow_allowed(struct tcp *t, const struct tcp_syn *q,
 
 	if (s->end != s->seq && !(s->r.flags & TCP_SYN))
 		return true;
-	if (a->iss == q->iss && stamp - a->at < tcp_stamp(gap))
+	if (a->iss == q->iss && stamp - a->at < tcp_stamp(gap)) {
+		stat_inc(t->core, STAT_TcpExtTCPACKSkippedSynRecv);
 		return false;
+	}
 	*a = (struct tcp_syn_answer){q->iss, stamp};
 	return true;
 }
@@ -596,6 +599,7 @@ static void take_ack(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 		return;
 	}
 	if (s->end == q->irs + 1 && q->n.retries < defer_retries(l->ep)) {
+		stat_inc(t->core, STAT_TcpExtTCPDeferAcceptDrop);
 		q->n.bits |= TCP_SYN_ACKED;
 		return;
 	}
@@ -605,6 +609,7 @@ static void take_ack(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 		drop(t->core, DROP_TCP_ACCEPT_QUEUE);
 		q->n.bits |= TCP_SYN_ACKED;
 		if (t->core->sysctl->tcp_abort_on_overflow) {
+			stat_inc(t->core, STAT_TcpExtEmbryonicRsts);
 			tcp_answer_rst(t, s);
 			tcp_syn_forget(t, q);
 		}
@@ -726,6 +731,40 @@ void tcp_listen_in(struct tcp_listen *l, struct tcp_seg *s)
 	}
 }
 
+/* Does it echo what no SYN-ACK of ours has had? When the first one went out is
+ * not in the record, but none lives longer. */
+static bool is_strange_echo(struct tcp *t, const struct tcp_syn *q,
+			    const struct tcp_seg *s)
+{
+	uint32_t off = tcp_ts_off(t, &q->n.key);
+	nsec oldest = MAX(s->now - SYNACK_MAX_LIFE, 0);
+
+	return q->n.bits & TCP_SYN_TS && s->r.has_ts && s->r.ts_ecr &&
+	       (seq_lt(s->r.ts_ecr, tcp_ts_now(off, oldest)) ||
+		seq_gt(s->r.ts_ecr, tcp_ts_now(off, s->now)));
+}
+
+/* tcp_rtx_synack() of Linux */
+static void send_synack_again(struct tcp *t, struct tcp_syn *q, nsec now)
+{
+	stat_inc(t->core, STAT_TcpRetransSegs);
+	stat_inc(t->core, STAT_TcpExtTCPSynRetrans);
+	send_synack(t, q, NULL, now);
+}
+
+/* Not what completes the handshake. */
+static void refuse(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s,
+		   bool paws)
+{
+	drop(t->core, paws ? DROP_TCP_PAWS : DROP_TCP_OUT_OF_WINDOW);
+	if (!(s->r.flags & TCP_RST) && oow_allowed(t, q, s))
+		send_ack(t, q, s->now);
+	if (paws)
+		stat_inc(t->core, STAT_TcpExtPAWSEstab);
+	else if (is_strange_echo(t, q, s))
+		stat_inc(t->core, STAT_TcpExtTSEcrRejected);
+}
+
 /* tcp_check_req() of Linux */
 void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 {
@@ -737,19 +776,15 @@ void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 	    (f & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN) {
 		if (!paws && oow_allowed(t, q, s)) {
 			tcp_ecn_request_again(q, s);
-			stat_inc(t->core, STAT_TcpRetransSegs);
-			send_synack(t, q, NULL, s->now);
+			send_synack_again(t, q, s->now);
 			wait_for_ack(t, q, s->now);
 			tcp_table_rearm(t, s->now);
 		}
 		return;
 	}
-	if (paws || !seq_in(s->seq, q->irs + 1, MAX_SYN_WINDOW + 1)) {
-		drop(t->core, paws ? DROP_TCP_PAWS : DROP_TCP_OUT_OF_WINDOW);
-		if (paws)
-			stat_inc(t->core, STAT_TcpExtPAWSEstab);
-		if (!(f & TCP_RST) && oow_allowed(t, q, s))
-			send_ack(t, q, s->now);
+	if (paws || is_strange_echo(t, q, s) ||
+	    !seq_in(s->seq, q->irs + 1, MAX_SYN_WINDOW + 1)) {
+		refuse(t, q, s, paws);
 		return;
 	}
 	/* RFC 9293 3.10.7.4: only an exact one resets */
@@ -761,6 +796,7 @@ void tcp_syn_in(struct tcp *t, struct tcp_syn *q, struct tcp_seg *s)
 	}
 	if (f & (TCP_RST | TCP_SYN)) {
 		stat_inc(t->core, STAT_TcpAttemptFails);
+		stat_inc(t->core, STAT_TcpExtEmbryonicRsts);
 		if (f & TCP_SYN)
 			tcp_answer_rst(t, s);
 		tcp_syn_forget(t, q);
@@ -811,14 +847,12 @@ static void resend(struct tcp *t, struct tcp_syn *q, nsec now)
 	unsigned defer = defer_retries(e);
 
 	if (q->n.retries >= max) {
-		stat_inc(t->core, STAT_TcpAttemptFails);
 		tcp_syn_forget(t, q);
 		return;
 	}
 	if (!(q->n.bits & TCP_SYN_ACKED) || !defer ||
 	    q->n.retries + 1u >= defer) {
-		stat_inc(t->core, STAT_TcpRetransSegs);
-		send_synack(t, q, NULL, now);
+		send_synack_again(t, q, now);
 	}
 	q->n.retries++;
 	wait_for_ack(t, q, now);

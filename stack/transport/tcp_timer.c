@@ -233,6 +233,15 @@ static void count_failure(const struct tcp_conn *c)
 	stat_inc(c->t->core, s);
 }
 
+static void syn_expired(struct tcp_conn *c)
+{
+	const struct tcp_rec *r = list_first(&c->recs, struct tcp_rec, node);
+
+	if (r && r->is_rtx && !c->is_passive)
+		stat_inc(c->t->core, STAT_TcpExtTCPLostRetransmit);
+	tcp_ecn_syn_again(c);
+}
+
 /**
  * rtx_expired() - Nothing acked for a whole RTO: all of it counts as lost
  * @c:		Connection
@@ -246,22 +255,28 @@ static bool rtx_expired(struct tcp_conn *c, nsec now)
 {
 	bool syn = TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(SYN_RCVD));
 	bool shut = !c->snd_wnd && !c->is_orphan && !syn;
+	/* a request in Linux: tcp_fastopen_synack_timer() */
+	bool early = c->is_tfo && c->state == TCPS_SYN_RCVD;
 	int err;
 
 	if (!c->packets_out)
 		return false;
+	if (!shut && !early)
+		stat_inc(c->t->core, STAT_TcpExtTCPTimeouts);
+	if (c->state == TCPS_SYN_SENT && c->fo_data && c->retransmits == 1)
+		stat_inc(c->t->core, STAT_TcpExtTCPFastOpenActiveFail);
 	if (shut ? shut_timed_out(c, now) : write_timed_out(c, now))
 		return give_up(c, now);
 	if (!syn && orphan_is_too_much(c, now))
 		return true;
-	stat_inc(c->t->core, STAT_TcpExtTCPTimeouts);
-	count_failure(c);
+	if (!shut && !early)
+		count_failure(c);
 	tcp_timer_stop(c, TCP_T_TLP);
 	tcp_timer_stop(c, TCP_T_REO);
 	if (!syn)
 		tcp_enter_loss(c, now);
 	else
-		tcp_ecn_syn_again(c);
+		syn_expired(c);
 	/* the window has closed on what is in flight: not the path's fault */
 	if (!c->retransmits) { /* Linux's tcp_update_rto_stats() */
 		c->rto_recoveries++;
@@ -397,8 +412,8 @@ static bool keep_expired(struct tcp_conn *c, nsec now)
 		tcp_send_rst(c, now);
 		return give_up(c, now);
 	}
+	stat_inc(c->t->core, STAT_TcpExtTCPKeepAlive);
 	if (!tcp_is_unsent(tcp_send_probe(c, now))) {
-		stat_inc(c->t->core, STAT_TcpExtTCPKeepAlive);
 		c->keep_probes++;
 		tcp_timer_set(c, TCP_T_KEEP, now + keep_intvl(c));
 	} else {
@@ -462,6 +477,7 @@ void tcp_conn_timer(struct timer *tm, nsec now)
 	struct tcp_conn *c = container_of(tm, struct tcp_conn, timer);
 
 	transport_note(c->t->tp, c->ep);
+	c->t->mem.now = now;
 	for (unsigned i = 0; i < TCP_NUM_TIMERS; i++) {
 		if (c->at[i] > now)
 			continue;

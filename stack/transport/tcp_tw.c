@@ -49,6 +49,7 @@ void tcp_tw_enter(struct tcp_conn *c, nsec now)
 		stat_inc(t->core, STAT_TcpExtTCPTimeWaitOverflow);
 		return;
 	}
+	tcp_count_tw(c, TCP_TW_LEN);
 	w->n.key = c->node.key;
 	w->n.kind = TCP_NODE_TW;
 	bits |= (uint8_t)tcp_reuse_bits(c->ep);
@@ -83,8 +84,10 @@ static void answer(struct tcp *t, struct tcp_tw *w, nsec now)
 		.ts_ecr = w->ts_recent,
 	};
 
-	if ((uint8_t)(oow_stamp(now) - w->oow) < 2)
+	if ((uint8_t)(oow_stamp(now) - w->oow) < 2) {
+		stat_inc(t->core, STAT_TcpExtTCPACKSkippedTimeWait);
 		return;
+	}
 	w->oow = oow_stamp(now);
 	tcp_send_bare(t, &w->n.key, &r, &sig, w->tos, 0, now);
 }
@@ -113,12 +116,11 @@ bool tcp_tw_in(struct tcp *t, struct tcp_tw *w, struct tcp_seg *s,
 	    (seq_gt(s->seq, w->rcv_nxt) || (has_ts && older < 0))) {
 		*iss = w->snd_nxt + 65535 + 2;
 		*iss += !*iss; /* 0 means any */
-		stat_inc(t->core, STAT_TcpExtTWRecycled);
 		tcp_tw_free(t, w);
 		return true;
 	}
 	if (paws) {
-		stat_inc(t->core, STAT_TcpExtPAWSEstab);
+		stat_inc(t->core, STAT_TcpExtPAWSTimewait);
 		drop(t->core, DROP_TCP_PAWS);
 	}
 	if (f & TCP_RST)
@@ -159,7 +161,6 @@ void tcp_tw_timer(struct tcp *t, nsec now)
 
 	while ((w = list_first(&t->tw, struct tcp_tw, link)) &&
 	       (int32_t)(w->due - tcp_stamp(now)) <= 0) {
-		stat_inc(t->core, STAT_TcpExtTW);
 		tcp_tw_free(t, w);
 	}
 }

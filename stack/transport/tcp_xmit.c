@@ -324,6 +324,7 @@ static int emit(struct tcp *t, struct pkt *p, struct tcp_repr *r,
 
 static void ack_is_out(struct tcp_conn *c, uint32_t win, nsec now)
 {
+	tcp_count_window(c, win);
 	c->rcv_wnd = win;
 	c->rcv_wup = c->rcv_nxt;
 	c->owe = 0;
@@ -333,7 +334,7 @@ static void ack_is_out(struct tcp_conn *c, uint32_t win, nsec now)
 		c->quick--;
 	tcp_timer_stop(c, TCP_T_DELACK);
 	tcp_timer_stop(c, TCP_T_COMP);
-	stat_add(c->t->core, STAT_TcpExtTCPACKCompressed, c->comp_held);
+	stat_add(c->t->core, STAT_TcpExtTCPAckCompressed, c->comp_held);
 	c->comp_held = 0;
 }
 
@@ -342,6 +343,17 @@ void tcp_wait_for_room(struct tcp_conn *c)
 	c->t->tp->ip->link->tx_starved = true;
 	if (list_empty(&c->wait_link))
 		list_push(&c->t->wait, &c->wait_link);
+}
+
+/* As Linux counts: what goes again is RetransSegs only, but for SYN-ACKs that
+ * it makes out of a request. */
+static bool is_first(const struct tcp_conn *c, const struct tcp_frame *o)
+{
+	uint32_t end = o->seq + o->len + !!(o->flags & TCP_FIN);
+
+	if (o->flags & TCP_SYN)
+		return c->is_tfo || c->segs_out == 1;
+	return end == o->seq || seq_gt(end, c->snd_nxt);
 }
 
 int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
@@ -418,7 +430,8 @@ int tcp_transmit(struct tcp_conn *c, const struct tcp_frame *o, nsec now)
 		if (err != -EBUSY)
 			tcp_pace_sent(c, o->len, now);
 	}
-	stat_add(t->core, STAT_TcpOutSegs, segs);
+	if (is_first(c, o))
+		stat_add(t->core, STAT_TcpOutSegs, segs);
 	if (o->flags & TCP_RST)
 		stat_inc(t->core, STAT_TcpOutRsts);
 	else if (o->flags & TCP_ACK)
@@ -460,7 +473,8 @@ void tcp_send_rst(struct tcp_conn *c, nsec now)
 {
 	struct tcp_frame o = {.seq = c->snd_nxt, .flags = TCP_RST | TCP_ACK};
 
-	tcp_transmit(c, &o, now);
+	if (tcp_transmit(c, &o, now) == -ENOBUFS)
+		stat_inc(c->t->core, STAT_TcpExtTCPAbortFailed);
 }
 
 int tcp_send_probe(struct tcp_conn *c, nsec now)
