@@ -337,13 +337,13 @@ static void sign_ao(const struct ip4_repr *ip, const struct tcp_repr *r,
 	memcpy(l4 + r->ao_at + 4, mac, k->maclen);
 }
 
-void send_seg(const struct peer_seg *s)
+static struct frame *make_frame(const struct peer_seg *s)
 {
 	struct frame *f;
 	struct tcp_repr r;
 	struct ip4_repr ip = {
 		.src = addr("10.0.0.2"),
-		.dst = addr("10.0.0.1"),
+		.dst = addr(s->to ? s->to : "10.0.0.1"),
 		.hdr_len = IP4_HLEN,
 		.ttl = 64,
 		.tos = s->tos,
@@ -377,11 +377,27 @@ void send_seg(const struct peer_seg *s)
 		sign_ao(&ip, &r, f->data + IP4_HLEN, hlen + s->len);
 	sum = csum_pseudo(&ip.src, &ip.dst, IPPROTO_TCP, hlen + s->len);
 	c = csum_fold(csum_add(sum, f->data + IP4_HLEN, hlen + s->len));
+	c ^= s->bad_csum;
 	memcpy(f->data + IP4_HLEN + 16, &c, 2);
 	f->len = ip.total_len;
 	f->gso_size = (uint16_t)s->gso_size;
 	f->gso = s->gso_size ? GSO_TCP4 : GSO_NONE;
-	stack_rx(w.st, &f, 1, true, w.now);
+	return f;
+}
+
+void send_seg(const struct peer_seg *s)
+{
+	send_batch(s, 1);
+}
+
+void send_batch(const struct peer_seg *s, unsigned n)
+{
+	struct frame *f[16];
+
+	cr_assert(n <= ARRAY_SIZE(f));
+	for (unsigned i = 0; i < n; i++)
+		f[i] = make_frame(&s[i]);
+	stack_rx(w.st, f, n, true, w.now);
 }
 
 void send_unreach(uint8_t code, uint16_t mtu, uint32_t seq)

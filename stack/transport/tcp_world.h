@@ -42,6 +42,8 @@ struct peer_seg { /* a segment, as the peer sends or sees it */
 	bool df; /* of what the stack sends: IP's, and its TTL */
 	uint8_t ttl;
 	uint16_t sport; /* the peer's, 0: PEER_PORT */
+	const char *to; /* another address of the stack's */
+	bool bad_csum;
 };
 
 /* TCP-AO at the peer: IDs in the keys are its own. */
@@ -75,6 +77,8 @@ void peer_init_tso(void);
 void peer_fini(void); /* all is given back, no timer is armed */
 
 void send_seg(const struct peer_seg *s);
+/* Several that are read at once. */
+void send_batch(const struct peer_seg *s, unsigned n);
 #define SEND(...) send_seg(&(struct peer_seg){__VA_ARGS__})
 /* ICMP destination unreachable about our segment @seq (relative); @mtu: of
  * code 4 */
