@@ -11,6 +11,7 @@
 #include "base/bpf.h"
 #include "call_priv.h"
 #include "real.h"
+#include "sock/uapi.h"
 #include "sys.h"
 #include "user.h"
 
@@ -98,6 +99,46 @@ static int get_filter(struct file *f, void *val, socklen_t *len)
 	return 0;
 }
 
+/* The array of TCP_AO_GET_KEYS is longer than @len, which is that of one. */
+static int get_ao_keys(struct file *f, void *val, socklen_t *len)
+{
+	struct uapi_ao_get in = {0}, out;
+	socklen_t n = MIN(*len, sizeof(in));
+	uint8_t *to = val;
+	int num = 0, r = 0;
+	struct stack *st;
+
+	if ((int)*len <= 0)
+		return -EINVAL;
+	if (user_in(&in, val, n))
+		return -EFAULT;
+	for (socklen_t i = n; i < *len; i++) {
+		uint8_t unknown;
+
+		if (user_in(&unknown, to + i, 1))
+			return -EFAULT;
+		if (unknown)
+			return -E2BIG;
+	}
+	do {
+		st = host_lock(OP_OPTION, f->s);
+		r = sock_ao_key(st, f->s, &in, sizeof(in), (unsigned)num, &out);
+		host_unlock();
+		if (r <= num || (uint32_t)num >= in.nkeys)
+			break;
+		if (user_out(to + (size_t)num * *len, &out, n))
+			return -EFAULT;
+	} while (++num < r);
+	if (r < 0)
+		return r;
+	in.nkeys = (uint32_t)r;
+	if (user_out(to + offsetof(struct uapi_ao_get, nkeys), &in.nkeys,
+		     sizeof(in.nkeys)))
+		return -EFAULT;
+	*len = sizeof(in);
+	return 0;
+}
+
 /* net.ipv4.tcp_allowed_congestion_control is for those without privilege. */
 static bool may_choose(struct file *f, const char *cc, socklen_t len)
 {
@@ -171,6 +212,9 @@ static int do_get(struct file *f, int level, int name, void *val,
 		return -EINVAL;
 	if (level == SOL_SOCKET && name == SO_GET_FILTER)
 		return get_filter(f, val, len);
+	if (level == IPPROTO_TCP && name == TCP_AO_GET_KEYS &&
+	    has_level(f, level))
+		return get_ao_keys(f, val, len);
 	n = (int)*len < 0 ? sizeof(int) : MIN(*len, sizeof(copy));
 	if (val) /* some options read their argument */
 		user_in(copy, val, n);

@@ -100,6 +100,7 @@ static void op_options(void *arg)
 	rw_key(rw.victim, "abc");
 	rw_key(rw.victim, "abcd");
 	rw_key(rw.victim, "");
+	rw_ao_keys(rw.listener);
 	sock_setopt(rw.a.st, rw.victim, SOL_SOCKET, SO_RCVBUF, &(int){9999},
 		    sizeof(int), rw.now);
 }

@@ -10,6 +10,7 @@
 #include "base/rebuild.h"
 #include "edge/netsim.h"
 #include "sock/sock.h"
+#include "sock/uapi.h"
 #include "transport/loan.h"
 #include "transport/tcp_conn.h"
 
@@ -298,6 +299,25 @@ void rw_key(sockid s, const char *key)
 	memcpy(sig.tcpm_key, key, strlen(key));
 	sock_setopt(rw.a.st, s, IPPROTO_TCP, TCP_MD5SIG, &sig, sizeof(sig),
 		    rw.now);
+}
+
+void rw_ao_keys(sockid s)
+{
+	struct uapi_ao_add k = {.alg_name = "hmac(sha1)",
+				.prefix = 32,
+				.keylen = 3,
+				.key = "abc"};
+	struct uapi_ao_del gone = {.prefix = 32, .sndid = 1, .rcvid = 1};
+
+	netsim_addr("10.0.0.9", 0, &k.addr);
+	gone.addr = k.addr;
+	for (uint8_t id = 1; id < 3; id++) {
+		k.sndid = k.rcvid = id;
+		sock_setopt(rw.a.st, s, IPPROTO_TCP, TCP_AO_ADD_KEY, &k,
+			    sizeof(k), rw.now);
+	}
+	sock_setopt(rw.a.st, s, IPPROTO_TCP, TCP_AO_DEL_KEY, &gone,
+		    sizeof(gone), rw.now);
 }
 
 void rw_group(sockid s, bool join, const char *text)
