@@ -180,9 +180,53 @@ static ssize_t on_recvmsg(void *u, int fd, struct msghdr *h, int flags)
 
 /* --- out --- */
 
+static bool is_zerocopy(sockid s)
+{
+	int on = 0;
+	socklen_t len = sizeof(on);
+
+	return !sock_getopt(pd.st, s, SOL_SOCKET, SO_ZEROCOPY, &on, &len,
+			    pd.now) &&
+	       on;
+}
+
+/* Bytes that Linux sends from the program's memory in one skb, by pages; *full:
+ * there are more. */
+static size_t zerocopy_part(const struct bytes *b, bool *full)
+{
+	size_t skip = b->at, len = 0;
+	unsigned pages = 0;
+
+	for (int i = 0; i < b->n; i++) {
+		size_t off = (uintptr_t)b->v[i].iov_base & 4095;
+		size_t n = b->v[i].iov_len;
+
+		if (skip >= n) {
+			skip -= n;
+			continue;
+		}
+		off = (off + skip) & 4095;
+		n -= skip;
+		skip = 0;
+		for (; n && pages < SOCK_SKB_PIECES; pages++) {
+			size_t k = MIN(n, 4096 - off);
+
+			len += k;
+			n -= k;
+			off = 0;
+		}
+		if (n)
+			break;
+	}
+	*full = b->at + len < b->want;
+	return len;
+}
+
 static int send_once(sockid s, struct bytes *b, int flags,
 		     const struct sock_msg *m, bool is_woken, bool *is_syn)
 {
+	size_t most = b->want - b->at;
+	bool full = false;
 	uint32_t bits = 0;
 	struct span sp;
 	size_t done = 0, at = b->at;
@@ -197,13 +241,18 @@ static int send_once(sockid s, struct bytes *b, int flags,
 		return r;
 	*is_syn |= sp.is_syn;
 	r = 0;
+	if (flags & MSG_ZEROCOPY && is_zerocopy(s))
+		most = zerocopy_part(b, &full);
 	for (unsigned i = 0; i < sp.num_v && r >= 0; i++) {
-		r = move(b, sp.v[i].iov_base, sp.v[i].iov_len, false);
+		r = move(b, sp.v[i].iov_base, MIN(sp.v[i].iov_len, most - done),
+			 false);
 		done += (size_t)MAX(r, 0);
 	}
 	if (r < 0)
 		*is_syn = false;
 	b->at = at;
+	if (full && done == most)
+		flags |= SOCK_SKB_FULL;
 	r = MIN(r, 0);
 	if (sp.num_v || sp.pin) {
 		int k = sock_send_commit(pd.st, s, &sp, done, flags, pd.now);

@@ -211,7 +211,7 @@ int sock_send_commit(struct stack *st, sockid s, struct span *sp, size_t len,
 		if (res >= 0 && !back && e->kind == EP_UDP)
 			zerocopy_done(e, flags);
 	} else {
-		bool is_last = sp->is_last;
+		bool is_last = sp->is_last && !(flags & SOCK_SKB_FULL);
 
 		res = tcp_send_commit(e, sp, len, flags, now);
 		if (res > 0 && is_last)

@@ -68,6 +68,11 @@ void tcp_disconnect(struct ep *e, nsec now);
 /* And another: the caller sleeps if it must, so more data comes as soon as
  * there is a connection. */
 #define SOCK_WAITS 0x08000000
+/* And of a commit: the call goes on, but an skb of Linux could hold no more
+ * pieces than these (MSG_ZEROCOPY: one for each page that is touched). It is
+ * pushed, and a frame ends with it. */
+#define SOCK_SKB_FULL 0x01000000
+#define SOCK_SKB_PIECES 17 /* Linux: MAX_SKB_FRAGS */
 
 /* Room for up to @want bytes in @sp; @flags: MSG_OOB, MSG_MORE. How many bytes
  * (> 0), -EAGAIN when the buffer is full, -EPIPE, -ENOTCONN, or the pending

@@ -439,6 +439,8 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 	struct tcp *t = e->tp->tcp;
 	struct tcp_lend *l = tcp_lend_of(sp);
 	struct tcp_conn *c = l ? l->conn : NULL;
+	bool is_full = flags & SOCK_SKB_FULL;
+	bool is_last = sp->is_last && !is_full;
 	uint32_t done;
 
 	t->mem.now = now;
@@ -474,12 +476,12 @@ int tcp_send_commit(struct ep *e, struct span *sp, size_t len, int flags,
 			list_last(&c->stream, struct tcp_slice, node);
 
 		/* the call ends with them; else it goes on, or is refused */
-		if ((sp->is_last && !c->more_coming) || must_push(c))
+		if ((is_last && !c->more_coming) || is_full || must_push(c))
 			tcp_mark_push(c);
-		last->eor = sp->is_last && flags & MSG_EOR;
+		last->eor = (is_last && flags & MSG_EOR) || is_full;
 		c->snd_mem += slice_cost(last);
 	}
-	if (done && sp->is_last)
+	if (done && is_last)
 		tcp_mark_add(c, sp->stamp);
 	if (done && c->fo_deferred)
 		tcp_send_syn(c, now);
