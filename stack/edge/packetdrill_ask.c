@@ -21,11 +21,12 @@
 #include <unistd.h>
 
 #include "packetdrill.h"
+#include "transport/row.h"
 
 #define MAX_WORDS 32
 #define MAX_REQUEST 2048
 #define MAX_ANSWER 65536
-#define MAX_ROWS 64
+#define NUM_ROWS 32
 
 struct answer {
 	char *text;
@@ -55,39 +56,43 @@ __attribute__((format(printf, 2, 3))) static void say(struct answer *a,
 
 /* --- /proc/net --- */
 
-static void say_addr(struct answer *a, const struct ip_addr *ip, uint16_t port)
+static void say_addr(struct answer *a, uint8_t family, const struct ip_addr *ip,
+		     uint16_t port)
 {
 	uint32_t w;
 
-	for (unsigned i = ip_addr_is4(ip) ? 12 : 0; i < 16; i += 4) {
+	for (unsigned i = family == AF_INET ? 12 : 0; i < 16; i += 4) {
 		memcpy(&w, ip->b + i, 4);
 		say(a, "%08X", w);
 	}
 	say(a, ":%04X", port);
 }
 
-/* @is4: /proc/net/tcp, else tcp6. */
-static void say_tcp(struct answer *a, bool is4)
+/* @family: of /proc/net/tcp, or tcp6. */
+static void say_tcp(struct answer *a, uint8_t family)
 {
-	struct sock_row rows[MAX_ROWS];
+	struct sock_row rows[NUM_ROWS];
 	struct sock_cursor cur = {0};
-	unsigned n, sl = 0;
+	unsigned n = 0, sl = 0;
 
 	say(a, "  sl  local_address rem_address   st tx_queue rx_queue\n");
-	while (pd.is_up &&
-	       (n = stack_list(pd.st, EP_TCP, &cur, rows, MAX_ROWS, 0)))
+	do {
+		if (pd.is_up)
+			n = stack_list(pd.st, EP_TCP, &cur, rows, NUM_ROWS,
+				       pd.now);
 		for (unsigned i = 0; i < n; i++) {
 			const struct sock_row *r = &rows[i];
 
-			if (ip_addr_is4(&r->laddr) != is4)
+			if (r->family != family)
 				continue;
 			say(a, "%4u: ", sl++);
-			say_addr(a, &r->laddr, r->lport);
+			say_addr(a, family, &r->laddr, r->lport);
 			say(a, " ");
-			say_addr(a, &r->raddr, r->rport);
+			say_addr(a, family, &r->raddr, r->rport);
 			say(a, " %02X %08X:%08X\n", r->state, r->send_q,
 			    r->recv_q);
 		}
+	} while (n);
 }
 
 static bool is_of(const char *name, const char *group)
@@ -146,7 +151,7 @@ static bool ask_proc(char *const w[], unsigned n, struct answer *a)
 	if (n < 2)
 		return false;
 	if (strcmp(w[1], "tcp") == 0 || strcmp(w[1], "tcp6") == 0) {
-		say_tcp(a, !w[1][3]);
+		say_tcp(a, w[1][3] ? AF_INET6 : AF_INET);
 	} else if (strcmp(w[1], "snmp") == 0) {
 		say_group(a, "Ip");
 		say_group(a, "Icmp");

@@ -419,6 +419,7 @@ bool tcp_done(struct tcp_conn *c, int err, nsec now)
 	if (c->state != TCPS_CLOSED)
 		tcp_set_state(c, TCPS_CLOSED);
 	leave_table(c);
+	tcp_fo_end(c, now);
 	tcp_recs_free(c);
 	tcp_snd_free(c);
 	tcp_ofo_free(c);
@@ -568,7 +569,7 @@ int tcp_connect(struct ep *e, nsec now)
 	e->is_connected = true;
 	if (e->topt.fastopen_connect &&
 	    tcp_sysctl(c)->tcp_fastopen & TFO_CLIENT_ENABLE &&
-	    tcp_fo_prepare(c))
+	    tcp_fo_prepare(c, now))
 		return 0;
 	err = tcp_send_syn(c, now);
 	if (err && err != -ENOBUFS) {

@@ -149,7 +149,7 @@ bool tcp_port_taken(struct tcp *t, const struct ep *e,
 /* Connections that still have something to send or to get acknowledged: what
  * exit waits for. */
 unsigned tcp_num_unfinished(const struct tcp *t);
-void tcp_forget_cookies(struct tcp *t); /* of Fast Open, other hosts\' */
+void tcp_forget_cookies(struct tcp *t);	  /* of Fast Open, other hosts\' */
 uint64_t tcp_memory(const struct tcp *t); /* bytes, as tcp_mem counts them */
 /* Listeners, then each connection, SYN record and TIME-WAIT: the next @n at
  * most (16 or more), 0 at the end. @cur is zero at first. */

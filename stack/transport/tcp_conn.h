@@ -243,6 +243,8 @@ struct tcp {
 	struct tcp_port_page *ports[64]; /* by local port; NULL: nobody there */
 	struct timer timer;		 /* TIMER_TCP_TABLE */
 	struct tcp_fo_cache *fo_cache;
+	nsec fo_off_at;		   /* Fast Open was switched off, */
+	uint32_t fo_off_times;	   /* so many times since it worked */
 	struct sip_key fo_key;	   /* of cookies, when none is given */
 	struct sip_key cookie_key; /* of SYN cookies */
 	nsec challenge_at;	   /* RFC 5961 7: this second's allowance */
@@ -449,6 +451,9 @@ struct tcp_route {
 	bool quickack, cc_lock;
 };
 
+/* Values of tcpi_fastopen_client_fail */
+enum { FO_FAIL_NONE, FO_FAIL_NO_COOKIE, FO_FAIL_NOT_ACKED, FO_FAIL_SYN_AGAIN };
+
 struct tcp_conn {
 	struct tcp_node node; /* tcp->tuples; key is the connection's name */
 	struct tcp *t;
@@ -479,6 +484,8 @@ struct tcp_conn {
 	struct tcp_fo_cookie fo; /* what our SYN says */
 	bool fo_deferred;	 /* SYN-SENT, but the SYN waits for data */
 	bool fo_asked;		 /* our SYN had the option */
+	bool fo_tries;		 /* the first after it was switched off */
+	uint8_t fo_fail;	 /* FO_FAIL_* */
 	bool fo_data;		 /* our SYN had data that may be acknowledged */
 	bool fo_acked; /* the data of a SYN was taken, theirs or ours */
 	bool is_tfo;   /* made by a SYN, not by the ACK of our SYN-ACK */
@@ -910,13 +917,20 @@ bool tcp_cookie_check(struct tcp *t, struct tcp_syn *q, const struct tcp_seg *s,
 #define TFO_SERVER_COOKIE_NOT_REQD 0x200
 #define TFO_SERVER_WO_SOCKOPT1 0x400
 /* Before the SYN: true if it waits for data, else it asks for a cookie. */
-bool tcp_fo_prepare(struct tcp_conn *c);
+bool tcp_fo_prepare(struct tcp_conn *c, nsec now);
+/* Signs of a black hole: a timeout is about to count, or ends it; a RST comes
+ * that can't be right; it is over. */
+void tcp_fo_timeout(struct tcp_conn *c, bool gives_up, nsec now);
+void tcp_fo_odd_rst(struct tcp_conn *c, nsec now);
+void tcp_fo_end(struct tcp_conn *c, nsec now);
 uint32_t tcp_fo_space(const struct tcp_conn *c);
 bool tcp_fo_synack(struct tcp_conn *c, const struct tcp_seg *s);
 /* A SYN at a listener: true if it may open a connection at once; @answer goes
  * into the SYN-ACK. */
 bool tcp_fo_try(struct tcp_listen *l, const struct tcp_seg *s,
 		struct tcp_fo_cookie *answer);
+/* It did, or there was no memory. */
+void tcp_fo_opened(struct tcp *t, const struct tcp_fo_cookie *answer, bool ok);
 void tcp_fo_fini(struct tcp *t);
 
 /* --- tcp_tw.c --- */

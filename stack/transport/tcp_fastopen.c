@@ -15,6 +15,11 @@
  * Server: with a valid cookie the connection is made by the SYN; it is in the
  * accept queue at once, in SYN-RCVD, and may send. How many such there may be
  * is bounded (TCP_FASTOPEN), since they cost more than a SYN record.
+ *
+ * Some middleboxes swallow what such a connection sends, or all but its first
+ * packet. Where that shows, the client does without Fast Open for a while,
+ * twice as long each time, until one has worked again (RFC 7413 7.1, as Linux
+ * does if net.ipv4.tcp_fastopen_blackhole_timeout_sec is set).
  */
 #include <errno.h>
 
@@ -23,6 +28,7 @@
 
 #define CACHE_SIZE 64u
 #define COOKIE_LEN 8 /* of ours, as Linux's */
+#define BLACKHOLE_DOUBLINGS 6u
 
 struct tcp_fo_entry {
 	struct ip_addr peer;
@@ -96,13 +102,75 @@ static bool no_cookie_needed(const struct tcp_conn *c)
 	       c->ep->topt.fastopen_no_cookie;
 }
 
+/* --- black holes --- */
+
+static void switch_off(struct tcp_conn *c, nsec now)
+{
+	struct tcp *t = c->t;
+
+	if (!tcp_sysctl(c)->tcp_fastopen_blackhole)
+		return;
+	t->fo_off_at = now;
+	t->fo_off_times++;
+	stat_inc(t->core, STAT_TcpExtTCPFastOpenBlackhole);
+}
+
+static bool is_switched_off(struct tcp_conn *c, nsec now)
+{
+	const struct tcp *t = c->t;
+	nsec len = tcp_sysctl(c)->tcp_fastopen_blackhole * SEC;
+
+	if (!len || !t->fo_off_times)
+		return false;
+	len <<= MIN(t->fo_off_times - 1, BLACKHOLE_DOUBLINGS);
+	if (now <= t->fo_off_at + len)
+		return true;
+	c->fo_tries = true;
+	return false;
+}
+
+void tcp_fo_timeout(struct tcp_conn *c, bool gives_up, nsec now)
+{
+	if (!c->fo_asked && !c->fo_data && !c->fo_acked)
+		return;
+	if (c->retransmits != 2 && !(c->retransmits < 2 && gives_up))
+		return;
+	switch_off(c, now);
+	stat_inc(c->t->core, STAT_TcpExtTCPFastOpenActiveFail);
+}
+
+void tcp_fo_odd_rst(struct tcp_conn *c, nsec now)
+{
+	if (c->fo_asked && !c->data_segs_in && c->state == TCPS_ESTABLISHED)
+		switch_off(c, now);
+}
+
+void tcp_fo_end(struct tcp_conn *c, nsec now)
+{
+	const struct tcp_rslice *r =
+		list_first(&c->ofo, struct tcp_rslice, node);
+
+	if (!c->fo_asked)
+		return;
+	if (c->data_segs_in) {
+		if (c->fo_tries && !ip_addr_is_loopback(&c->node.key.raddr))
+			c->t->fo_off_times = 0;
+	} else if (r && r->node.next == &c->ofo && r->fin) {
+		switch_off(c, now); /* all but the FIN was swallowed */
+	}
+}
+
 /* What the next SYN says; true: it may carry data. */
-static bool choose(struct tcp_conn *c)
+static bool choose(struct tcp_conn *c, nsec now)
 {
 	struct tcp_fo_entry *f = lookup(c->t, &c->node.key.raddr);
 
 	if (f && f->mss)
 		c->mss_clamp = MIN(f->mss, c->mss_clamp);
+	if (is_switched_off(c, now)) {
+		c->fo = (struct tcp_fo_cookie){0};
+		return false;
+	}
 	c->fo = (struct tcp_fo_cookie){.is_there = true};
 	if (no_cookie_needed(c)) {
 		c->fo.is_there = false;
@@ -113,14 +181,15 @@ static bool choose(struct tcp_conn *c)
 		return true;
 	}
 	c->fo.exp = f && f->try_exp == 1;
+	c->fo_fail = FO_FAIL_NO_COOKIE;
 	return false;
 }
 
-bool tcp_fo_prepare(struct tcp_conn *c)
+bool tcp_fo_prepare(struct tcp_conn *c, nsec now)
 {
 	/* the default MSS of a peer that nobody knows: ours */
 	c->mss_clamp = c->ep->topt.maxseg ? c->ep->topt.maxseg : c->advmss;
-	if (choose(c)) {
+	if (choose(c, now)) {
 		c->fo_deferred = true;
 		tcp_mss_sync(c, c->pmtu);
 		return true;
@@ -177,6 +246,8 @@ bool tcp_fo_synack(struct tcp_conn *c, const struct tcp_seg *s)
 		return false;
 	if (data) {
 		c->fo_data = false;
+		c->fo_fail = c->total_retrans ? FO_FAIL_SYN_AGAIN
+					      : FO_FAIL_NOT_ACKED;
 		stat_inc(c->t->core, STAT_TcpExtTCPFastOpenActiveFail);
 		return true;
 	}
@@ -321,7 +392,16 @@ bool tcp_fo_try(struct tcp_listen *l, const struct tcp_seg *s,
 	fresh.exp = got->exp;
 	if (valid != 1)
 		*answer = fresh;
-	if (valid)
-		stat_inc(core, STAT_TcpExtTCPFastOpenPassive);
 	return valid != 0;
+}
+
+void tcp_fo_opened(struct tcp *t, const struct tcp_fo_cookie *answer, bool ok)
+{
+	if (!ok) {
+		stat_inc(t->core, STAT_TcpExtTCPFastOpenPassiveFail);
+		return;
+	}
+	stat_inc(t->core, STAT_TcpExtTCPFastOpenPassive);
+	if (answer->is_there)
+		stat_inc(t->core, STAT_TcpExtTCPFastOpenPassiveAltKey);
 }

@@ -223,6 +223,7 @@ static bool step_rst(struct tcp_conn *c, struct tcp_seg *s)
 		return true;
 	if (rst_is_exact(c, s))
 		return take_rst(c, s);
+	tcp_fo_odd_rst(c, s->now);
 	tcp_challenge_ack(c, s->now);
 	return false;
 }

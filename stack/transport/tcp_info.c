@@ -36,6 +36,7 @@ static void fill_state(const struct tcp_conn *c, struct tcp_info *i)
 	i->tcpi_snd_wscale = c->snd_wscale & 15;
 	i->tcpi_rcv_wscale = c->rcv_wscale & 15;
 	i->tcpi_delivery_rate_app_limited = c->rate.app_limited;
+	i->tcpi_fastopen_client_fail = c->fo_fail & 3;
 }
 
 static void fill_times(const struct tcp_conn *c, struct tcp_info *i, nsec now)

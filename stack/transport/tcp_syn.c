@@ -695,8 +695,13 @@ static void take_syn(struct tcp_listen *l, struct tcp_seg *s)
 		drop(t->core, DROP_TCP_SYN_QUEUE);
 		return;
 	}
-	if (tcp_fo_try(l, s, &fo) && open_early(l, s, &fo))
-		return;
+	if (tcp_fo_try(l, s, &fo)) {
+		bool ok = open_early(l, s, &fo);
+
+		tcp_fo_opened(t, &fo, ok);
+		if (ok)
+			return;
+	}
 	q = new_record(t, s);
 	if (!q) {
 		stat_inc(t->core, STAT_TcpExtListenDrops);

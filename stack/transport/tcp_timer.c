@@ -19,12 +19,25 @@ void tcp_timer_set(struct tcp_conn *c, enum tcp_timer t, nsec at)
 	c->at[t] = at;
 }
 
+/* With a coarse clock (net.ipv4.tcp_tick_us) a deadline is over at the tick
+ * after the one that it falls on: Linux's timers don't know either where in a
+ * tick they were armed. Those that Linux has in nanoseconds stay so. */
+static nsec due_at(const struct tcp_conn *c, unsigned t)
+{
+	nsec tick = tcp_sysctl(c)->tcp_tick_us * USEC, at = c->at[t];
+
+	if (!tick || at == TIME_NEVER || t == TCP_T_OUT || t == TCP_T_PACE ||
+	    t == TCP_T_COMP)
+		return at;
+	return (DIV_ROUND_UP(at, tick) + 1) * tick;
+}
+
 void tcp_timer_sync(struct tcp_conn *c)
 {
 	nsec at = TIME_NEVER;
 
 	for (unsigned i = 0; i < TCP_NUM_TIMERS; i++)
-		at = MIN(at, c->at[i]);
+		at = MIN(at, due_at(c, i));
 	if (at == TIME_NEVER)
 		timer_disarm(&c->t->core->timers, &c->timer);
 	else if (at != c->timer.at)
@@ -133,7 +146,7 @@ static bool syn_timed_out(const struct tcp_conn *c, nsec now)
 	return c->retrans_at && now - c->retrans_at + TCP_RTO_INIT >= limit;
 }
 
-static bool write_timed_out(struct tcp_conn *c, nsec now)
+static bool is_over(struct tcp_conn *c, nsec now)
 {
 	unsigned max = (unsigned)tcp_sysctl(c)->tcp_retries2;
 
@@ -144,6 +157,14 @@ static bool write_timed_out(struct tcp_conn *c, nsec now)
 	if (c->is_orphan)
 		max = orphan_retries(c, c->rto < tcp_rto_max(c));
 	return timed_out(c, max, user_timeout(c), now);
+}
+
+static bool write_timed_out(struct tcp_conn *c, nsec now)
+{
+	bool over = is_over(c, now);
+
+	tcp_fo_timeout(c, over, now);
+	return over;
 }
 
 /* tcp_rtx_probe0_timed_out(): the peer's window has closed on what is in
@@ -479,7 +500,7 @@ void tcp_conn_timer(struct timer *tm, nsec now)
 	transport_note(c->t->tp, c->ep);
 	c->t->mem.now = now;
 	for (unsigned i = 0; i < TCP_NUM_TIMERS; i++) {
-		if (c->at[i] > now)
+		if (due_at(c, i) > now)
 			continue;
 		c->at[i] = TIME_NEVER;
 		if (expired(c, i, now))
