@@ -557,6 +557,44 @@ Test(tcp_rfc9293, listening_beside_a_connect)
 	cr_assert(state() == TCP_ESTABLISHED);
 }
 
+/* IP is asked once; that every packet is from that address is looked at with
+ * each. */
+Test(tcp_rfc9293, the_local_address_stays)
+{
+	struct sockaddr_in peer = {.sin_family = AF_INET}, us = {0};
+	struct ip_addr better, dst, src;
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	put_be16(&peer.sin_port, PEER_PORT);
+	put_be32(&peer.sin_addr, 0x0a000002);
+	put_be16(&us.sin_port, STACK_PORT);
+	us.sin_family = AF_INET;
+	cr_assert(sock_new(w.st, AF_INET, SOCK_STREAM, 0, &w.s, w.now) == 0);
+	cr_assert(sock_bind(w.st, w.s, (struct sockaddr *)&us, sizeof(us),
+			    w.now) == 0);
+	cr_assert(sock_connect(w.st, w.s, (struct sockaddr *)&peer,
+			       sizeof(peer), w.now) == -EINPROGRESS);
+	expect(SYN, 0, 0, 0);
+	cr_assert(sock_name(w.st, w.s, false, &ss, &len) == 0);
+	memcpy(&us, &ss, sizeof(us));
+	cr_assert(get_be32(&us.sin_addr) == 0x0a000001);
+	/* one that lies nearer, and would be chosen now */
+	cr_assert(ip_addr_parse("10.0.0.3", &better) == 0);
+	cr_assert(ip_addr_add(w.st->tp.ip, &better, 30) == 0);
+	cr_assert(ip_addr_parse("10.0.0.2", &dst) == 0);
+	cr_assert(ip_source(w.st->tp.ip, &dst, &src) == 0);
+	cr_assert(ip_addr_eq(&src, &better));
+	pass(SEC);
+	expect(SYN, 0, 0, 0);
+	SEND(.flags = SYN | ACK, .ack = 1, .mss = MSS);
+	expect(ACK, 1, 1, 0);
+	put(100, 0);
+	expect(PSH | ACK, 1, 1, 100);
+	sock_close(w.st, w.s, w.now);
+	expect(FIN | ACK, 101, 1, 0);
+}
+
 /* DSCP and TTL of each segment, also changed on the way */
 Test(tcp_rfc9293, dscp_and_ttl_are_the_users)
 {

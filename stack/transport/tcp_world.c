@@ -207,6 +207,13 @@ static void look_ao(const struct ip4_repr *ip, const struct tcp_repr *r,
 	w.ao->saw_rnext = r->ao_rnext;
 }
 
+static bool is_ours(const struct ip_addr *src)
+{
+	struct ip_addr us = addr("10.0.0.1");
+
+	return ip_addr_eq(src, &us);
+}
+
 static void look(const struct seen *n, struct peer_seg *s)
 {
 	uint8_t sum[MD5_LEN];
@@ -219,6 +226,7 @@ static void look(const struct seen *n, struct peer_seg *s)
 	cr_assert(tcp_parse(&r, &ip.src, &ip.dst, l4, n->len - ip.hdr_len,
 			    w.st->link.can_csum ? CSUM_PARTIAL : CSUM_NONE) ==
 		  DROP_NONE);
+	cr_assert(is_ours(&ip.src));
 	cr_assert(r.src_port == STACK_PORT || !w.s);
 	if (r.flags & TCP_SYN) {
 		w.iss = r.seq;
