@@ -84,7 +84,13 @@ EVERY_RUN static void save(const char *var)
 		saved.v[saved.num++] = memcpy(p, var, len);
 }
 
-static bool has_var(char *const *envp, const char *var)
+char *const *exec_saved(unsigned *num)
+{
+	*num = saved.num;
+	return saved.v;
+}
+
+bool exec_has_var(char *const *envp, const char *var)
 {
 	size_t n = name_len(var);
 
@@ -168,9 +174,9 @@ static int make_env(struct strings *s, char *const *envp, unsigned unseen)
 	for (char *const *e = envp; *e; e++)
 		strings_add(s, *e);
 	for (unsigned i = 0; i < saved.num; i++)
-		if (!has_var(envp, saved.v[i]))
+		if (!exec_has_var(envp, saved.v[i]))
 			strings_add(s, saved.v[i]);
-	if (fdtab_may_hand_down() && !has_var(envp, inherit)) {
+	if (fdtab_may_hand_down() && !exec_has_var(envp, inherit)) {
 		log_snprintf(s->inherit, sizeof(s->inherit), "%s%u", inherit,
 			     num_handed_down(unseen));
 		strings_add(s, s->inherit);

@@ -119,6 +119,10 @@ void stdio_take(int fd);
 
 /* call_exec.c: takes what was handed down by the program before. */
 void exec_init(void);
+/* LD_PRELOAD and TCPSHIM_* as they were at the start. */
+char *const *exec_saved(unsigned *num);
+/* Is there a variable of the name that @var ("NAME=...") has? */
+bool exec_has_var(char *const *envp, const char *var);
 
 /* call_stdio.c: writes out what is left in streams on our sockets. */
 void stdio_flush(void);

@@ -61,10 +61,11 @@ static bool has_hung_up(int fd)
 	return sys_ppoll(&p, 1, &zero, NULL) > 0 && (p.revents & POLLHUP);
 }
 
-static void close_socket(uint64_t cookie)
+void far_close_socket(uint64_t cookie)
 {
 	sockid s;
 
+	sentinel_drain(); /* data that nobody has read makes the FIN an RST */
 	host_lock(OP_CLOSE, 0);
 	s = sock_by_tag(host.st, cookie);
 	host.sh->op_sock = s;
@@ -144,8 +145,7 @@ void far_look(int fd)
 	}
 	cookie = it->cookie;
 	drop_far(fd);
-	sentinel_drain(); /* data that nobody has read makes the FIN an RST */
-	close_socket(cookie);
+	far_close_socket(cookie);
 }
 
 void far_accept(int listener)

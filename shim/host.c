@@ -37,6 +37,7 @@ struct host host = {
 	.log_fd = 2,
 	.bell_fd = -1,
 	.kick_fd = -1,
+	.control_fd = -1,
 	.gate = &always_open,
 	.tun.fd = -1,
 };
@@ -50,8 +51,7 @@ void host_init(void)
 
 /* --- the lock --- */
 
-/* 0, EOWNERDEAD, or ETIMEDOUT after @patience. */
-static int lock_for(pthread_mutex_t *l, nsec patience)
+int host_lock_for(pthread_mutex_t *l, nsec patience)
 {
 	struct timespec until;
 
@@ -73,7 +73,7 @@ static int lock_or_nudge(pthread_mutex_t *l)
 	int r;
 
 	for (unsigned i = 1;; i++) {
-		r = lock_for(l, LOCK_PATIENCE);
+		r = host_lock_for(l, LOCK_PATIENCE);
 		if (r != ETIMEDOUT)
 			return r;
 		sys_forbidden = false; /* it is not ours yet */

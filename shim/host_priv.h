@@ -37,8 +37,10 @@ struct host {
 	bool is_guest;	  /* a forked child without a place of its own */
 	bool is_confined; /* by a filter: read, write and futex only */
 	int memfd, log_fd;
-	int bell_fd; /* to ring other threads' bells with; -1: none */
-	int kick_fd; /* the keeper's eventfd */
+	int bell_fd;	      /* to ring other threads' bells with; -1: none */
+	int kick_fd;	      /* the keeper's eventfd */
+	int control_fd;	      /* connection to the keeper; -1: none */
+	uint32_t num_keepers; /* sh->num_keepers as it was made */
 	struct pcapfile *pcap;
 	struct list wakes; /* struct waiter: eventfds to write after unlock */
 	/* GATE_*: not GATE_OPEN is looked at before the lock is taken. In
@@ -64,7 +66,9 @@ extern struct host host;
 /* This thread goes on while the process leaves. */
 extern __thread bool host_may_go_on;
 
-/* host.c: writes out log lines and captured packets; no lock held. */
+/* host.c: 0, EOWNERDEAD, or ETIMEDOUT after @patience. */
+int host_lock_for(pthread_mutex_t *l, nsec patience);
+/* Writes out log lines and captured packets; no lock held. */
 void host_drain_logs(void);
 /* Writes packets that the token's owner has left lying; no lock held. */
 void host_tx_rescue(void);
@@ -119,6 +123,8 @@ uint16_t party_new(int pid);
 /* Those that were marked and still sleep are woken (again) after the unlock:
  * who was to do it may be stopped. With @all (dead) also who was so before. */
 void seat_wake_marked(bool all);
+/* Everybody who sleeps: it is to look at everything. */
+void seat_wake_all(void);
 /* @party is dead: what it had of the above is taken back. Not yet free. */
 void party_died(uint16_t party);
 void party_free(uint16_t party);
@@ -144,6 +150,17 @@ void sentinel_drain(void);
 
 /* join.c: in a forked child. */
 void host_forked(void);
+/* Has the keeper that we knew gone, with its spare? Then there will be another
+ * one, and it will know us. No lock held. */
+void host_regain(void);
+/* Is there one that does not know us yet? */
+static inline bool host_has_new_keeper(void)
+{
+	return __builtin_expect(atomic_load_explicit(&host.sh->num_keepers,
+						     memory_order_relaxed) !=
+					host.num_keepers,
+				0);
+}
 /* Are we a child that libc did not tell us of (a system call of the program's
  * own), and did not know yet? Then as host_forked(). */
 bool host_notices_fork(void);

@@ -4,22 +4,15 @@
  *
  * The first routed socket of a process asks the keeper of its device, found by
  * name, for a place: it is given the memory, the device and a way to wake the
- * keeper. If there is no keeper one is started. It must be nobody's child: the
- * program may wait for any of its own and count them. So it is made by two
- * clones without an exit signal, the first of which is gone at once, with all
- * signals blocked, since a handler of the program would also run in them.
+ * keeper. If there is no keeper one is started (start.c).
  *
  * A forked child has the mapping and every near end. What else it inherits of
  * ours (the connection, sockets to be woken by, near ends in the pool) it
  * closes; it asks for a place of its own when it first does more than close.
  */
 #include <limits.h>
-#include <sched.h>
-#include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #include "call_priv.h"
 #include "edge/uv.h"
@@ -31,12 +24,16 @@
 #include "mirror.h"
 #include "sigio.h"
 #include "sleeper.h"
+#include "start.h"
 #include "sys.h"
 #include "tid.h"
 
 #define REPLY_PATIENCE (10 * SEC)
 #define TRIES 200 /* to find or to start a keeper, a nap between */
-#define CLONE_STACK 65536
+/* The device may be one of a host whose processes are starting a keeper. */
+#define BUSY_TRIES 6
+#define CHILD_TRIES 60
+#define START_PATIENCE (2 * SEC) /* with who starts one */
 
 enum up_state { UP_NOT_YET, UP_YES, UP_FAILED, UP_FORKED };
 
@@ -44,16 +41,13 @@ static struct {
 	pthread_mutex_t lock; /* taken by host_up() and at the gate only */
 	int owner;	      /* the process that has it, in host_up() */
 	_Atomic int state;
-	int control; /* connection to the keeper, -1: none */
+	unsigned uid; /* whose host it is */
 	struct sockaddr_un name;
 	socklen_t name_len;
 	uint8_t secret[16];
 } up = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.control = -1,
 };
-
-extern char **environ;
 
 /* --- the gate --- */
 
@@ -128,175 +122,6 @@ bool host_has_joined(void)
 	uint32_t g = atomic_load(host.gate);
 
 	return host_is_up() && g && !(g & GATE_JOIN);
-}
-
-/* --- the keeper's program --- */
-
-/* Where we are: what the loader was told may be relative to a directory that
- * the program has left. */
-static bool own_path(char *out, size_t len)
-{
-	char buf[4096 + 1];
-	uintptr_t me = (uintptr_t)&own_path;
-	size_t num = 0;
-	long n, fd = sys(openat, AT_FDCWD, "/proc/self/maps",
-			 O_RDONLY | O_CLOEXEC, 0);
-	bool found = false;
-
-	while (fd >= 0 && !found &&
-	       (n = sys(read, fd, buf + num, sizeof(buf) - 1 - num)) > 0) {
-		char *line = buf, *end, *path;
-
-		num += (size_t)n;
-		buf[num] = '\0';
-		for (; !found && (end = strchr(line, '\n')); line = end + 1) {
-			uintptr_t lo = strtoul(line, &path, 16), hi;
-
-			hi = *path ? strtoul(path + 1, NULL, 16) : 0;
-			*end = '\0';
-			path = strchr(line, '/');
-			found = me >= lo && me < hi && path;
-			if (found)
-				log_snprintf(out, len, "%s", path);
-		}
-		num -= (size_t)(line - buf);
-		memmove(buf, line, num);
-	}
-	if (fd >= 0)
-		sys(close, fd);
-	return found;
-}
-
-static bool keeper_path(char *out, size_t len)
-{
-	char *slash;
-
-	if (!own_path(out, len))
-		return false;
-	slash = strrchr(out, '/');
-	if (!slash || (size_t)(slash - out) + sizeof(KEEPER_NAME) + 1 > len)
-		return false;
-	log_snprintf(slash + 1, len - (size_t)(slash + 1 - out), KEEPER_NAME);
-	return sys(faccessat, AT_FDCWD, out, X_OK) == 0;
-}
-
-struct start {
-	const char *path;
-	char *const *argv, *const *envp;
-	int fd;
-	char *stack; /* of the second clone */
-};
-
-/* In the keeper to be, with our memory and fds of its own: system calls only,
- * and nothing of the program's comes along. */
-static int become_keeper(void *arg)
-{
-	struct start *s = arg;
-	int null;
-
-	sys(setsid);
-	if (s->fd != KEEPER_FD)
-		sys(dup3, s->fd, KEEPER_FD, 0);
-	else
-		sys(fcntl, s->fd, F_SETFD, 0);
-	sys(close_range, KEEPER_FD + 1, ~0u, 0);
-	for (int fd = 0; fd < KEEPER_FD; fd++)
-		sys(close, fd);
-	null = (int)sys(openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
-	for (int fd = 0; null >= 0 && fd < KEEPER_FD; fd++)
-		if (fd != null)
-			sys(dup3, null, fd, 0);
-	sys(execve, s->path, s->argv, s->envp);
-	sys(exit_group, 127);
-	return 0;
-}
-
-static int clone_again(void *arg)
-{
-	struct start *s = arg;
-
-	clone(become_keeper, s->stack + CLONE_STACK, CLONE_VM | CLONE_VFORK, s);
-	sys(exit_group, 0);
-	return 0;
-}
-
-/* A subreaper (containers' init programs, service managers) would become the
- * parent of the keeper when the first clone is gone, and wait for it. Whether
- * we are one. */
-static bool set_subreaper(bool on)
-{
-	int was = 0;
-
-	sys(prctl, PR_GET_CHILD_SUBREAPER, &was, 0, 0, 0);
-	if (was != on)
-		sys(prctl, PR_SET_CHILD_SUBREAPER, on, 0, 0, 0);
-	return was;
-}
-
-static int start_clones(struct start *s)
-{
-	bool was_subreaper;
-	sigset_t all, old;
-	long p = sys(mmap, NULL, 2 * CLONE_STACK, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	char *stacks = (char *)p;
-	int pid, saved = errno;
-
-	if (p < 0 && p >= -4095)
-		return (int)p;
-	s->stack = stacks + CLONE_STACK;
-	memset(&all, 0xff, sizeof(all));
-	sys(rt_sigprocmask, SIG_SETMASK, &all, &old, SYS_KERNEL_SIGSET);
-	was_subreaper = set_subreaper(false);
-	pid = clone(clone_again, stacks + CLONE_STACK, CLONE_VM | CLONE_VFORK,
-		    s);
-	if (pid < 0)
-		pid = -errno;
-	else
-		sys(wait4, pid, NULL, __WCLONE, NULL);
-	set_subreaper(was_subreaper);
-	sys(rt_sigprocmask, SIG_SETMASK, &old, NULL, SYS_KERNEL_SIGSET);
-	sys(munmap, stacks, 2 * CLONE_STACK);
-	errno = saved;
-	return pid < 0 ? pid : 0;
-}
-
-#define MAX_ENV 1024
-
-/* Starts a keeper; the connection to it, or -errno. */
-static int start_keeper(char *why, size_t len)
-{
-	static char path[PATH_MAX], *envp[MAX_ENV + 1];
-	static char name[] = KEEPER_NAME, *argv[] = {name, NULL};
-	struct start s = {.path = path, .argv = argv, .envp = envp};
-	unsigned num = 0;
-	int sv[2], r;
-
-	if (!keeper_path(path, sizeof(path))) {
-		log_snprintf(why, len,
-			     "no program " KEEPER_NAME " beside the library; "
-			     "install it there, or set TCPSHIM_KEEPER=off");
-		return -ENOENT;
-	}
-	for (char **e = environ; e && *e && num < MAX_ENV; e++)
-		if (strncmp(*e, "LD_PRELOAD=", 11))
-			envp[num++] = *e;
-	envp[num] = NULL;
-	r = (int)sys(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv);
-	if (r < 0)
-		return r;
-	s.fd = sv[1];
-	r = start_clones(&s);
-	sys(close, sv[1]);
-	if (r == 0)
-		return sv[0];
-	sys(close, sv[0]);
-	log_snprintf(why, len,
-		     KEEPER_NAME " cannot be started (error %d); look at the "
-				 "limit on processes, or set "
-				 "TCPSHIM_KEEPER=off",
-		     -r);
-	return r;
 }
 
 /* --- the connection --- */
@@ -412,6 +237,7 @@ static int take_place(const struct keeper_reply *reply, int fds[3], char *why,
 	host.can_grow = may_grow(host.sh->max);
 	host.kick = kick_keeper;
 	host.party = reply->party;
+	host.num_keepers = atomic_load(&host.sh->num_keepers);
 	host.bell_fd = fd_internal_socket(SOCK_DGRAM);
 	memcpy(up.secret, host.sh->secret, sizeof(up.secret));
 	return 0;
@@ -459,14 +285,14 @@ static void nap(int tries)
 
 static int join(char *why, size_t len)
 {
-	int r = -EAGAIN, fd;
+	int r = -EAGAIN, fd, num_busy = 0;
 
 	for (int i = 0; i < TRIES && r == -EAGAIN; i++) {
 		if (i)
 			nap(i);
 		fd = call_keeper(why, len);
 		if (fd == -ECONNREFUSED)
-			fd = start_keeper(why, len);
+			fd = start_keeper(false, why, len);
 		if (fd < 0) {
 			r = fd;
 			continue;
@@ -474,9 +300,11 @@ static int join(char *why, size_t len)
 		fd = fd_make_internal(fd);
 		r = fd < 0 ? fd : hello(fd, false, why, len);
 		if (r == 0)
-			up.control = fd;
+			host.control_fd = fd;
 		else if (fd >= 0)
 			fd_close_internal(fd);
+		if (r == -EBUSY && num_busy++ < BUSY_TRIES)
+			r = -EAGAIN;
 	}
 	if (r < 0 && !why[0])
 		log_snprintf(why, len, "the keeper does not answer: error %d",
@@ -484,21 +312,144 @@ static int join(char *why, size_t len)
 	return r;
 }
 
-long join_tell(struct keeper_req *req, int fd)
+/* --- a keeper that is gone, and its spare with it ---
+ * Who finds that out starts another one, and gives it what it can't make: the
+ * device, the memory, the eventfd by which it is woken. It finds all else in
+ * the memory (again.c), wakes everybody, and each says who he is. There is one
+ * keeper, since there is one name; who starts one has a lock, so that not all
+ * try at once. */
+
+static bool has_hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd};
+	struct timespec zero = {0};
+
+	return sys_ppoll(&p, 1, &zero, NULL) > 0 && p.revents & POLLHUP;
+}
+
+static int start_another(void)
+{
+	struct keeper_req req = {
+		.type = KEEPER_REVIVE,
+		.layout = keeper_layout(),
+		.cookie = (uintptr_t)host.sh,
+		.config = host.sh->max,
+	};
+	int fds[3] = {host.memfd, host.tun.fd, host.kick_fd}, fd;
+	char why[384];
+	long r;
+
+	/* another user's would have another name */
+	if ((unsigned)sys(geteuid) != up.uid)
+		return -EPERM;
+	fd = start_keeper(true, why, sizeof(why));
+	if (fd < 0)
+		return fd;
+	r = keeper_send(fd, &req, sizeof(req), fds, ARRAY_SIZE(fds));
+	if (r >= 0)
+		return fd;
+	sys(close, fd);
+	return -EAGAIN;
+}
+
+/* Says who we are to a keeper that came after us. */
+static int hello_again(int fd)
+{
+	struct keeper_req req = {
+		.type = KEEPER_HELLO,
+		.arg = host.party,
+		.layout = keeper_layout(),
+		.config = host.sh->config,
+		.flags = HELLO_CHILD | HELLO_AGAIN,
+	};
+	struct keeper_reply reply = {0};
+	long r;
+
+	memcpy(req.secret, up.secret, sizeof(req.secret));
+	r = ask(fd, &req, &reply, NULL, NULL);
+	if (r == -ECONNRESET || r == -EPIPE)
+		return -EAGAIN;
+	return r < 0 ? (int)r : reply.err;
+}
+
+static int find_another(void)
+{
+	int r = -EAGAIN, fd;
+	char why[100];
+
+	for (int i = 0; i < TRIES && r == -EAGAIN; i++) {
+		if (i)
+			nap(i);
+		fd = call_keeper(why, sizeof(why));
+		if (fd == -ECONNREFUSED)
+			fd = start_another();
+		if (fd >= 0)
+			fd = fd_make_internal(fd);
+		r = fd < 0 ? fd : hello_again(fd);
+		if (r < 0 && fd >= 0)
+			fd_close_internal(fd);
+	}
+	return r < 0 ? r : fd;
+}
+
+/* The control lock is held. 0 or -errno. */
+static int regain(void)
+{
+	pthread_mutex_t *l = &host.sh->start_lock;
+	int r = host_lock_for(l, START_PATIENCE), fd;
+
+	if (r == EOWNERDEAD)
+		pthread_mutex_consistent(l);
+	if (host.control_fd >= 0)
+		fd_close_internal(host.control_fd);
+	fd = find_another();
+	host.control_fd = fd < 0 ? -1 : fd;
+	host.num_keepers = atomic_load(&host.sh->num_keepers);
+	if (r != ETIMEDOUT) /* or its owner is stopped */
+		pthread_mutex_unlock(l);
+	return fd < 0 ? fd : 0;
+}
+
+void host_regain(void)
+{
+	int cancel;
+
+	if (!host.has_keeper || !host_has_joined() || host.is_confined)
+		return;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	signal_hold();
+	pthread_mutex_lock(&fork_page->control_lock);
+	if (host_has_new_keeper() ||
+	    (host.control_fd >= 0 && has_hung_up(host.control_fd)))
+		regain();
+	pthread_mutex_unlock(&fork_page->control_lock);
+	signal_release();
+	pthread_setcancelstate(cancel, NULL);
+}
+
+static long tell(struct keeper_req *req, int fd)
 {
 	struct keeper_reply reply;
+
+	if (host.control_fd < 0)
+		return -EPIPE;
+	if (keeper_replies(req->type))
+		return ask(host.control_fd, req, &reply, NULL, NULL);
+	return keeper_send(host.control_fd, req, sizeof(*req), &fd, fd >= 0);
+}
+
+long join_tell(struct keeper_req *req, int fd)
+{
 	long r;
 	int cancel;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	signal_hold();
 	pthread_mutex_lock(&fork_page->control_lock);
-	if (up.control < 0)
-		r = -ENOTCONN;
-	else if (keeper_replies(req->type))
-		r = ask(up.control, req, &reply, NULL, NULL);
-	else
-		r = keeper_send(up.control, req, sizeof(*req), &fd, fd >= 0);
+	r = tell(req, fd);
+	if ((r == -EPIPE || r == -ECONNRESET) && host_has_joined() &&
+	    !host.is_confined && regain() == 0)
+		r = tell(req, fd);
 	pthread_mutex_unlock(&fork_page->control_lock);
 	signal_release();
 	pthread_setcancelstate(cancel, NULL);
@@ -590,7 +541,8 @@ static int come_up(char *why, size_t len)
 	if (r < 0)
 		return r;
 	host.has_keeper = knobs.keeper && !knobs.is_mirror;
-	up.name_len = keeper_addr(&up.name, knobs.dev, (unsigned)sys(geteuid));
+	up.uid = (unsigned)sys(geteuid);
+	up.name_len = keeper_addr(&up.name, knobs.dev, up.uid);
 	r = host.has_keeper ? join(why, len) : come_up_alone(why, len);
 	if (r == 0) {
 		cancel_init(sleeper_thread_gone);
@@ -743,9 +695,31 @@ void host_forked(void)
 	forks_child(host.has_keeper);
 	wait_forked();
 	list_init(&host.wakes);
-	up.control = -1;
+	host.control_fd = -1;
 	host.tun.fd = host.memfd = host.bell_fd = host.kick_fd = -1;
 	host.pcap = NULL;
+}
+
+/* If the keeper is gone somebody may be starting another one; a child has not
+ * what that needs. */
+static int call_again(int *out, char *why, size_t len)
+{
+	int r = -EAGAIN, fd;
+
+	for (int i = 0; i < CHILD_TRIES && r == -EAGAIN; i++) {
+		if (i)
+			nap(i);
+		fd = call_keeper(why, len);
+		if (fd == -ECONNREFUSED)
+			fd = -EAGAIN;
+		if (fd >= 0)
+			fd = fd_make_internal(fd);
+		r = fd < 0 ? fd : hello(fd, true, why, len);
+		if (r < 0 && fd >= 0)
+			fd_close_internal(fd);
+	}
+	*out = fd;
+	return r;
 }
 
 /* A child's first use of what it has inherited. */
@@ -759,15 +733,12 @@ static int join_again(void)
 		pthread_mutex_unlock(&up.lock);
 		return 0;
 	}
-	fd = call_keeper(why, sizeof(why));
-	if (fd >= 0)
-		fd = fd_make_internal(fd);
-	r = fd < 0 ? fd : hello(fd, true, why, sizeof(why));
+	r = call_again(&fd, why, sizeof(why));
 	if (r < 0)
 		sys_say("this process cannot take part in its parent's host: "
 			"%s (error %d)",
 			why[0] ? why : "the keeper does not answer", -r);
-	up.control = r < 0 ? -1 : fd;
+	host.control_fd = r < 0 ? -1 : fd;
 	if (r == 0) {
 		host.dispatch = wait_dispatch;
 		host.is_guest = false;

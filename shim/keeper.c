@@ -180,6 +180,8 @@ static void on_dropped(const struct item *m, uint32_t num, uint64_t cookie)
 		far_look(fd);
 	else if (find_listener(m, num, &fd))
 		far_accept(fd);
+	else if (me->num_orphans)
+		orphans_look();
 }
 
 static void on_relay(uint64_t cookie, uint32_t num)
@@ -213,7 +215,7 @@ static void flush(void)
 /* Nobody is here, and nothing of anybody. */
 static bool is_idle(void)
 {
-	return !me->num_members && !me->num_far;
+	return !me->num_members && !me->num_far && !me->num_orphans;
 }
 
 static bool is_same_device(void)
@@ -308,7 +310,12 @@ static void on_hello(int fd, const struct keeper_req *req)
 	struct item *m = &me->items[fd];
 
 	judge(fd, req, &r);
-	if (!r.err) {
+	if (!r.err && req->flags & HELLO_AGAIN) {
+		if (knows_us(req))
+			r.party = loner_comes((uint16_t)req->arg, m->pid);
+		if (!r.party)
+			refuse(&r, -ESRCH, "");
+	} else if (!r.err) {
 		host_lock(OP_EXIT, 0);
 		r.party = party_new(m->pid ? m->pid : -1);
 		host_unlock();
@@ -334,7 +341,7 @@ static void on_hello(int fd, const struct keeper_req *req)
 	give_place(fd, &r);
 }
 
-static void party_gone(uint16_t party)
+void keeper_party_gone(uint16_t party)
 {
 	uint32_t pos = 0;
 	bool done = false;
@@ -367,16 +374,17 @@ static void member_gone(int fd)
 		far_accept(l);
 		keeper_forget(l);
 	}
+	me->look_at = 0;
 	/* first: its number may be another's soon */
 	m->is_known = false;
 	if (was_known) {
 		me->num_members--;
-		party_gone(m->party);
+		keeper_party_gone(m->party);
 	}
 	keeper_forget(fd);
 }
 
-static bool has_mapping(int pid)
+bool keeper_has_mapping(int pid)
 {
 	char path[32], buf[4096 + 1];
 	size_t num = 0;
@@ -414,7 +422,7 @@ static void on_hang_up(int fd)
 {
 	const struct item *m = &me->items[fd];
 
-	if (!m->is_known || is_dead(m) || !has_mapping(m->pid))
+	if (!m->is_known || is_dead(m) || !keeper_has_mapping(m->pid))
 		member_gone(fd);
 	else
 		sys(epoll_ctl, me->epoll, EPOLL_CTL_DEL, fd, NULL);
@@ -525,8 +533,8 @@ static void take_stock(void)
 			continue;
 		}
 		it->relay = NULL;
-		if (it->kind == MEMBER) {
-			me->num_members += it->is_known;
+		if (it->kind == MEMBER || it->kind == LONER) {
+			me->num_members += it->is_known || it->kind == LONER;
 		} else if (it->kind == LISTENER) {
 			it->next = me->items[it->other].next;
 			me->items[it->other].next = fd;
@@ -585,11 +593,12 @@ static void free_places(void)
 	bool has_owner[STACK_MAX_PARTIES] = {false};
 
 	for (unsigned fd = 0; fd < me->highest; fd++)
-		if (me->items[fd].kind == MEMBER && me->items[fd].is_known)
+		if ((me->items[fd].kind == MEMBER && me->items[fd].is_known) ||
+		    me->items[fd].kind == LONER)
 			has_owner[me->items[fd].party] = true;
 	for (uint16_t i = 1; i < STACK_MAX_PARTIES; i++)
 		if (host.sh->parties[i].pid && !has_owner[i])
-			party_gone(i);
+			keeper_party_gone(i);
 }
 
 static void do_again(void)
@@ -616,7 +625,7 @@ void keeper_take_over(void)
 
 	relay_forget_all();
 	host.sh->parties[PARTY_KEEPER].pid = host.pid;
-	party_gone(PARTY_KEEPER);
+	keeper_party_gone(PARTY_KEEPER);
 	take_stock();
 	for (unsigned fd = KEEPER_FD; fd < MIN(most, MAX_FDS); fd++)
 		if (me->items[fd].kind == NONE)
@@ -660,6 +669,9 @@ static unsigned on_event(const struct epoll_event *ev)
 	case SPARE:
 		spare_gone();
 		break;
+	case LONER:
+		loner_gone(fd);
+		break;
 	default:
 		break;
 	}
@@ -675,7 +687,8 @@ static nsec next_at(void)
 		return 0; /* there was more than one round takes */
 	if (is_busy) {
 		me->end_at = TIME_NEVER;
-		return me->deadline;
+		return me->num_orphans ? MIN(me->deadline, me->look_at)
+				       : me->deadline;
 	}
 	/* who started it has yet to say hello */
 	if (me->end_at == TIME_NEVER)
@@ -703,6 +716,8 @@ static void loop(void)
 			break;
 		sentinel_turn(what);
 		pump_news();
+		if (me->num_orphans && sys_now() >= me->look_at)
+			orphans_look();
 		host_grow();
 		if (me->num_joined)
 			spare_make();
@@ -749,7 +764,7 @@ static void be_nobody(void)
 	umask(022);
 }
 
-static int come_up(char *why, size_t len)
+static int come_up(bool again, char *why, size_t len)
 {
 	int r = knobs_load(why, len);
 
@@ -765,16 +780,19 @@ static int come_up(char *why, size_t len)
 	host.kick = nothing;
 	host.log_fd = -1;
 	me->config = knobs_host_hash();
+	if (r == 0 && again)
+		r = again_take();
 	if (r == 0)
 		r = open_door();
 	if (r == 0)
 		r = host_open_log(why, len);
-	if (r == 0)
+	if (r == 0 && !again)
 		r = host_make(why, len);
 	if (r < 0)
 		return r;
 	host.bell_fd = (int)sys(socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	me->kick = (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!again)
+		me->kick = (int)sys(eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
 	me->epoll = (int)sys(epoll_create1, EPOLL_CLOEXEC);
 	me->items =
 		mmap(NULL, MAX_FDS * sizeof(*me->items), PROT_READ | PROT_WRITE,
@@ -789,10 +807,15 @@ static int come_up(char *why, size_t len)
 	keeper_add(me->kick, KICK, EPOLLIN);
 	keeper_add(host.tun.fd, DEVICE, EPOLLONESHOT);
 	keeper_add(KEEPER_FD, MEMBER, EPOLLIN);
-	return sentinel_init(&ops);
+	if (again)
+		again_begin();
+	r = sentinel_init(&ops);
+	if (r == 0 && again)
+		again_announce();
+	return r;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct keeper_reply no = {0};
 	struct keeper_req req;
@@ -801,10 +824,14 @@ int main(void)
 
 	be_nobody();
 	sys(fcntl, KEEPER_FD, F_SETFD, FD_CLOEXEC);
-	r = come_up(no.why, sizeof(no.why));
+	r = come_up(argc > 1 && !strcmp(argv[1], KEEPER_AGAIN), no.why,
+		    sizeof(no.why));
 	if (r < 0) { /* it waits for an answer to its hello */
 		no.err = r;
-		keeper_recv(KEEPER_FD, &req, sizeof(req), fds, &num_fds);
+		do
+			r = (int)keeper_recv(KEEPER_FD, &req, sizeof(req), fds,
+					     &num_fds);
+		while (r > 0 && req.type != KEEPER_HELLO);
 		no.seq = req.seq;
 		keeper_send(KEEPER_FD, &no, sizeof(no), NULL, 0);
 		return 1;

@@ -14,7 +14,8 @@
 #include "shared.h"
 
 #define KEEPER_NAME "tcpshim-keeper" /* the program, beside the library */
-#define KEEPER_FD 3		     /* the first process's connection, in it */
+#define KEEPER_AGAIN "again" /* its argument: for a host that is there */
+#define KEEPER_FD 3	     /* the first process's connection, in it */
 
 enum keeper_request {
 	KEEPER_HELLO = 1,     /* reply, with memory, device, eventfd */
@@ -24,6 +25,9 @@ enum keeper_request {
 	KEEPER_DROPPED_REPLY, /* the same; reply */
 	KEEPER_RELAY, /* @cookie at @arg: a stranger will use it; reply */
 	KEEPER_FLUSH, /* the capture is written; reply */
+	/* to one that was started for a host that is there: memory, device,
+	 * eventfd; the mapping is of @config bytes at @cookie */
+	KEEPER_REVIVE,
 };
 
 static inline bool keeper_replies(uint32_t type)
@@ -34,6 +38,7 @@ static inline bool keeper_replies(uint32_t type)
 
 #define HELLO_FRESH 1u /* a host that nobody uses is not to be continued */
 #define HELLO_CHILD 2u /* has the mapping */
+#define HELLO_AGAIN 4u /* has place @arg, from a keeper before */
 
 struct keeper_req {
 	uint32_t type, arg;

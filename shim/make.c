@@ -105,6 +105,7 @@ static void init_shared(void)
 	pthread_mutexattr_setrobust(&at, PTHREAD_MUTEX_ROBUST);
 	pthread_mutex_init(&sh->lock, &at);
 	pthread_mutex_init(&sh->grow_lock, &at);
+	pthread_mutex_init(&sh->start_lock, &at);
 	pthread_mutexattr_destroy(&at);
 	list_init(&sh->asleep);
 	list_init(&sh->wakes);
@@ -118,6 +119,7 @@ static void init_shared(void)
 	sys(getrandom, sh->secret, sizeof(sh->secret), 0);
 	sh->now = sys_now();
 	sh->tun = host.tun;
+	sh->config = knobs_host_hash();
 }
 
 static int open_device(char *why, size_t len)

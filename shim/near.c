@@ -41,7 +41,8 @@ struct listener {
 	uint32_t num; /* its number at the keeper's */
 	socklen_t addr_len;
 	struct sockaddr_un addr;
-	uint32_t num_live; /* near ends connected to it */
+	uint32_t num_live;   /* near ends connected to it */
+	uint32_t num_keeper; /* who has it, of those that the host had */
 	bool is_current;
 };
 
@@ -72,6 +73,7 @@ static int give_listener(struct listener *l)
 
 	fd_close_internal(l->fd);
 	l->fd = LISTENER_KEPT;
+	l->num_keeper = host.num_keepers;
 	return r < 0 ? (int)r : 0;
 }
 
@@ -202,7 +204,8 @@ static int connect_near(struct near *n, int kind)
 		n->listener = (uint32_t)cur - 1;
 		r = sys(connect, n->fd, &tab.listeners[cur - 1].addr,
 			tab.listeners[cur - 1].addr_len);
-		if (r != -EAGAIN)
+		/* full; or who had it is gone */
+		if (r != -EAGAIN && r != -ECONNREFUSED)
 			break;
 		full = (uint32_t)cur;
 	}
@@ -253,16 +256,38 @@ static int near_make(int kind, int flags, struct near *n)
 	return 0;
 }
 
+/* The far ends of those that a keeper before had are gone. */
+static bool is_cut_off(const struct near *n)
+{
+	return n->listener != NO_LISTENER && host.has_keeper &&
+	       tab.listeners[n->listener].num_keeper != host.num_keepers;
+}
+
+static bool take_pooled(int kind, struct near *out)
+{
+	bool found;
+
+	if (host_has_new_keeper())
+		host_regain();
+	do {
+		host_lock(OP_NEW, 0);
+		found = tab.num_pool[kind] > 0;
+		if (found)
+			*out = tab.pool[kind][--tab.num_pool[kind]];
+		host_unlock();
+		if (!found || !is_cut_off(out))
+			return found;
+		fd_close_internal(out->fd);
+		near_listener_put(out->listener);
+	} while (true);
+}
+
 int near_get(int type, int flags, struct near *out)
 {
 	int kind = near_kind(type), high;
 	bool found;
 
-	host_lock(OP_NEW, 0);
-	found = tab.num_pool[kind] > 0;
-	if (found)
-		*out = tab.pool[kind][--tab.num_pool[kind]];
-	host_unlock();
+	found = take_pooled(kind, out);
 	if (!found)
 		return near_make(kind, flags, out);
 	if (!(flags & SOCK_CLOEXEC))

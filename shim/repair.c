@@ -121,20 +121,6 @@ static void find_seats(struct rebuild *rb)
 	}
 }
 
-static void wake_all(void)
-{
-	struct list *l;
-
-	for (unsigned i = 0; i < STACK_MAX_PARTIES; i++)
-		list_for_each (l, &host.sh->parties[i].seats) {
-			struct seat *s = list_entry(l, struct seat, party_link);
-
-			seat_wake(s, WORD_NEWS);
-			if (list_empty(&s->wake_link))
-				list_push(&host.sh->wakes, &s->wake_link);
-		}
-}
-
 void repair(void)
 {
 	struct shared *sh = host.sh;
@@ -153,7 +139,7 @@ void repair(void)
 	sh->num_reset += stack_rebuild_end(host.st, &rb);
 	sh->num_broken += rb.num_lost;
 	arena_extend(stack_arena(host.st), sh->len - SHARED_SIZE);
-	wake_all();
+	seat_wake_all();
 	sh->sentinel_at = TIME_NEVER; /* what it knows is not so any more */
 	sh->had_tx = sh->had_wakes = true;
 	sh->op = OP_NONE;

@@ -157,6 +157,20 @@ void seat_wake_marked(bool all)
 			wake_again(list_entry(l, struct seat, party_link), all);
 }
 
+void seat_wake_all(void)
+{
+	struct list *l;
+
+	for (unsigned i = 0; i < STACK_MAX_PARTIES; i++)
+		list_for_each (l, &host.sh->parties[i].seats) {
+			struct seat *s = list_entry(l, struct seat, party_link);
+
+			seat_wake(s, WORD_NEWS);
+			if (list_empty(&s->wake_link))
+				list_push(&host.sh->wakes, &s->wake_link);
+		}
+}
+
 /* --- kits --- */
 
 static void kit_fill(struct kit *k)

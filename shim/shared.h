@@ -113,6 +113,10 @@ struct shared {
 	_Atomic size_t len;
 	size_t max;
 	pthread_mutex_t grow_lock;
+	/* keepers that were started since the host is there; who starts one */
+	_Atomic uint32_t num_keepers;
+	pthread_mutex_t start_lock;
+	uint64_t config;		/* settings of the host, as a hash */
 	_Atomic uint32_t log_token;	/* who writes logs: its party + 1 */
 	_Atomic uint32_t num_listeners; /* of near ends, ever */
 	uint8_t secret[16];		/* who knows it has the mapping */

@@ -38,6 +38,8 @@
 #define TICK_BUDGET 64
 #define FEW_FDS 30
 #define CONFINED_NAP (2 * MSEC)
+#define OWN_FDS 3 /* beside the program's */
+#define KEEPER_PATIENCE (1 * SEC)
 
 /* Sockets to be woken by that nobody uses now; never closed, so a late wake
  * does no harm. */
@@ -293,8 +295,9 @@ struct block {
 	const sigset_t *mask;
 	bool (*done)(void *arg);
 	void *arg;
-	struct pollfd *v; /* device, wake fd, the program's */
+	struct pollfd *v; /* device, wake fd, the program's, the keeper */
 	bool is_kernel_ready, has_polled;
+	bool is_unsure;	 /* whether there is a keeper */
 	bool was_nudged; /* the lease was for us */
 };
 
@@ -381,6 +384,12 @@ static enum next prepare_sleep(struct block *b)
 			b->until = 0; /* a look at the program's fds */
 		b->until = MIN(b->until, at);
 	}
+	/* it has the lease for a moment only, unless it is dead */
+	b->is_unsure = host.sh->driver && !w->is_driver &&
+		       host.sh->driver->party == PARTY_KEEPER &&
+		       host.has_keeper;
+	if (b->is_unsure)
+		b->until = MIN(b->until, host_now() + KEEPER_PATIENCE);
 	w->word = 0;
 	w->sleep = needs_fd ? SLEEP_FD : SLEEP_FUTEX;
 	w->seat->bell = w->bell;
@@ -394,6 +403,9 @@ static enum next turn(struct block *b, int *ret)
 	enum next next = NEXT_RETURN;
 	bool is_new;
 
+	if (b->is_unsure || host_has_new_keeper())
+		host_regain();
+	b->is_unsure = false;
 	host_lock(OP_WAIT, 0);
 	b->was_nudged = false;
 	if (w->sleep != AWAKE)
@@ -448,6 +460,7 @@ static void sleep_poll(struct block *b)
 	struct waiter *w = b->w;
 	nsec left = b->until - sys_now();
 	struct timespec t = sys_timespec(MAX(left, 0));
+	nfds_t num = b->num_kernel + 2;
 	char byte;
 	int r;
 
@@ -461,9 +474,12 @@ static void sleep_poll(struct block *b)
 			.fd = b->kernel[i].fd,
 			.events = b->kernel[i].events,
 		};
+	/* that it is gone somebody has to see; nobody else may have a number
+	 * less to poll */
+	if (w->is_driver && host.control_fd >= 0)
+		b->v[num++] = (struct pollfd){.fd = host.control_fd};
 	cancel_open();
-	r = sys_ppoll(b->v, b->num_kernel + 2,
-		      b->until == TIME_NEVER ? NULL : &t, b->mask);
+	r = sys_ppoll(b->v, num, b->until == TIME_NEVER ? NULL : &t, b->mask);
 	cancel_close();
 	b->has_polled = true;
 	if (r == -EINTR)
@@ -479,6 +495,8 @@ static void sleep_poll(struct block *b)
 	}
 	if (b->v[0].revents)
 		kit_read(w->kit);
+	if (num > b->num_kernel + 2 && b->v[num - 1].revents)
+		host_regain();
 }
 
 /* Behind a filter, for the program's own fds and ours: looks at both in turn.
@@ -527,7 +545,7 @@ int wait_block(struct waiter *w, struct pollfd *kernel, nfds_t num_kernel,
 	       nsec deadline, const sigset_t *mask, bool (*done)(void *arg),
 	       void *arg)
 {
-	struct pollfd few[FEW_FDS + 2];
+	struct pollfd few[FEW_FDS + OWN_FDS];
 	struct block b = {
 		.w = w,
 		.kernel = kernel,
@@ -544,7 +562,7 @@ int wait_block(struct waiter *w, struct pollfd *kernel, nfds_t num_kernel,
 	for (nfds_t i = 0; i < num_kernel; i++)
 		kernel[i].revents = 0;
 	if (num_kernel > FEW_FDS) {
-		long p = map_fds(num_kernel + 2);
+		long p = map_fds(num_kernel + OWN_FDS);
 
 		if (p < 0)
 			return (int)p;
@@ -565,7 +583,8 @@ int wait_block(struct waiter *w, struct pollfd *kernel, nfds_t num_kernel,
 		else
 			sleep_futex(&b);
 	if (b.v != few)
-		sys(munmap, b.v, (num_kernel + 2) * sizeof(struct pollfd));
+		sys(munmap, b.v,
+		    (num_kernel + OWN_FDS) * sizeof(struct pollfd));
 	return ret;
 }
 

@@ -115,6 +115,9 @@ int stack_next_news(struct stack *st);
  */
 bool stack_forget_party(struct stack *st, uint16_t party, uint32_t *pos,
 			unsigned budget, nsec now);
+/* The tags of sockets, at most @n from *@pos on (0: the first); 0: no more. */
+unsigned stack_tags(const struct stack *st, uint32_t *pos, uint64_t v[],
+		    unsigned n);
 /* Other processes may have it: its maker doesn't close it alone. */
 void sock_set_shared(struct stack *st, sockid s);
 /* A name for a socket that outlives processes; 0: none. */

@@ -179,6 +179,18 @@ sockid sock_by_tag(const struct stack *st, uint64_t tag)
 	return e && !e->is_closed ? ep_id(e) : 0;
 }
 
+unsigned stack_tags(const struct stack *st, uint32_t *pos, uint64_t v[],
+		    unsigned n)
+{
+	const struct ep *e;
+	unsigned num = 0;
+
+	while (num < n && (e = ep_table_walk(&st->tp.eps, pos)))
+		if (e->tag && !e->is_closed)
+			v[num++] = e->tag;
+	return num;
+}
+
 bool stack_forget_party(struct stack *st, uint16_t party, uint32_t *pos,
 			unsigned budget, nsec now)
 {
