@@ -69,8 +69,8 @@ static bool varies(int level, int name)
 }
 
 /* Groups and interfaces have tests of their own; IPsec, netfilter, multicast
- * routing and BPF programs are what a kernel was built with; TCP_REPAIR takes
- * a connection apart. */
+ * routing, BPF programs and TCP-AO are what a kernel was built with;
+ * TCP_REPAIR takes a connection apart. */
 static bool is_left_out(int level, int name)
 {
 	switch (level) {
@@ -87,7 +87,7 @@ static bool is_left_out(int level, int name)
 		       (name >= 64 && name <= 71) || name == 76 || name >= 80;
 	case IPPROTO_TCP:
 		return (name >= 19 && name <= 22) || name == 26 || name == 29 ||
-		       name == 42;
+		       (name >= 38 && name <= 42);
 	default:
 		return false;
 	}

@@ -771,6 +771,41 @@ Test(tcp_ao, connecting_is_refused_by_icmp)
 	close_now();
 }
 
+/* --- options that make no sense --- */
+
+static bool is_bad(const uint8_t *opts, unsigned len)
+{
+	uint8_t head[TCP_HLEN + TCP_MAX_OPTS] = {0};
+	struct ip_addr a = {0};
+	struct tcp_repr r;
+
+	memset(head + TCP_HLEN, 1, TCP_MAX_OPTS);
+	memcpy(head + TCP_HLEN, opts, len);
+	head[12] = sizeof(head) / 4 << 4;
+	cr_assert(tcp_parse(&r, &a, &a, head, sizeof(head), CSUM_VALID) ==
+		  DROP_NONE);
+	return r.auth_bad;
+}
+
+Test(tcp_ao, two_signatures_are_none)
+{
+	static const uint8_t md5[18] = {19, 18}, ao12[16] = {29, 16, 1, 1};
+	uint8_t both[34];
+
+	cr_assert(!is_bad(ao12, 16) && !is_bad(md5, 18));
+	memcpy(both, ao12, 16);
+	memcpy(both + 16, md5, 18);
+	cr_assert(is_bad(both, 34));
+	memcpy(both + 16, ao12, 16);
+	cr_assert(is_bad(both, 32));
+	memcpy(both, md5, 18);
+	memcpy(both + 18, ao12, 16);
+	cr_assert(is_bad(both, 34));
+	/* no MAC in it */
+	cr_assert(is_bad((const uint8_t[]){29, 4, 1, 1}, 4));
+	cr_assert(is_bad((const uint8_t[]){29, 2}, 2));
+}
+
 /* --- room --- */
 
 /* One block beside timestamps, two without (RFC 5925 7.6). */
