@@ -208,6 +208,33 @@ Test(cc, hystart_plus_plus_ends_slow_start_after_five_rounds)
 	cr_assert(!cc_in_slow_start(&cc));
 }
 
+Test(cc, hystart_plus_plus_is_for_the_first_slow_start) /* RFC 9406 4.3 */
+{
+	struct cc cc = make_hystart(HYSTART_PLUS_PLUS);
+	nsec now = SEC;
+
+	cc.ssthresh = 1000; /* there was a loss */
+	ack_round(&cc, 20, 100 * MSEC, 3 * MSEC, &now);
+	ack_round(&cc, 20, 120 * MSEC, 3 * MSEC, &now);
+	cr_assert(cc_in_slow_start(&cc) && !cc.u.cubic.hystart.in_css);
+}
+
+Test(cc, hystart_plus_plus_asks_for_eight_samples) /* RFC 9406 4.2 */
+{
+	struct cc cc = make_hystart(HYSTART_PLUS_PLUS);
+	nsec now = SEC;
+
+	ack_round(&cc, 20, 100 * MSEC, 3 * MSEC, &now);
+	ack_round(&cc, 7, 120 * MSEC, 3 * MSEC, &now);
+	cr_assert(!cc.u.cubic.hystart.in_css);
+	ack_round(&cc, 20, 100 * MSEC, 3 * MSEC, &now);
+	/* less than an eighth more */
+	ack_round(&cc, 20, 111 * MSEC, 3 * MSEC, &now);
+	cr_assert(!cc.u.cubic.hystart.in_css);
+	ack_round(&cc, 8, 130 * MSEC, 3 * MSEC, &now);
+	cr_assert(cc.u.cubic.hystart.in_css);
+}
+
 /* --- marks --- */
 
 static void mark(struct cc *cc)
