@@ -473,7 +473,7 @@ void tcp_send_rst(struct tcp_conn *c, nsec now)
 {
 	struct tcp_frame o = {.seq = c->snd_nxt, .flags = TCP_RST | TCP_ACK};
 
-	if (tcp_transmit(c, &o, now) == -ENOBUFS)
+	if (tcp_is_unsent(tcp_transmit(c, &o, now)))
 		stat_inc(c->t->core, STAT_TcpExtTCPAbortFailed);
 }
 
