@@ -69,7 +69,7 @@ static void expand(uint32_t w[44], const uint8_t key[CMAC_KEY])
 }
 
 /* FIPS 197 5.1.3: each byte doubled, and summed with its neighbours */
-static uint32_t mix_column(uint32_t v)
+static inline uint32_t mix_column(uint32_t v)
 {
 	uint32_t next = rotl(v, 8), d = v ^ next;
 
@@ -78,29 +78,34 @@ static uint32_t mix_column(uint32_t v)
 }
 
 /* Row r of a column comes from r columns further on (FIPS 197 5.1.2). */
-static uint32_t sub_shifted(const uint32_t s[4], unsigned i)
+static inline uint32_t sub_shifted(uint32_t c0, uint32_t c1, uint32_t c2,
+				   uint32_t c3)
 {
-	return (uint32_t)sub[s[i] >> 24] << 24 |
-	       (uint32_t)sub[s[(i + 1) % 4] >> 16 & 255] << 16 |
-	       (uint32_t)sub[s[(i + 2) % 4] >> 8 & 255] << 8 |
-	       sub[s[(i + 3) % 4] & 255];
+	return (uint32_t)sub[c0 >> 24] << 24 |
+	       (uint32_t)sub[c1 >> 16 & 255] << 16 |
+	       (uint32_t)sub[c2 >> 8 & 255] << 8 | sub[c3 & 255];
 }
 
 static void encrypt(const uint32_t w[44], uint32_t s[4])
 {
-	uint32_t t[4];
+	uint32_t a = s[0] ^ w[0], b = s[1] ^ w[1], c = s[2] ^ w[2];
+	uint32_t d = s[3] ^ w[3], t[4];
 
-	for (unsigned i = 0; i < 4; i++)
-		s[i] ^= w[i];
-	for (unsigned r = 1; r <= ROUNDS; r++) {
-		for (unsigned i = 0; i < 4; i++) {
-			t[i] = sub_shifted(s, i);
-			if (r < ROUNDS)
-				t[i] = mix_column(t[i]);
-		}
-		for (unsigned i = 0; i < 4; i++)
-			s[i] = t[i] ^ w[4 * r + i];
+	w += 4;
+	for (unsigned r = 1; r < ROUNDS; r++, w += 4) {
+		t[0] = mix_column(sub_shifted(a, b, c, d)) ^ w[0];
+		t[1] = mix_column(sub_shifted(b, c, d, a)) ^ w[1];
+		t[2] = mix_column(sub_shifted(c, d, a, b)) ^ w[2];
+		t[3] = mix_column(sub_shifted(d, a, b, c)) ^ w[3];
+		a = t[0];
+		b = t[1];
+		c = t[2];
+		d = t[3];
 	}
+	s[0] = sub_shifted(a, b, c, d) ^ w[0]; /* the last one mixes no more */
+	s[1] = sub_shifted(b, c, d, a) ^ w[1];
+	s[2] = sub_shifted(c, d, a, b) ^ w[2];
+	s[3] = sub_shifted(d, a, b, c) ^ w[3];
 }
 
 /* --- CMAC --- */

@@ -12,43 +12,58 @@ static uint32_t rotl(uint32_t v, unsigned n)
 }
 
 /* RFC 3174 5: what is mixed in, by quarter of the 80 steps */
-static uint32_t mix(unsigned step, uint32_t b, uint32_t c, uint32_t d)
+static inline uint32_t mix(unsigned quarter, uint32_t b, uint32_t c, uint32_t d)
 {
-	switch (step / 20) {
+	switch (quarter) {
 	case 0:
-		return ((b & c) | (~b & d)) + 0x5a827999;
+		return (d ^ (b & (c ^ d))) + 0x5a827999;
 	case 1:
 		return (b ^ c ^ d) + 0x6ed9eba1;
 	case 2:
-		return ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdc;
+		return ((b & c) | (d & (b | c))) + 0x8f1bbcdc;
 	default:
 		return (b ^ c ^ d) + 0xca62c1d6;
 	}
 }
 
+static inline void step(unsigned quarter, uint32_t a, uint32_t *b, uint32_t c,
+			uint32_t d, uint32_t *e, uint32_t w)
+{
+	*e += rotl(a, 5) + mix(quarter, *b, c, d) + w;
+	*b = rotl(*b, 30);
+}
+
+/* After five steps who was a is a again. Each call has the same @quarter
+ * always, so that mix() is no branch. */
+static inline void five(unsigned quarter, uint32_t v[5], const uint32_t w[5])
+{
+	step(quarter, v[0], &v[1], v[2], v[3], &v[4], w[0]);
+	step(quarter, v[4], &v[0], v[1], v[2], &v[3], w[1]);
+	step(quarter, v[3], &v[4], v[0], v[1], &v[2], w[2]);
+	step(quarter, v[2], &v[3], v[4], v[0], &v[1], w[3]);
+	step(quarter, v[1], &v[2], v[3], v[4], &v[0], w[4]);
+}
+
 /* RFC 3174 6.1 */
 static void take_block(uint32_t s[5], const uint8_t *p)
 {
-	uint32_t w[80], a = s[0], b = s[1], c = s[2], d = s[3], e = s[4];
+	uint32_t w[80], v[5];
 
 	for (unsigned i = 0; i < 16; i++)
 		w[i] = get_be32(p + 4 * i);
 	for (unsigned i = 16; i < 80; i++)
 		w[i] = rotl(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
-	for (unsigned i = 0; i < 80; i++) {
-		uint32_t t = rotl(a, 5) + mix(i, b, c, d) + e + w[i];
-
-		e = d;
-		d = c;
-		c = rotl(b, 30);
-		b = a;
-		a = t;
-	}
-	s[0] += a;
-	s[1] += b;
-	s[2] += c;
-	s[3] += d;
-	s[4] += e;
+	memcpy(v, s, sizeof(v));
+	for (unsigned i = 0; i < 20; i += 5)
+		five(0, v, w + i);
+	for (unsigned i = 20; i < 40; i += 5)
+		five(1, v, w + i);
+	for (unsigned i = 40; i < 60; i += 5)
+		five(2, v, w + i);
+	for (unsigned i = 60; i < 80; i += 5)
+		five(3, v, w + i);
+	for (unsigned i = 0; i < 5; i++)
+		s[i] += v[i];
 }
 
 void sha1_init(struct sha1 *h)
