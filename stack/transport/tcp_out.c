@@ -397,6 +397,8 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 	if (!TCPS_IN(c, TCPS_CAN_SEND) && !tcp_is_early(c))
 		return;
 	restart_if_idle(c, now);
+	if (c->frto_new && push == PUSH_NOT)
+		push = PUSH_ALL; /* RFC 5682 2.1 step 2.b */
 	if (!is_paced_off(c, now)) /* else as the last frame left it */
 		c->is_cwnd_limited = c->is_rwnd_limited = false;
 	for (; budget && r == SENT; budget--) {

@@ -70,6 +70,29 @@ Test(tcp_rfc5682, all_at_once_is_needless)
 {
 	time_out(false);
 	acked(10);
+	cr_assert(count(STAT_TcpExtTCPSpuriousRTOs) == 1);
+	cr_assert(conn()->cc.cwnd >= 10);
+	skip();
+	acked(11); /* without SACK the point must be passed: RFC 6582 */
+	spurious();
+}
+
+/* step 2.b: Nagle does not hold it back. */
+Test(tcp_rfc5682, a_small_one_will_do)
+{
+	w.st->sysctl.tcp_early_retrans = 0;
+	open_rtt();
+	put(2500, 0);
+	segs(0, 2);
+	next();
+	put(300, 0);
+	quiet();
+	pass(conn()->rto + MSEC);
+	segs(0, 1);
+	acked(1);
+	expect(PSH | ACK, 2501, 1, 300);
+	quiet();
+	acked(2);
 	spurious();
 }
 
