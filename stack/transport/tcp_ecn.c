@@ -18,7 +18,7 @@
  *	any	SYN-ACK 000 111		none
  *
  * A congestion control that lives on marks (DCTCP, RFC 8257) has them asked
- * for, has every packet capable, SYN included (RFC 8257 3.5), and has each
+ * for, has every packet capable, SYN included (RFC 8257 3.6), and has each
  * change of marks told at once.
  */
 #include "base/util.h"
