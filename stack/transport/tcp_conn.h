@@ -62,6 +62,7 @@ enum tcp_state {
 #define TCP_TXQ_SPARE 32u  /* places in the txq that data leaves to ACKs */
 #define TCP_DUP_THRESH 3u  /* RFC 6675 2 */
 #define TCP_RTO_INIT SEC   /* RFC 6298 2.1 */
+#define TCP_TIMEOUT_MIN (2 * MSEC) /* Linux: TCP_TIMEOUT_MIN_US */
 #define TCP_RTO_FALLBACK (3 * SEC) /* RFC 6298 5.7 */
 #define TCP_DELACK_MIN (40 * MSEC)
 #define TCP_RESOURCE_RETRY (500 * MSEC) /* TCP_RESOURCE_PROBE_INTERVAL */

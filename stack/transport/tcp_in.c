@@ -518,16 +518,15 @@ static void step_text(struct tcp_conn *c, struct tcp_seg *s)
 {
 	if (s->end == s->seq)
 		return;
-	if (!TCPS_IN(c, TCPS_CAN_RECV)) {
-		/* behind its FIN: an old copy */
-		c->owe |= TCP_OWE_NOW;
+	if (!TCPS_IN(c, TCPS_CAN_RECV) && seq_geq(s->seq, c->rcv_nxt)) {
+		drop(c->t->core, DROP_TCP_CLOSED); /* behind its own FIN */
 		return;
 	}
-	if (seq_leq(s->end, c->rcv_nxt)) {
+	if (seq_leq(s->end, c->rcv_nxt) || !TCPS_IN(c, TCPS_CAN_RECV)) {
 		drop(c->t->core, DROP_TCP_OLD_DATA);
 		stat_inc(c->t->core, STAT_TcpExtDelayedACKLost);
 		tcp_accecn_duplicate(c);
-		tcp_dsack_set(c, s->seq, s->end);
+		tcp_dsack_set(c, s->seq, seq_min(s->end, c->rcv_nxt));
 		tcp_be_quick(c);
 		c->owe |= TCP_OWE_NOW;
 		return;
@@ -618,6 +617,9 @@ static bool syn_sent_ack(struct tcp_conn *c, struct tcp_seg *s)
 		return true;
 	if (!seq_gt(s->r.ack, c->iss) || seq_gt(s->r.ack, c->snd_nxt) ||
 	    c->fo_deferred) {
+		/* of an old connection there, which our RST ends: try again */
+		if (!c->retransmits)
+			tcp_timer_set(c, TCP_T_RTX, s->now + TCP_TIMEOUT_MIN);
 		tcp_answer_rst(c->t, s);
 		drop(c->t->core, DROP_TCP_BAD_ACK);
 		return false;

@@ -20,7 +20,6 @@
 #include "base/util.h"
 #include "transport/tcp_conn.h"
 
-#define TIMEOUT_MIN (2 * MSEC) /* Linux: TCP_TIMEOUT_MIN_US */
 #define REO_WND_RECOVERIES 16  /* RFC 8985 6.2 step 4 */
 #define REO_WND_STEPS_MAX 0xff /* so many quarters of a round trip */
 #define RACK_STATIC_REO_WND 2  /* bits of net.ipv4.tcp_recovery */
@@ -166,7 +165,7 @@ static void look(struct tcp_conn *c, nsec now)
 		resume_rtx(c, now);
 		return;
 	}
-	tcp_timer_set(c, TCP_T_REO, now + MIN(wait + TIMEOUT_MIN, c->rto));
+	tcp_timer_set(c, TCP_T_REO, now + MIN(wait + TCP_TIMEOUT_MIN, c->rto));
 	tcp_timer_stop(c, TCP_T_TLP);
 	tcp_timer_stop(c, TCP_T_RTX);
 }
@@ -210,7 +209,7 @@ bool tcp_tlp_arm(struct tcp_conn *c, nsec deadline, nsec now)
 	if (c->srtt) {
 		pto = 2 * c->srtt;
 		/* a lone segment's ACK may be delayed */
-		pto += c->packets_out == 1 ? tcp_rto_min(c) : TIMEOUT_MIN;
+		pto += c->packets_out == 1 ? tcp_rto_min(c) : TCP_TIMEOUT_MIN;
 	}
 	tcp_timer_set(c, TCP_T_TLP,
 		      MIN(now + pto, MAX(deadline, now)) +

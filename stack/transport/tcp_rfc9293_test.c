@@ -284,6 +284,25 @@ Test(tcp_rfc9293, where_syn_received_goes_back_to)
 	skip();
 }
 
+/* 3.5.1: the peer still has an old connection. Its ACK shows that; our RST
+ * ends it, and the next SYN need not wait for a second. */
+Test(tcp_rfc9293, a_half_open_connection_is_found_at_once)
+{
+	open_with(NULL);
+	SEND(.flags = ACK, .seq = 300, .ack = 100);
+	expect(RST, 100, 0, 0);
+	quiet();
+	pass(2 * MSEC);
+	expect(SYN, 0, 0, 0);
+	SEND(.flags = ACK, .seq = 300, .ack = 100); /* but only once */
+	expect(RST, 100, 0, 0);
+	pass(SEC - MSEC);
+	quiet();
+	SEND(.flags = SYN | ACK, .ack = 1, .mss = MSS);
+	expect(ACK, 1, 1, 0);
+	cr_assert(state() == TCP_ESTABLISHED);
+}
+
 Test(tcp_rfc9293, a_reset_may_have_data)
 {
 	open_active();
@@ -687,6 +706,22 @@ Test(tcp_rfc9293, nothing_that_was_meant_for_many_is_answered)
 	SEND(.flags = SYN, .mss = MSS);
 	expect(SYN | ACK, 0, 1, 0);
 	SEND(.flags = RST, .seq = 1);
+}
+
+/* --- 3.10.7.4: seventh, behind a FIN there is nothing --- */
+
+Test(tcp_rfc9293, what_comes_behind_a_fin_is_passed_over)
+{
+	open_active();
+	SEND(.flags = FIN | ACK, .seq = 1, .ack = 1, .len = 10);
+	expect(ACK, 1, 12, 0);
+	SEND(.flags = PSH | ACK, .seq = 12, .ack = 1, .len = 10);
+	quiet();
+	/* but an old copy is answered: our ACK may be lost */
+	SEND(.flags = FIN | ACK, .seq = 1, .ack = 1, .len = 10);
+	expect(ACK, 1, 12, 0);
+	cr_assert(w.last.num_sack == 1 && w.last.sack[0].end == 12);
+	cr_assert(get(100, 0) == 10 && get(100, 0) == 0);
 }
 
 /* --- 3.10.7.4: what is read together --- */
