@@ -207,6 +207,29 @@ static void unheard(const struct t_fam *f)
 	peer_quiet("close 90");
 }
 
+/* The kernel's, also under the shim: keys that were set before it is known
+ * whose socket it is are not lost. */
+static void on_loopback(void)
+{
+	int lfd = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+	struct t_addr a = t_addr("127.0.0.1", 0);
+	struct timeval tv = {.tv_usec = 60000};
+
+	MUST(set_ext(lfd, "127.0.0.0", 5, TCP_MD5SIG_FLAG_PREFIX, 8, 0));
+	MUST(bind(lfd, &a.sa, a.len));
+	MUST(listen(lfd, 5));
+	MUST(getsockname(lfd, &a.sa, &a.len));
+	for (long key = 4; key < 7; key++) {
+		int fd = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+
+		MUST(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)));
+		MUST(set_key(fd, "127.0.0.1", key));
+		CALL(connect(fd, &a.sa, a.len));
+		close(fd);
+	}
+	close(lfd);
+}
+
 int main(void)
 {
 	t_init();
@@ -219,5 +242,6 @@ int main(void)
 		unheard(&t_fams[i]);
 	}
 	mapped();
+	on_loopback();
 	return 0;
 }

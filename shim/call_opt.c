@@ -5,6 +5,7 @@
  * What was set is remembered, so that it can be set again when the socket is
  * handed over to the kernel.
  */
+#include <limits.h>
 #include <linux/capability.h>
 #include <netinet/tcp.h>
 
@@ -42,6 +43,79 @@ void opt_replay(struct file *f, int k)
 	for (unsigned i = 0; i < f->num_opts; i++)
 		sys(setsockopt, k, f->opts[i].level, f->opts[i].name,
 		    f->opts[i].val, f->opts[i].len);
+}
+
+static int replay_md5(struct file *f, int k)
+{
+	struct tcp_md5sig sig;
+	struct stack *st;
+	int r;
+
+	for (unsigned i = 0;; i++) {
+		st = host_lock(OP_OPTION, f->s);
+		r = sock_md5_key(st, f->s, i, &sig);
+		host_unlock();
+		if (r <= 0)
+			return r;
+		r = (int)sys(setsockopt, k, IPPROTO_TCP, TCP_MD5SIG_EXT, &sig,
+			     sizeof(sig));
+		if (r < 0)
+			return r;
+	}
+}
+
+static int replay_ao_key(int k, const struct uapi_ao_get *from)
+{
+	struct uapi_ao_add to = {
+		.addr = from->addr,
+		.set_current = from->is_current,
+		.set_rnext = from->is_rnext,
+		.prefix = from->prefix,
+		.sndid = from->sndid,
+		.rcvid = from->rcvid,
+		.maclen = from->maclen,
+		.keyflags = from->keyflags,
+		.keylen = from->keylen,
+	};
+
+	memcpy(to.alg_name, from->alg_name, sizeof(to.alg_name));
+	memcpy(to.key, from->key, sizeof(to.key));
+	return (int)sys(setsockopt, k, IPPROTO_TCP, TCP_AO_ADD_KEY, &to,
+			sizeof(to));
+}
+
+/* The oldest first, as they came. */
+static int replay_ao(struct file *f, int k)
+{
+	struct uapi_ao_get all = {.get_all = 1}, key;
+	struct uapi_ao_info info = {0};
+	socklen_t len = sizeof(info);
+	struct stack *st = host_lock(OP_OPTION, f->s);
+	int r = sock_getopt(st, f->s, IPPROTO_TCP, TCP_AO_INFO, &info, &len,
+			    host_now());
+	int num = sock_ao_key(st, f->s, &all, sizeof(all), UINT_MAX, &key);
+
+	host_unlock();
+	if (r == -ENOENT)
+		return 0;
+	while (num-- > 0) {
+		st = host_lock(OP_OPTION, f->s);
+		sock_ao_key(st, f->s, &all, sizeof(all), (unsigned)num, &key);
+		host_unlock();
+		r = replay_ao_key(k, &key);
+		if (r < 0)
+			return r;
+	}
+	info.set_current = info.set_rnext = 0;
+	return (int)sys(setsockopt, k, IPPROTO_TCP, TCP_AO_INFO, &info,
+			sizeof(info));
+}
+
+int opt_replay_keys(struct file *f, int k)
+{
+	int r = f->type == SOCK_STREAM ? replay_md5(f, k) : 0;
+
+	return r < 0 || f->type != SOCK_STREAM ? r : replay_ao(f, k);
 }
 
 /* Options of another protocol's are refused before they are looked at. */

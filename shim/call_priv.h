@@ -145,6 +145,9 @@ int fd_adopt(int fd);
 
 /* call_opt.c: sets on kernel socket @k what was set on @f. */
 void opt_replay(struct file *f, int k);
+/* Keys of signed segments, too: without them there is no socket. 0 or -errno.
+ */
+int opt_replay_keys(struct file *f, int k);
 
 /* Has this thread the capability, CAP_NET_ADMIN for one? call_socket.c */
 bool call_may(unsigned cap);

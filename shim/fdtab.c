@@ -545,6 +545,7 @@ int file_hand_over(struct file *f)
 	unsigned most = fd_highest();
 	struct released rel;
 	int k = (int)sys(socket, f->family, f->type | SOCK_CLOEXEC, f->proto);
+	int err;
 
 	if (k < 0)
 		return k;
@@ -552,6 +553,11 @@ int file_hand_over(struct file *f)
 	if (k < 0)
 		return k;
 	opt_replay(f, k);
+	err = opt_replay_keys(f, k);
+	if (err) {
+		fd_close_internal(k);
+		return err;
+	}
 	if (file_has(f, FILE_NONBLOCK))
 		sys(fcntl, k, F_SETFL, O_RDWR | O_NONBLOCK);
 	for (unsigned fd = 0; fd <= most; fd++)

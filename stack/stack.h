@@ -198,6 +198,11 @@ int sock_setopt(struct stack *st, sockid s, int level, int name,
 		const void *val, socklen_t len, nsec now);
 int sock_getopt(struct stack *st, sockid s, int level, int name, void *val,
 		socklen_t *len, nsec now);
+/* Key number @nth of TCP-MD5 as TCP_MD5SIG_EXT takes it: 1, or 0 if there are
+ * not so many, or -errno. */
+struct tcp_md5sig; /* linux/tcp.h */
+int sock_md5_key(struct stack *st, sockid s, unsigned nth,
+		 struct tcp_md5sig *out);
 /* TCP_AO_GET_KEYS, whose array is longer than its length says: the match number
  * @nth of what @in (of @len bytes) asks for, if there are so many. How many
  * there are, or -errno. */

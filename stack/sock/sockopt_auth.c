@@ -62,3 +62,41 @@ int opt_set_md5_ext(struct opt_call *c, const void *val, socklen_t len)
 {
 	return set_md5(c, val, len, true);
 }
+
+int sock_md5_key(struct stack *st, sockid s, unsigned nth,
+		 struct tcp_md5sig *out)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+	const struct ep *e = sock_see(st, s);
+	const struct tcp_md5_key *k;
+	struct list *n;
+
+	if (!e)
+		return -EBADF;
+	if (!e->auth)
+		return 0;
+	list_for_each (n, &e->auth->md5) {
+		if (nth--)
+			continue;
+		k = list_entry(n, struct tcp_md5_key, node);
+		*out = (struct tcp_md5sig){
+			.tcpm_flags = TCP_MD5SIG_FLAG_PREFIX,
+			.tcpm_keylen = k->len,
+		};
+		if (k->id.by_if)
+			out->tcpm_flags |= TCP_MD5SIG_FLAG_IFINDEX;
+		out->tcpm_prefixlen = k->id.prefix;
+		if (ip_addr_is4(&k->id.addr))
+			out->tcpm_prefixlen = (uint8_t)(k->id.prefix - 96);
+		memcpy(&in.sin_addr, k->id.addr.b + 12, 4);
+		memcpy(&in6.sin6_addr, k->id.addr.b, 16);
+		if (e->family == AF_INET)
+			memcpy(&out->tcpm_addr, &in, sizeof(in));
+		else
+			memcpy(&out->tcpm_addr, &in6, sizeof(in6));
+		memcpy(out->tcpm_key, k->v, k->len);
+		return 1;
+	}
+	return 0;
+}

@@ -229,8 +229,8 @@ Test(tcp_md5, a_signed_syn_cookie)
 	close_now();
 }
 
-/* Timestamps stay, for they bring back SACK and the scale; Linux's own SYNs have
- * none beside a digest. */
+/* Timestamps stay, for they bring back SACK and the scale; Linux's own SYNs
+ * have none beside a digest. */
 Test(tcp_md5, a_signed_syn_cookie_with_options)
 {
 	struct ep *e;
