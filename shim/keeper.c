@@ -85,8 +85,12 @@ static void say_panic(const char *line, size_t len)
 		sys(write, host.log_fd, line, len);
 }
 
-static void nothing(void)
+/* What we did after a turn of the sentinel's is due sooner than it thinks. */
+static bool is_kicked;
+
+static void kick_self(void)
 {
+	is_kicked = true;
 }
 
 static void arm_fd(bool on)
@@ -683,8 +687,9 @@ static nsec next_at(void)
 {
 	bool is_busy = !is_idle() || stack_num_unfinished(host.st);
 
-	if (relay_has_news())
-		return 0; /* there was more than one round takes */
+	/* or there was more than one round takes */
+	if (is_kicked || relay_has_news())
+		return 0;
 	if (is_busy) {
 		me->end_at = TIME_NEVER;
 		return me->num_orphans ? MIN(me->deadline, me->look_at)
@@ -714,6 +719,7 @@ static void loop(void)
 			what |= on_event(&ev[i]);
 		if (me->is_ending)
 			break;
+		is_kicked = false;
 		sentinel_turn(what);
 		pump_news();
 		if (me->num_orphans && sys_now() >= me->look_at)
@@ -777,7 +783,7 @@ static int come_up(bool again, char *why, size_t len)
 	host_init();
 	host.dispatch = relay_news;
 	log_set_panic(say_panic);
-	host.kick = nothing;
+	host.kick = kick_self;
 	host.log_fd = -1;
 	me->config = knobs_host_hash();
 	if (r == 0 && again)
