@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * accept_one.c - several processes wait in accept: one is woken for each
- * connection, and none is forgotten
+ * accept_one.c - several processes wait in accept, or for a datagram: one is
+ * woken for each, and none is forgotten
  *
  * How often the others were woken is seen in their context switches. Then one
  * that was to be woken is stopped, or killed, or leaves by a signal: another
@@ -18,19 +18,44 @@
 
 static int lfd, told[2];
 static pid_t pids[NUM_PROCS];
+static bool is_udp;
+
+static bool wait_for_one(void)
+{
+	char buf[8];
+	int fd;
+
+	if (is_udp)
+		return recv(lfd, buf, sizeof(buf), 0) > 0;
+	fd = accept(lfd, NULL, NULL);
+	close(fd);
+	return fd >= 0;
+}
 
 /* Says which one it is for each connection, which it ends. */
 static void wait_for_many(int me)
 {
 	for (;;) {
-		int fd = accept(lfd, NULL, NULL);
 		char c = (char)me;
 
-		if (fd < 0)
+		if (!wait_for_one())
 			_exit(1);
 		MUST(write(told[1], &c, 1));
-		close(fd);
 	}
+}
+
+static void come(int slot, int port)
+{
+	if (is_udp)
+		peer_quiet("sendto 0 4 %d 7", port);
+	else
+		peer_quiet("connect %d 4 %d", slot, port);
+}
+
+static void go(int slot)
+{
+	if (!is_udp)
+		peer_quiet("close %d", slot);
 }
 
 static long switches(pid_t pid)
@@ -93,10 +118,10 @@ static int connection(int slot, int port)
 	struct pollfd p = {.fd = told[0], .events = POLLIN};
 	char c = -1;
 
-	peer_quiet("connect %d 4 %d", slot, port);
+	come(slot, port);
 	if (poll(&p, 1, T_PATIENCE) == 1)
 		MUST(read(told[0], &c, 1));
-	peer_quiet("close %d", slot);
+	go(slot);
 	return c;
 }
 
@@ -119,23 +144,20 @@ static int at_once(int num, int port)
 	char c;
 
 	for (int i = 0; i < num; i++)
-		peer_quiet("connect %d 4 %d", i, port);
+		come(i, port);
 	while (n < num && poll(&p, 1, T_PATIENCE) == 1)
 		n += (int)MUST(read(told[0], &c, 1));
 	for (int i = 0; i < num; i++)
-		peer_quiet("close %d", i);
+		go(i);
 	return n;
 }
 
-int main(void)
+static void run(void)
 {
-	int port, status;
+	int port = t_local_port(lfd), status;
 	long before;
 
-	t_init();
-	lfd = t_listener(&t_fams[0], 64);
-	port = t_local_port(lfd);
-	MUST(pipe(told));
+	say("%s", is_udp ? "datagrams" : "connections");
 	for (int i = 0; i < NUM_PROCS; i++) {
 		pids[i] = (pid_t)MUST(fork());
 		if (!pids[i])
@@ -172,5 +194,21 @@ int main(void)
 	say("the last one: %d", served(4, port));
 	kill(pids[NUM_PROCS - 1], SIGKILL);
 	MUST(waitpid(pids[NUM_PROCS - 1], &status, 0));
+	close(lfd);
+}
+
+int main(void)
+{
+	struct t_addr a = t_addr(US4, 0);
+
+	t_init();
+	MUST(pipe(told));
+	lfd = t_listener(&t_fams[0], 64);
+	run();
+	peer_quiet("udp 0 4");
+	lfd = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	MUST(bind(lfd, &a.sa, a.len));
+	is_udp = true;
+	run();
 	return 0;
 }

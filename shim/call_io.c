@@ -276,6 +276,8 @@ static ssize_t recv_with(struct recv *r, struct block *b)
 		return recv_stream(r, b);
 	if (b->nonblock)
 		r->flags |= MSG_DONTWAIT;
+	/* of several that wait for a datagram one gets it */
+	b->takes_one = !(r->flags & MSG_PEEK);
 	do
 		res = recv_once(r, r->want);
 	while (res == -EAGAIN && (res = block_again(b, EPOLLIN)) == 1);
