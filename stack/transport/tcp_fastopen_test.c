@@ -141,6 +141,143 @@ Test(tcp_fastopen, switched_off)
 	quiet();
 }
 
+/* --- RFC 7413 7.1: paths that swallow it; off unless asked for, as in Linux
+ * --- */
+
+static void into_black_hole(void)
+{
+	cr_assert(put_to(500) == 500);
+	expect(SYN, 0, 0, 500);
+	for (int i = 0; i < 3; i++) {
+		pass(SEC + 10 * MSEC);
+		expect(SYN, 0, 0, 0);
+	}
+}
+
+Test(tcp_fastopen, no_black_holes_unless_they_are_looked_for)
+{
+	get_cookie();
+	into_black_hole();
+	cr_assert(count(STAT_TcpExtTCPFastOpenBlackhole) == 0);
+	cr_assert(count(STAT_TcpExtTCPFastOpenActiveFail) == 1, "%d fails", (int)count(STAT_TcpExtTCPFastOpenActiveFail));
+	close_now();
+	new_sock();
+	cr_assert(put_to(500) == 500);
+	expect(SYN, 0, 0, 500);
+	close_now();
+}
+
+Test(tcp_fastopen, a_black_hole_switches_it_off_for_a_while)
+{
+	w.st->sysctl.tcp_fastopen_blackhole = 100;
+	get_cookie();
+	into_black_hole(); /* at the third timeout */
+	cr_assert(count(STAT_TcpExtTCPFastOpenBlackhole) == 1);
+	close_now();
+
+	/* an ordinary SYN, that asks for nothing */
+	new_sock();
+	cr_assert(put_to(500) == -EINPROGRESS);
+	expect(SYN, 0, 0, 0);
+	cr_assert(!w.last.fo.is_there);
+	close_now();
+
+	/* tried again, and it fails again: for twice as long */
+	pass(101 * SEC);
+	new_sock();
+	into_black_hole();
+	cr_assert(count(STAT_TcpExtTCPFastOpenBlackhole) == 2);
+	close_now();
+	pass(150 * SEC);
+	new_sock();
+	cr_assert(put_to(500) == -EINPROGRESS);
+	expect(SYN, 0, 0, 0);
+	close_now();
+
+	/* one that works makes it forgotten */
+	pass(51 * SEC);
+	new_sock();
+	cr_assert(put_to(500) == 500);
+	expect(SYN, 0, 0, 500);
+	SEND(.flags = SYN | ACK, .ack = 501, .mss = MSS);
+	expect(ACK, 501, 1, 0);
+	SEND(.flags = ACK, .seq = 1, .ack = 501, .len = 10);
+	skip();
+	cr_assert(conn()->t->fo_off_times == 2);
+	SEND(.flags = RST, .seq = 11);
+	cr_assert(w.st->tp.tcp->fo_off_times == 0);
+	close_now();
+}
+
+/* All but the peer's FIN was swallowed, */
+Test(tcp_fastopen, a_fin_and_nothing_before_it)
+{
+	w.st->sysctl.tcp_fastopen_blackhole = 100;
+	get_cookie();
+	cr_assert(put_to(500) == 500);
+	expect(SYN, 0, 0, 500);
+	SEND(.flags = SYN | ACK, .ack = 501, .mss = MSS);
+	expect(ACK, 501, 1, 0);
+	SEND(.flags = FIN | ACK, .seq = 1001, .ack = 501);
+	expect(ACK, 501, 1, 0);
+	close_now();
+	cr_assert(count(STAT_TcpExtTCPFastOpenBlackhole) == 1);
+}
+
+/* or a middlebox resets what it does not understand. */
+Test(tcp_fastopen, a_reset_with_a_wrong_number)
+{
+	w.st->sysctl.tcp_fastopen_blackhole = 100;
+	get_cookie();
+	cr_assert(put_to(500) == 500);
+	expect(SYN, 0, 0, 500);
+	SEND(.flags = SYN | ACK, .ack = 501, .mss = MSS);
+	expect(ACK, 501, 1, 0);
+	SEND(.flags = RST, .seq = 500);
+	expect(ACK, 501, 1, 0);
+	cr_assert(count(STAT_TcpExtTCPFastOpenBlackhole) == 1);
+	close_now();
+}
+
+/* --- what TCP_INFO says of it --- */
+
+static unsigned client_fail(void)
+{
+	struct tcp_info i;
+	socklen_t len = sizeof(i);
+	uint8_t *p = (uint8_t *)&i;
+
+	cr_assert(sock_getopt(w.st, w.s, IPPROTO_TCP, TCP_INFO, &i, &len,
+			      w.now) == 0);
+	return p[7] >> 1 & 3; /* behind tcpi_delivery_rate_app_limited */
+}
+
+Test(tcp_fastopen, why_a_client_could_not)
+{
+	new_sock();
+	cr_assert(put_to(100) == -EINPROGRESS);
+	expect(SYN, 0, 0, 0);
+	cr_assert(client_fail() == FO_FAIL_NO_COOKIE);
+	close_now();
+	get_cookie();
+	cr_assert(put_to(500) == 500);
+	expect(SYN, 0, 0, 500);
+	cr_assert(client_fail() == FO_FAIL_NONE);
+	SEND(.flags = SYN | ACK, .ack = 1, .mss = MSS, .sack_ok = true);
+	expect(PSH | ACK, 1, 1, 500);
+	cr_assert(client_fail() == FO_FAIL_NOT_ACKED);
+	close_now();
+	new_sock();
+	cr_assert(put_to(500) == 500);
+	expect(SYN, 0, 0, 500);
+	pass(SEC + 10 * MSEC);
+	expect(SYN, 0, 0, 0);
+	SEND(.flags = SYN | ACK, .ack = 1, .mss = MSS, .sack_ok = true);
+	expect(PSH | ACK, 1, 1, 500);
+	cr_assert(client_fail() == FO_FAIL_SYN_AGAIN);
+	close_now();
+}
+
 /* --- the server --- */
 
 static struct tcp_fo_cookie ask(void)

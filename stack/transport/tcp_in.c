@@ -401,7 +401,7 @@ static void note_data(struct tcp_conn *c, const struct tcp_seg *s)
 
 	c->owe |= TCP_OWE_ACK;
 	c->owed_frames++;
-	c->data_segs_in += s->segs;
+	c->data_segs_in += s->len ? s->segs : 0; /* tcp_segs_in() */
 	measure(c, s);
 	tcp_rcv_rtt(c, s);
 	if (!c->ato) {
@@ -493,7 +493,7 @@ static void take_out_of_order(struct tcp_conn *c, struct tcp_seg *s)
 		drop(c->t->core, DROP_TCP_OFO_MEM);
 		return;
 	}
-	c->data_segs_in += s->segs;
+	c->data_segs_in += s->len ? s->segs : 0; /* tcp_segs_in() */
 	measure(c, s);
 	tcp_rcv_ofo_grow(c, s->len);
 	if (c->quick || !tcp_ack_may_wait(c, s->now))

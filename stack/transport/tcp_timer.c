@@ -13,6 +13,7 @@
 #include "transport/tcp_conn.h"
 
 #define THIN_LINEAR_RETRIES 6 /* Linux: TCP_THIN_LINEAR_RETRIES */
+#define RTO_RESTART_THRESH 4u /* RFC 7765 4.1: rrthresh */
 
 void tcp_timer_set(struct tcp_conn *c, enum tcp_timer t, nsec at)
 {
@@ -45,9 +46,24 @@ void tcp_timer_sync(struct tcp_conn *c)
 	tcp_mem_sync(c);
 }
 
+/* RFC 7765 4.1: with so little in flight that three duplicates can't come, the
+ * time that the oldest has been out already counts. Not in Linux. */
+static nsec rto_left(const struct tcp_conn *c, nsec now)
+{
+	const struct tcp_rec *r = list_first(&c->recs, struct tcp_rec, node);
+	uint32_t unsent = DIV_ROUND_UP(tcp_unsent(c), MAX(c->mss_cache, 1u));
+	nsec gone;
+
+	if (!tcp_sysctl(c)->tcp_rto_restart || !r ||
+	    c->packets_out + unsent >= RTO_RESTART_THRESH)
+		return c->rto;
+	gone = now - r->last_at;
+	return gone < c->rto ? c->rto - gone : c->rto;
+}
+
 void tcp_timer_rtx_restart(struct tcp_conn *c, nsec now)
 {
-	nsec at = now + c->rto;
+	nsec at = now + rto_left(c, now);
 
 	if (c->at[TCP_T_REO] != TIME_NEVER) /* that comes first */
 		return;
@@ -284,8 +300,6 @@ static bool rtx_expired(struct tcp_conn *c, nsec now)
 		return false;
 	if (!shut && !early)
 		stat_inc(c->t->core, STAT_TcpExtTCPTimeouts);
-	if (c->state == TCPS_SYN_SENT && c->fo_data && c->retransmits == 1)
-		stat_inc(c->t->core, STAT_TcpExtTCPFastOpenActiveFail);
 	if (shut ? shut_timed_out(c, now) : write_timed_out(c, now))
 		return give_up(c, now);
 	if (!syn && orphan_is_too_much(c, now))
@@ -374,22 +388,21 @@ static bool probe_expired(struct tcp_conn *c, nsec now)
 		return give_up(c, now);
 	tcp_mark_push(c);
 	tcp_out_push(c, now);
-	if (!c->packets_out) {
-		err = tcp_send_wakeup(c, now);
-		if (c->packets_out) {
-			c->probes_out = 0;
-			return false;
-		}
-		if (!err || err == -EBUSY)
-			c->probes_out++;
-		if (!err && c->backoff < max)
-			c->backoff++;
-		tcp_timer_set(c, TCP_T_PROBE,
-			      now + within_user_timeout(c, c->probes_at,
-							err ? TCP_RESOURCE_RETRY
-							    : probe_wait(c),
-							now));
+	err = c->packets_out ? 0 : tcp_send_wakeup(c, now);
+	if (c->packets_out) { /* data itself has gone: tcp_send_probe0() */
+		c->probes_out = c->backoff = 0;
+		c->probes_at = 0;
+		return false;
 	}
+	if (!err || err == -EBUSY)
+		c->probes_out++;
+	if (!err && c->backoff < max)
+		c->backoff++;
+	tcp_timer_set(c, TCP_T_PROBE,
+		      now + within_user_timeout(c, c->probes_at,
+						err ? TCP_RESOURCE_RETRY
+						    : probe_wait(c),
+						now));
 	return false;
 }
 
