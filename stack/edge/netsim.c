@@ -749,6 +749,8 @@ static int new_socket(struct netsim *ns, int host, int family,
 	struct stack *st = netsim_stack(ns, host);
 	int err = sock_new(st, family, SOCK_STREAM, 0, s, ns->now);
 
+	if (!err && cfg->set_up)
+		cfg->set_up(st, *s, ns->now);
 	return err ? err : set_buffers(ns, st, *s, cfg);
 }
 

@@ -84,6 +84,8 @@ struct netsim_stream_cfg {
 	uint64_t seed;
 	uint64_t to_server, to_client; /* bytes */
 	uint32_t sndbuf, rcvbuf;       /* as asked for; 0: the defaults */
+	/* of a new socket, before it listens or connects; or NULL */
+	void (*set_up)(struct stack *st, sockid s, nsec now);
 };
 
 /* One end of a connection. It sends its bytes, shuts down writing, reads to

@@ -67,7 +67,7 @@ void tcp_ao_sig_conn(struct tcp_conn *c, uint8_t flags, uint32_t seq,
 
 /* The key is the one that the peer has asked for; if it is gone, silence. */
 bool tcp_ao_sig_synack(const struct ep *e, const struct tcp_syn *q,
-		       struct tcp_sig *sig)
+		       uint32_t seq, struct tcp_sig *sig)
 {
 	const struct tcp_syn_ao *asked =
 		container_of(q, const struct tcp_syn_ao, q);
@@ -78,7 +78,7 @@ bool tcp_ao_sig_synack(const struct ep *e, const struct tcp_syn *q,
 		return false;
 	sig->keyid = asked->rnext;
 	sig->rnext = asked->keyid;
-	sig->sne = 0;
+	sig->sne = tcp_ao_sne(0, q->iss, seq);
 	tcp_ao_derive(sig->ao, &ends, sig->traffic);
 	return true;
 }
@@ -113,10 +113,7 @@ bool tcp_ao_sig_reset(const struct ep *e, const struct tcp_node *n,
 		return reset_of_conn(container_of(n, struct tcp_conn, node), s,
 				     seq, sig);
 	q = container_of(n, const struct tcp_syn, n);
-	if (!q->has_ao || !tcp_ao_sig_synack(e, q, sig))
-		return false;
-	sig->sne = tcp_ao_sne(0, q->iss, seq);
-	return true;
+	return q->has_ao && tcp_ao_sig_synack(e, q, seq, sig);
 }
 
 void tcp_ao_sign(const struct tcp_sig *sig, struct pkt *p,

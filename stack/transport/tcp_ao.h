@@ -142,7 +142,7 @@ void tcp_ao_follow(struct tcp_conn *c);
 void tcp_ao_sig_conn(struct tcp_conn *c, uint8_t flags, uint32_t seq,
 		     struct tcp_sig *sig);
 bool tcp_ao_sig_synack(const struct ep *e, const struct tcp_syn *q,
-		       struct tcp_sig *sig);
+		       uint32_t seq, struct tcp_sig *sig);
 bool tcp_ao_sig_reset(const struct ep *e, const struct tcp_node *n,
 		      const struct tcp_seg *s, uint32_t seq,
 		      struct tcp_sig *sig);

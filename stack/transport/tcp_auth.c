@@ -132,12 +132,12 @@ struct tcp_sig tcp_sig_conn(struct tcp_conn *c, uint8_t flags, uint32_t seq)
 	return sig;
 }
 
-bool tcp_sig_synack(const struct ep *e, const struct tcp_syn *q,
+bool tcp_sig_synack(const struct ep *e, const struct tcp_syn *q, uint32_t seq,
 		    struct tcp_sig *sig)
 {
 	*sig = (struct tcp_sig){0};
 	if (q->has_ao)
-		return tcp_ao_sig_synack(e, q, sig);
+		return tcp_ao_sig_synack(e, q, seq, sig);
 	sig->md5 = tcp_md5_find(e, &q->n.key.raddr);
 	return true;
 }

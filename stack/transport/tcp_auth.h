@@ -85,8 +85,8 @@ int tcp_auth_inherit(struct ep *child, const struct ep *from,
 struct tcp_sig tcp_sig_of(const struct ep *e, const struct ip_addr *peer);
 /* Of a segment of @c with these flags, at @seq. */
 struct tcp_sig tcp_sig_conn(struct tcp_conn *c, uint8_t flags, uint32_t seq);
-/* False: nothing may be sent. */
-bool tcp_sig_synack(const struct ep *e, const struct tcp_syn *q,
+/* Of a SYN-ACK, or what else is sent for @q, at @seq. False: nothing may be. */
+bool tcp_sig_synack(const struct ep *e, const struct tcp_syn *q, uint32_t seq,
 		    struct tcp_sig *sig);
 /* Of the reset at @seq that answers @s, for @n or the listener @e; either may
  * be NULL. False: none may be sent. */

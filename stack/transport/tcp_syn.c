@@ -241,7 +241,7 @@ static void send_synack(struct tcp *t, struct tcp_syn *q,
 		.wscale = q->n.scales & 15,
 	};
 
-	if (!tcp_sig_synack(e, q, &sig))
+	if (!tcp_sig_synack(e, q, q->iss, &sig))
 		return;
 	if (q->n.bits & TCP_SYN_COOKIE)
 		r.ts_val = tcp_cookie_stamp(q, tcp_ts_now(0, now)) +
@@ -277,7 +277,7 @@ static void send_ack(struct tcp *t, const struct tcp_syn *q, nsec now)
 	uint32_t clamp, win;
 	uint8_t scale;
 
-	if (!tcp_sig_synack(e, q, &sig))
+	if (!tcp_sig_synack(e, q, r.seq, &sig))
 		return;
 	win = tcp_initial_window(e, metrics_to(e, &k->raddr), MAX(mss, 1u),
 				 &scale, &clamp);
