@@ -50,13 +50,7 @@ static void send_fd(int sock, int fd)
 
 static int echo_all(int fd)
 {
-	char buf[4096];
-	ssize_t n;
-
-	while ((n = read(fd, buf, sizeof(buf))) > 0)
-		if (write(fd, buf, (size_t)n) != n)
-			return 1;
-	return n < 0 ? 2 : 0;
+	return t_echo_all(fd, fd);
 }
 
 static int accept_one(int fd)
@@ -115,15 +109,6 @@ static void say_exit(const char *label, pid_t pid)
 	    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-static void served(void)
-{
-	peer("send 0 1000");
-	peer("recv 0 1000");
-	peer("shut 0 1");
-	peer("end 0");
-	peer("close 0");
-}
-
 static void over_exec(const struct t_fam *f)
 {
 	int fd = t_connected(f, 0), lfd;
@@ -132,14 +117,14 @@ static void over_exec(const struct t_fam *f)
 	say("a connection");
 	pid = start("echo", fd);
 	close(fd);
-	served();
+	t_echoed();
 	say_exit("program", pid);
 
 	say("a listener");
 	lfd = t_listener(f, 8);
 	pid = start("accept", lfd);
 	peer_quiet("connect 0 %d %d", f->n, t_local_port(lfd));
-	served();
+	t_echoed();
 	say_exit("program", pid);
 	close(lfd);
 
@@ -166,7 +151,7 @@ static void over_exec(const struct t_fam *f)
 		_exit(127);
 	}
 	close(fd);
-	served();
+	t_echoed();
 	say_exit("program", pid);
 }
 
@@ -205,7 +190,7 @@ static void passed(const struct t_fam *f)
 	pid = start("receive", sv[1]);
 	send_fd(sv[0], fd);
 	close(fd);
-	served();
+	t_echoed();
 	say_exit("program", pid);
 
 	say("back and forth to ourselves");

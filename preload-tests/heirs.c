@@ -18,13 +18,7 @@ static char *self;
 
 static int echo_all(int fd)
 {
-	char buf[4096];
-	ssize_t n;
-
-	while ((n = read(fd, buf, sizeof(buf))) > 0)
-		if (write(fd, buf, (size_t)n) != n)
-			return 1;
-	return n < 0 ? 2 : 0;
+	return t_echo_all(fd, fd);
 }
 
 static int do_idle(int fd)

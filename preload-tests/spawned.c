@@ -15,17 +15,6 @@ static char *self;
 
 /* --- what this program is when it is started as another one --- */
 
-static int echo_all(int in, int out)
-{
-	char buf[4096];
-	ssize_t n;
-
-	while ((n = read(in, buf, sizeof(buf))) > 0)
-		if (write(out, buf, (size_t)n) != n)
-			return 1;
-	return n < 0 ? 2 : 0;
-}
-
 /* A letter for each of the numbers up to 15: s socket, p pipe, - closed, ... */
 static int numbers(int out)
 {
@@ -50,13 +39,13 @@ static int other_program(char **argv)
 	struct t_addr addr = {.len = sizeof(addr.ss)};
 
 	if (!strcmp(what, "echo"))
-		return echo_all(a, b);
+		return t_echo_all(a, b);
 	if (!strcmp(what, "numbers"))
 		return numbers(a);
 	if (!strcmp(what, "accept")) {
 		int fd = accept(a, NULL, NULL);
 
-		return fd < 0 ? 3 : echo_all(fd, fd);
+		return fd < 0 ? 3 : t_echo_all(fd, fd);
 	}
 	if (!strcmp(what, "name")) /* what is it? */
 		return getpeername(a, &addr.sa, &addr.len) < 0
@@ -98,15 +87,6 @@ static pid_t start(const char *what, int a, int b,
 	return pid;
 }
 
-static void served(void)
-{
-	peer("send 0 1000");
-	peer("recv 0 1000");
-	peer("shut 0 1");
-	peer("end 0");
-	peer("close 0");
-}
-
 static void renumbered(const struct t_fam *f)
 {
 	posix_spawn_file_actions_t a;
@@ -120,7 +100,7 @@ static void renumbered(const struct t_fam *f)
 	posix_spawn_file_actions_adddup2(&a, fd, fd);
 	pid = start("echo", fd, fd, &a, NULL);
 	close(fd);
-	served();
+	t_echoed();
 	say_exit("program", pid);
 	posix_spawn_file_actions_destroy(&a);
 
@@ -137,7 +117,7 @@ static void renumbered(const struct t_fam *f)
 	close(other);
 	peer("end 1"); /* the program has no copy of it */
 	peer("close 1");
-	served();
+	t_echoed();
 	say_exit("program", pid);
 	posix_spawn_file_actions_destroy(&a);
 
@@ -186,7 +166,7 @@ static void to_standard(const struct t_fam *f)
 	posix_spawnattr_setsigdefault(&attr, &set);
 	pid = start("echo", 0, 1, &a, &attr);
 	close(fd);
-	served();
+	t_echoed();
 	say_exit("program", pid);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&a);
@@ -217,7 +197,7 @@ static void to_standard(const struct t_fam *f)
 	pid = start("accept", 0, 0, &a, NULL);
 	peer_quiet("connect 0 %d %d", f->n, t_local_port(lfd));
 	close(lfd);
-	served();
+	t_echoed();
 	say_exit("program", pid);
 	posix_spawn_file_actions_destroy(&a);
 }
@@ -349,7 +329,7 @@ static void apart(void (*fn)(const struct t_fam *, int), const struct t_fam *f,
 	}
 	close(p[1]);
 	close(lfd);
-	served();
+	t_echoed();
 	CALL(read(p[0], (char[1]){0}, 1)); /* all have gone */
 	close(p[0]);
 	CALL(wait(NULL) > 0);
@@ -360,7 +340,7 @@ static void serve_one(int lfd)
 {
 	int fd = accept(lfd, NULL, NULL);
 
-	echo_all(fd, fd);
+	t_echo_all(fd, fd);
 	close(fd);
 }
 

@@ -22,14 +22,6 @@ static const int64_t steps[] = {1000,  2000,  5000,  10000,  15000,    20000,
 				30000, 40000, 50000, 100000, INT64_MAX};
 #define NUM_STEPS (sizeof(steps) / sizeof(steps[0]))
 
-static int64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 /* Ends with its parent. */
 static void busy_main(int fd)
 {
@@ -41,24 +33,6 @@ static void busy_main(int fd)
 			if (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) >= 0)
 				_exit(1);
 	_exit(0);
-}
-
-static int64_t worst_gap(int fd, int num)
-{
-	int64_t last = now_us(), worst = 0;
-
-	for (int i = 0; i < num; i++) {
-		char c = (char)i;
-		int64_t now;
-
-		MUST(send(fd, &c, 1, 0));
-		MUST(recv(fd, &c, 1, 0));
-		now = now_us();
-		if (now - last > worst)
-			worst = now - last;
-		last = now;
-	}
-	return worst;
 }
 
 static void show(FILE *f, const unsigned *hist, int64_t worst)
@@ -95,9 +69,9 @@ int main(void)
 		size_t k = 0;
 
 		seed = seed * 1103515245 + 12345;
-		worst_gap(fd, 1 + (int)(seed >> 16) % 10);
+		t_worst_gap_us(fd, 1 + (int)(seed >> 16) % 10);
 		kill(pid, SIGSTOP);
-		gap = worst_gap(fd, NUM_TRIPS);
+		gap = t_worst_gap_us(fd, NUM_TRIPS);
 		kill(pid, SIGCONT);
 		while (gap >= steps[k])
 			k++;

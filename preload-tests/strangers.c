@@ -200,15 +200,6 @@ static void gone(int via)
 	close(via);
 }
 
-static void served(void)
-{
-	peer("send 0 1000");
-	peer("recv 0 1000");
-	peer("shut 0 1");
-	peer("end 0");
-	peer("close 0");
-}
-
 static void to_strangers(const struct t_fam *f)
 {
 	int fd, via, udp;
@@ -218,7 +209,7 @@ static void to_strangers(const struct t_fam *f)
 	fd = t_connected(f, 0);
 	CALL(give(via, &fd, 1));
 	CALL(close(fd));
-	served();
+	t_echoed();
 	gone(via);
 
 	say("to one that waits for its own, too");
@@ -228,7 +219,7 @@ static void to_strangers(const struct t_fam *f)
 	CALL(give(via, (int[]){fd, udp}, 2));
 	CALL(close(fd));
 	close(udp);
-	served();
+	t_echoed();
 	gone(via);
 
 	say("to one that we stop using, but keep");
@@ -273,7 +264,7 @@ static void from_strangers(const struct t_fam *f)
 	via = call("receiver", f, 0);
 	CALL(give(via, &fd, 1));
 	close(fd);
-	served();
+	t_echoed();
 	gone(via);
 	peer_quiet("close 90");
 }

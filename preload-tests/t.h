@@ -183,6 +183,45 @@ static T_UNUSED int64_t t_now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+static T_UNUSED int64_t t_now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* The longest of @num round trips of a byte. */
+static T_UNUSED int64_t t_worst_gap_us(int fd, int num)
+{
+	int64_t last = t_now_us(), worst = 0;
+
+	for (int i = 0; i < num; i++) {
+		char c = (char)i;
+		int64_t now;
+
+		MUST(send(fd, &c, 1, 0));
+		MUST(recv(fd, &c, 1, 0));
+		now = t_now_us();
+		if (now - last > worst)
+			worst = now - last;
+		last = now;
+	}
+	return worst;
+}
+
+/* Until the end: 0, or what a program that does this exits with. */
+static T_UNUSED int t_echo_all(int in, int out)
+{
+	char buf[4096];
+	ssize_t n;
+
+	while ((n = read(in, buf, sizeof(buf))) > 0)
+		if (write(out, buf, (size_t)n) != n)
+			return 1;
+	return n < 0 ? 2 : 0;
+}
+
 /* Waits until every bit of @want has been seen at once. */
 static T_UNUSED unsigned t_settle(int fd, unsigned want)
 {
@@ -412,6 +451,16 @@ static T_UNUSED int t_accepted(const struct t_fam *f, int slot)
 	fd = (int)MUST(accept(lfd, NULL, NULL));
 	close(lfd);
 	return fd;
+}
+
+/* The other end of the peer's connection 0 echoes all until the end. */
+static T_UNUSED void t_echoed(void)
+{
+	peer("send 0 1000");
+	peer("recv 0 1000");
+	peer("shut 0 1");
+	peer("end 0");
+	peer("close 0");
 }
 
 #endif

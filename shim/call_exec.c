@@ -203,24 +203,42 @@ static bool is_us(void)
 	       host_has_joined();
 }
 
-EXPORT int execve(const char *path, char *const argv[], char *const envp[])
-{
+/* What surrounds a call that ends the program, if all goes well. */
+struct become {
 	struct strings env;
 	bool us;
-	int r;
+};
 
-	us = is_us();
-	if (make_env(&env, envp, 0) < 0)
-		return (int)shim_ret(-ENOMEM);
-	if (is_preloaded(&env))
-		target_warn(path);
-	if (us)
+/* 0 or -ENOMEM. */
+static int become_begin(struct become *b, char *const envp[],
+			void (*warn)(const char *), const char *name)
+{
+	b->us = is_us();
+	if (make_env(&b->env, envp, 0) < 0)
+		return -ENOMEM;
+	if (warn && is_preloaded(&b->env))
+		warn(name);
+	if (b->us)
 		host_exec_before();
-	r = real.execve(path, argv, env.v);
-	if (us)
+	return 0;
+}
+
+/* It did not: @r is what it said. */
+static int become_failed(struct become *b, int r)
+{
+	if (b->us)
 		host_exec_failed();
-	strings_fini(&env);
+	strings_fini(&b->env);
 	return r;
+}
+
+EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+{
+	struct become b;
+
+	if (become_begin(&b, envp, target_warn, path) < 0)
+		return (int)shim_ret(-ENOMEM);
+	return become_failed(&b, real.execve(path, argv, b.env.v));
 }
 
 EXPORT int execv(const char *path, char *const argv[])
@@ -230,22 +248,11 @@ EXPORT int execv(const char *path, char *const argv[])
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	struct strings env;
-	bool us;
-	int r;
+	struct become b;
 
-	us = is_us();
-	if (make_env(&env, envp, 0) < 0)
+	if (become_begin(&b, envp, target_warn_file, file) < 0)
 		return (int)shim_ret(-ENOMEM);
-	if (is_preloaded(&env))
-		target_warn_file(file);
-	if (us)
-		host_exec_before();
-	r = real.execvpe(file, argv, env.v);
-	if (us)
-		host_exec_failed();
-	strings_fini(&env);
-	return r;
+	return become_failed(&b, real.execvpe(file, argv, b.env.v));
 }
 
 EXPORT int execvp(const char *file, char *const argv[])
@@ -255,37 +262,22 @@ EXPORT int execvp(const char *file, char *const argv[])
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	struct strings env;
-	bool us = is_us();
-	int r;
+	struct become b;
 
-	if (make_env(&env, envp, 0) < 0)
+	if (become_begin(&b, envp, NULL, NULL) < 0)
 		return (int)shim_ret(-ENOMEM);
-	if (us)
-		host_exec_before();
-	r = real.fexecve(fd, argv, env.v);
-	if (us)
-		host_exec_failed();
-	strings_fini(&env);
-	return r;
+	return become_failed(&b, real.fexecve(fd, argv, b.env.v));
 }
 
 EXPORT int execveat(int dir, const char *path, char *const argv[],
 		    char *const envp[], int flags)
 {
-	struct strings env;
-	bool us = is_us();
-	int r;
+	struct become b;
 
-	if (make_env(&env, envp, 0) < 0)
+	if (become_begin(&b, envp, NULL, NULL) < 0)
 		return (int)shim_ret(-ENOMEM);
-	if (us)
-		host_exec_before();
-	r = real.execveat(dir, path, argv, env.v, flags);
-	if (us)
-		host_exec_failed();
-	strings_fini(&env);
-	return r;
+	return become_failed(&b,
+			     real.execveat(dir, path, argv, b.env.v, flags));
 }
 
 /* The arguments of execl() and its relatives, up to NULL; then perhaps an
