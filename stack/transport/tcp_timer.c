@@ -13,7 +13,7 @@
 #include "transport/tcp_conn.h"
 
 #define THIN_LINEAR_RETRIES 6 /* Linux: TCP_THIN_LINEAR_RETRIES */
-#define RTO_RESTART_THRESH 4u /* RFC 7765 4.1: rrthresh */
+#define RTO_RESTART_THRESH 4u /* RFC 7765 4: rrthresh */
 
 void tcp_timer_set(struct tcp_conn *c, enum tcp_timer t, nsec at)
 {
@@ -46,7 +46,7 @@ void tcp_timer_sync(struct tcp_conn *c)
 	tcp_mem_sync(c);
 }
 
-/* RFC 7765 4.1: with so little in flight that three duplicates can't come, the
+/* RFC 7765 4: with so little in flight that three duplicates can't come, the
  * time that the oldest has been out already counts. Not in Linux. */
 static nsec rto_left(const struct tcp_conn *c, nsec now)
 {
