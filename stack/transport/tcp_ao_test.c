@@ -18,12 +18,6 @@ static void begin(void)
 	peer_init();
 }
 
-static void begin_tso(void)
-{
-	ao = (struct peer_ao){0};
-	peer_init_tso();
-}
-
 TestSuite(tcp_ao, .init = begin, .fini = peer_fini);
 
 /* --- options --- */
@@ -836,8 +830,10 @@ Test(tcp_ao, sack_blocks_that_fit)
 }
 
 /* The device would copy the MAC of a frame into each of its segments. */
-Test(tcp_ao, no_frame_is_left_to_the_device, .init = begin_tso)
+Test(tcp_ao, no_frame_is_left_to_the_device)
 {
+	peer_fini();
+	peer_init_tso();
 	open_signed();
 	cr_assert(put(8000, 0) == 8000);
 	for (int i = 0; i < 8; i++) {

@@ -274,8 +274,10 @@ Test(tcp_md5, sack_blocks_that_fit)
 }
 
 /* The device would copy the digest of a frame into each of its segments. */
-Test(tcp_md5, no_frame_is_left_to_the_device, .init = peer_init_tso)
+Test(tcp_md5, no_frame_is_left_to_the_device)
 {
+	peer_fini();
+	peer_init_tso();
 	new_sock();
 	use_key("secret");
 	open_active();
