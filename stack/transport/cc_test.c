@@ -315,6 +315,19 @@ Test(cc, dctcp_falls_by_half_of_the_share_of_marks)
 	cr_assert(cc.cwnd == 50);
 }
 
+Test(cc, dctcp_takes_no_more_than_all_for_marked) /* RFC 8257 4.2 */
+{
+	struct cc cc = make_dctcp(true);
+	uint32_t v[CC_INFO_WORDS];
+
+	for (int i = 0; i < 50; i++) {
+		window(&cc, 100);
+		cc_ops(&cc)->info(&cc, v);
+		cr_assert(v[1] <= 1024, "%u", v[1]);
+	}
+	cr_assert(v[1] >= 1000);
+}
+
 Test(cc, dctcp_looks_once_a_window)
 {
 	struct cc cc = make_dctcp(true);

@@ -16,8 +16,8 @@
 #include "base/util.h"
 #include "transport/tcp_conn.h"
 
-#define PERIOD_MIN SEC	    /* RFC 7661 4.1: max (3 RTT, 1 s) */
-#define NVP_LEN (300 * SEC) /* RFC 7661 4.3: non-validated period */
+#define PERIOD_MIN SEC	    /* RFC 7661 4.2: max (3 RTT, 1 s) */
+#define NVP_LEN (300 * SEC) /* RFC 7661 4.4: non-validated period */
 
 static bool is_on(const struct tcp_conn *c)
 {
@@ -63,6 +63,11 @@ void tcp_cwv_acked(struct tcp_conn *c, nsec now)
 	if (!is_on(c))
 		return;
 	age(c, now);
+	if (c->ca >= CA_RECOVERY) { /* tells nothing: RFC 7661 4.2 */
+		w->end_seq = c->snd_nxt;
+		w->delivered = c->delivered;
+		return;
+	}
 	if (seq_geq(c->snd_una, w->end_seq)) { /* a round trip */
 		if (w->end_seq != c->iss) {
 			uint32_t n = (uint32_t)(c->delivered - w->delivered);
@@ -80,7 +85,7 @@ bool tcp_cwv_may_grow(const struct tcp_conn *c, bool linux_says)
 {
 	if (!is_on(c))
 		return linux_says;
-	return c->is_cwnd_limited || is_validated(c); /* RFC 7661 4.4.1 */
+	return c->is_cwnd_limited || is_validated(c); /* RFC 7661 4.4 */
 }
 
 bool tcp_cwv_restart(struct tcp_conn *c, nsec now)
@@ -109,7 +114,7 @@ void tcp_cwv_reduce(struct tcp_conn *c)
 {
 	if (!is_on(c))
 		return;
-	if (!is_validated(c)) /* RFC 7661 4.4.2 */
+	if (!is_validated(c)) /* RFC 7661 4.4.1, but for what was sent again */
 		c->cc.cwnd = MIN(c->cc.cwnd,
 				 MAX(MAX(pipe_ack(c), tcp_in_flight(c)), 2u));
 	/* what comes now tells nothing (RFC 7661 4.2) */

@@ -67,9 +67,11 @@ Test(tcp_cwv, a_window_is_kept_for_five_minutes)
 		round_trip(1);
 	}
 	cr_assert(conn()->cc.cwnd == 40);
+	conn()->cc.ssthresh = 10;
 	pass(60 * SEC);
 	put(MSS, 0);
 	cr_assert(conn()->cc.cwnd == 20, "%u", conn()->cc.cwnd);
+	cr_assert(conn()->cc.ssthresh == 30);
 	go_away();
 }
 
@@ -109,6 +111,26 @@ Test(tcp_cwv, after_a_loss_it_falls_from_what_was_used)
 	pass(5 * SEC); /* nothing comes */
 	cr_assert(conn()->ca == CA_LOSS);
 	cr_assert(conn()->cc.ssthresh == 4, "%u", conn()->cc.ssthresh);
+	go_away();
+}
+
+/* RFC 7661 4.2 */
+Test(tcp_cwv, a_recovery_is_no_measure)
+{
+	open_wide(1);
+	round_trip(30);
+	put(40 * MSS, 0);
+	skip();
+	pass(RTT);
+	for (uint32_t i = 4; i < 40; i += 4)
+		SEND(.flags = ACK, .seq = 1, .ack = acked, .num_sack = 1,
+		     .sack = {{acked + MSS, acked + i * MSS}});
+	cr_assert(conn()->ca == CA_RECOVERY && !conn()->cwv.has_sample);
+	skip();
+	pass(RTT);
+	acked += 20 * MSS; /* part of it */
+	SEND(.flags = ACK, .seq = 1, .ack = acked);
+	cr_assert(conn()->ca == CA_RECOVERY && !conn()->cwv.has_sample);
 	go_away();
 }
 

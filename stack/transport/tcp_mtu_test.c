@@ -60,6 +60,22 @@ Test(tcp_mtu, a_probe_that_passes_raises_the_mss)
 	close_now();
 }
 
+/* RFC 4821 4: larger segments, and no more bytes. */
+Test(tcp_mtu, a_probe_that_passes_makes_the_window_no_larger)
+{
+	open_probing();
+	conn()->cc.cwnd = 20;
+	conn()->cc.ssthresh = 5;
+	cr_assert(put(4000, 0) == 4000);
+	skip();
+	SEND(.flags = ACK, .seq = 1, .ack = 4001);
+	cr_assert(conn()->mss_cache == PROBE);
+	cr_assert(conn()->cc.cwnd < 20);
+	cr_assert(conn()->cc.cwnd * PROBE <= 20 * BASE + PROBE, "%u",
+		  conn()->cc.cwnd);
+	close_now();
+}
+
 Test(tcp_mtu, too_little_data_no_probe)
 {
 	open_probing();
