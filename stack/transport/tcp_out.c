@@ -387,6 +387,21 @@ static nsec head_deadline(const struct tcp_conn *c)
 	return r ? r->last_at + c->rto : TIME_NEVER;
 }
 
+/* What is put back into the send queue was sent elsewhere, whatever the windows
+ * are here: the peer may acknowledge all of it. */
+static void put_back(struct tcp_conn *c, nsec now)
+{
+	uint32_t mss = tcp_out_mss(c), len;
+
+	if (c->ep->topt.repair.queue != TCP_REPAIR_SEND)
+		return;
+	while (tcp_unsent(c)) {
+		len = MIN(tcp_unsent(c), tcp_max_frame(c, mss));
+		if (send_frame(c, len, mss, now) != SENT)
+			return;
+	}
+}
+
 static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 {
 	unsigned budget = TCP_OUT_BUDGET;
@@ -396,9 +411,13 @@ static void send_loop(struct tcp_conn *c, enum push push, nsec now)
 
 	if (!TCPS_IN(c, TCPS_CAN_SEND) && !tcp_is_early(c))
 		return;
+	if (tcp_in_repair(c->ep)) {
+		put_back(c, now);
+		return;
+	}
 	restart_if_idle(c, now);
 	if (c->frto_new && push == PUSH_NOT)
-		push = PUSH_ALL; /* RFC 5682 2.1 step 2.b */
+		push = PUSH_ALL;   /* RFC 5682 2.1 step 2.b */
 	if (!is_paced_off(c, now)) /* else as the last frame left it */
 		c->is_cwnd_limited = c->is_rwnd_limited = false;
 	for (; budget && r == SENT; budget--) {

@@ -93,6 +93,8 @@ uint16_t tcp_mss_now(const struct ep *e)
 {
 	const struct tcp_conn *c = e->tcp;
 
+	if (c && tcp_in_repair(e)) /* what the handshake has agreed on */
+		return (uint16_t)c->mss_clamp;
 	if (c && !TCPS_IN(c, TCPS_BIT(CLOSED))) {
 		/* tcp_bound_to_half_wnd() */
 		uint32_t half = c->max_window > TCP_DEF_MSS ? c->max_window / 2
