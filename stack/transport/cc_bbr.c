@@ -23,41 +23,42 @@
 #include "base/seq.h"
 #include "base/util.h"
 
-#define BW_SHIFT 24
-#define GAIN_SHIFT 8
+#define BW_SHIFT 24  /* Linux: BW_SCALE */
+#define GAIN_SHIFT 8 /* Linux: BBR_SCALE */
 #define ONE (1u << GAIN_SHIFT)
-#define HIGH_GAIN (ONE * 2885 / 1000 + 1) /* 2/ln 2: doubles each round */
-#define DRAIN_GAIN (ONE * 1000 / 2885)
-#define CWND_GAIN (2 * ONE)
-#define MIN_CWND 4u
-#define INIT_CWND 10u
-#define MARGIN_PERCENT 1 /* slower than the model, so queues drain */
-#define MIN_TSO_RATE (1200000u / 8)
-#define TSO_BYTES 65215u
-#define TSO_SEGS_MAX 0x7fu
+#define HIGH_GAIN (ONE * 2885 / 1000 + 1) /* bbr_high_gain: 2/ln 2 */
+#define DRAIN_GAIN (ONE * 1000 / 2885)	  /* Linux: bbr_drain_gain */
+#define CWND_GAIN (2 * ONE)		  /* Linux: bbr_cwnd_gain */
+#define MIN_CWND 4u			  /* Linux: bbr_cwnd_min_target */
+#define INIT_CWND 10u			  /* RFC 6928 2 */
+#define MARGIN_PERCENT 1		  /* Linux: bbr_pacing_margin_percent */
+#define MIN_TSO_RATE (1200000u / 8)	  /* Linux: bbr_min_tso_rate */
+#define TSO_BYTES 65215u   /* Linux: GSO_LEGACY_MAX_SIZE less headers */
+#define TSO_SEGS_MAX 0x7fu /* Linux: bbr_tso_segs_goal() */
 
-#define PROBE_RTT_EVERY (10 * SEC)
-#define PROBE_RTT_LEN (200 * MSEC)
+#define PROBE_RTT_EVERY (10 * SEC) /* Linux: bbr_min_rtt_win_sec */
+#define PROBE_RTT_LEN (200 * MSEC) /* Linux: bbr_probe_rtt_mode_ms */
 
-#define FULL_BW_GROWTH (ONE * 5 / 4)
-#define FULL_BW_ROUNDS 3
+#define FULL_BW_GROWTH (ONE * 5 / 4) /* Linux: bbr_full_bw_thresh */
+#define FULL_BW_ROUNDS 3	     /* Linux: bbr_full_bw_cnt */
 
-#define PHASES 8u
-#define PHASES_RANDOM 7u
+#define PHASES 8u	 /* Linux: CYCLE_LEN */
+#define PHASES_RANDOM 7u /* Linux: bbr_cycle_rand */
 
 /* A policer: the same rate in two intervals in which a fifth was lost. */
-#define LT_ROUNDS_MIN 4u
-#define LT_LOSS 50u /* 1/256 */
-#define LT_RATIO (ONE / 8)
-#define LT_DIFF (4000 / 8) /* bytes a second */
-#define LT_USE_ROUNDS 48u
+#define LT_ROUNDS_MIN 4u   /* Linux: bbr_lt_intvl_min_rtts */
+#define LT_LOSS 50u	   /* 1/256; Linux: bbr_lt_loss_thresh */
+#define LT_RATIO (ONE / 8) /* Linux: bbr_lt_bw_ratio */
+#define LT_DIFF (4000 / 8) /* bytes a second; Linux: bbr_lt_bw_diff */
+#define LT_USE_ROUNDS 48u  /* Linux: bbr_lt_bw_max_rtts */
 
-#define EXTRA_ROUNDS 5u
-#define EXTRA_RESET (1u << 20)
-#define EXTRA_MAX_US 100000u
+#define EXTRA_ROUNDS 5u	       /* Linux: bbr_extra_acked_win_rtts */
+#define EXTRA_RESET (1u << 20) /* Linux: bbr_ack_epoch_acked_reset_thresh */
+#define EXTRA_MAX_US 100000u   /* Linux: bbr_extra_acked_max_us */
 
 enum { STARTUP, DRAIN, PROBE_BW, PROBE_RTT };
 
+/* Linux: bbr_pacing_gain */
 static const uint16_t phase_gain[PHASES] = {ONE * 5 / 4, ONE * 3 / 4, ONE, ONE,
 					    ONE,	 ONE,	      ONE, ONE};
 

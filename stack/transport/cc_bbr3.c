@@ -32,35 +32,35 @@
 #define INF UINT32_MAX
 
 /* 2.4 to 2.14: parameters */
-#define STARTUP_GAIN (ONE * 277 / 100) /* 4 ln 2: doubles each round */
-#define DRAIN_GAIN (ONE / 2)
-#define UP_GAIN (ONE * 5 / 4)
-#define DOWN_GAIN (ONE * 9 / 10)
-#define CWND_GAIN (2 * ONE)
-#define UP_CWND_GAIN (ONE * 9 / 4)
-#define PROBE_RTT_CWND_GAIN (ONE / 2)
-#define MARGIN_PERCENT 1
-#define LOSS_PER 50u   /* LossThresh 2 %: one in fifty */
-#define BETA_TENTHS 7u /* Beta */
-#define HEADROOM_PERCENT 15u
-#define MIN_CWND 4u
-#define INIT_CWND 10u
-#define FULL_ROUNDS 3
-#define FULL_GROWTH (ONE * 5 / 4)
-#define STARTUP_LOSSES 6 /* StartupFullLossCnt */
-#define DRAIN_ROUNDS 3
-#define MIN_RTT_LEN (10 * SEC)
-#define PROBE_RTT_EVERY (5 * SEC)
-#define PROBE_RTT_LEN (200 * MSEC)
-#define PROBE_WAIT (2 * SEC) /* and up to a second more */
-#define PROBE_WAIT_RAND_MS 1000u
-#define RENO_ROUNDS_MAX 63u
-#define EXTRA_ROUNDS 5u /* half of ExtraAckedFilterLen: two slots */
-#define UP_ROUNDS_MAX 30
+#define STARTUP_GAIN (ONE * 277 / 100) /* 5.3.1.1: 4 ln 2 */
+#define DRAIN_GAIN (ONE / 2)	       /* 5.3.2: DrainPacingGain */
+#define UP_GAIN (ONE * 5 / 4)	       /* 5.3.3.4: ProbeBW_UP */
+#define DOWN_GAIN (ONE * 9 / 10)       /* 5.3.3.1: ProbeBW_DOWN */
+#define CWND_GAIN (2 * ONE)	       /* 5.6.4.2: DefaultCwndGain */
+#define UP_CWND_GAIN (ONE * 9 / 4)     /* 5.3.3.4: while it probes */
+#define PROBE_RTT_CWND_GAIN (ONE / 2)  /* 5.3.4: ProbeRTTCwndGain */
+#define MARGIN_PERCENT 1	       /* 5.6.2: PacingMarginPercent */
+#define LOSS_PER 50u		       /* 5.5.9.2: LossThresh, 2 % */
+#define BETA_TENTHS 7u		       /* 5.5.9.2: Beta */
+#define HEADROOM_PERCENT 15u	       /* 5.3.3.2: Headroom */
+#define MIN_CWND 4u		       /* 5.6.4.3: MinPipeCwnd */
+#define INIT_CWND 10u		       /* RFC 6928 2 */
+#define FULL_ROUNDS 3		       /* 5.3.1.2 */
+#define FULL_GROWTH (ONE * 5 / 4)      /* 5.3.1.2 */
+#define STARTUP_LOSSES 6	       /* 5.3.1.3: StartupFullLossCnt */
+#define DRAIN_ROUNDS 3		       /* 5.3.2 */
+#define MIN_RTT_LEN (10 * SEC)	       /* 5.5.7: MinRTTFilterLen */
+#define PROBE_RTT_EVERY (5 * SEC)      /* 5.3.4: ProbeRTTInterval */
+#define PROBE_RTT_LEN (200 * MSEC)     /* 5.3.4: ProbeRTTDuration */
+#define PROBE_WAIT (2 * SEC)	       /* 5.3.3.5.3; and up to a second more */
+#define PROBE_WAIT_RAND_MS 1000u       /* 5.3.3.5.3 */
+#define RENO_ROUNDS_MAX 63u	       /* 5.3.3.5.3 */
+#define EXTRA_ROUNDS 5u		       /* 5.5.8: half of ExtraAckedFilterLen */
+#define UP_ROUNDS_MAX 30	       /* 5.3.3.6 */
 
 #define MIN_TSO_RATE (1200000u / 8) /* as cc_bbr.c, from Linux */
-#define TSO_BYTES 65215u
-#define TSO_SEGS_MAX 0x7fu
+#define TSO_BYTES 65215u	    /* the same */
+#define TSO_SEGS_MAX 0x7fu	    /* the same */
 
 enum { STARTUP, DRAIN, DOWN, CRUISE, REFILL, UP, PROBE_RTT, NO_STATE };
 

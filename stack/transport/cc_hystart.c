@@ -17,14 +17,14 @@
 #include "base/seq.h"
 #include "base/util.h"
 
-#define LOW_WINDOW 16u	      /* Linux: hystart_low_window */
-#define ACK_DELTA (2 * MSEC)  /* Linux: hystart_ack_delta_us */
-#define MIN_SAMPLES 8	      /* RFC 9406 4.2: N_RTT_SAMPLE; Linux the same */
-#define THRESH_MIN (4 * MSEC) /* RFC 9406 4.2: MIN_RTT_THRESH */
-#define THRESH_MAX (16 * MSEC)
-#define CSS_DIVISOR 4u /* RFC 9406 4.2: CSS_GROWTH_DIVISOR */
-#define CSS_ROUNDS 5   /* RFC 9406 4.2 */
-#define FRAME 65536ull
+#define LOW_WINDOW 16u	       /* Linux: hystart_low_window */
+#define ACK_DELTA (2 * MSEC)   /* Linux: hystart_ack_delta_us */
+#define MIN_SAMPLES 8	       /* RFC 9406 4.3: N_RTT_SAMPLE; Linux the same */
+#define THRESH_MIN (4 * MSEC)  /* RFC 9406 4.3: MIN_RTT_THRESH */
+#define THRESH_MAX (16 * MSEC) /* RFC 9406 4.3: MAX_RTT_THRESH */
+#define CSS_DIVISOR 4u	       /* RFC 9406 4.3: CSS_GROWTH_DIVISOR */
+#define CSS_ROUNDS 5	       /* RFC 9406 4.3 */
+#define FRAME 65536ull	       /* Linux: hystart_ack_delay() */
 
 void hystart_init(struct hystart *h)
 {

@@ -21,20 +21,20 @@
 #include "transport/tcp_auth.h"
 #include "transport/tcp_conn.h"
 
-#define ACE_MASK 7u
-#define ACE_RESERVED 5u
+#define ACE_MASK 7u	/* RFC 9768 3.1: three bits */
+#define ACE_RESERVED 5u /* RFC 9768 3.1.3 */
 #define MAX_PENDING                                              \
 	6u /* RFC 9768 3.2.2.5.1: an ACK is due before ACE wraps \
 	    */
 #define PENDING_CAP 15u
-#define FIELD_BITS 24
+#define FIELD_BITS 24 /* RFC 9768 3.2.3 */
 #define FIELD_MASK ((1u << FIELD_BITS) - 1)
 #define OPT_EVERY_BITS 22 /* RFC 9768 3.2.3.3: before a quarter of the wrap */
 /* Without the option so far: its counters may have wrapped by now. */
 #define OPT_TOO_LATE ((1u << (FIELD_BITS - 1)) - 1)
 /* RFC 9768 A.2.2: so much less is no proof against a wrap */
 #define SAFETY_SHIFT 1
-#define AVG_SHIFT 6    /* weight and precision */
+#define AVG_SHIFT 6    /* Linux: its weight and precision */
 #define THINNED_ACKS 4 /* segments an ACK on average: ACKs are thinned out */
 
 /* Where counters of bytes begin (RFC 9768 3.2.1). */

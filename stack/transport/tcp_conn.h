@@ -62,19 +62,19 @@ enum tcp_state {
 #define TCP_TXQ_SPARE 32u  /* places in the txq that data leaves to ACKs */
 #define TCP_DUP_THRESH 3u  /* RFC 6675 2 */
 #define TCP_RTO_INIT SEC   /* RFC 6298 2.1 */
-#define TCP_TIMEOUT_MIN (2 * MSEC) /* Linux: TCP_TIMEOUT_MIN_US */
-#define TCP_RTO_FALLBACK (3 * SEC) /* RFC 6298 5.7 */
-#define TCP_DELACK_MIN (40 * MSEC)
+#define TCP_TIMEOUT_MIN (2 * MSEC)	/* Linux: TCP_TIMEOUT_MIN_US */
+#define TCP_RTO_FALLBACK (3 * SEC)	/* RFC 6298 5.7 */
+#define TCP_DELACK_MIN (40 * MSEC)	/* Linux; RFC 9293 3.8.6.3 */
 #define TCP_RESOURCE_RETRY (500 * MSEC) /* TCP_RESOURCE_PROBE_INTERVAL */
-#define TCP_DELACK_MAX (200 * MSEC)
-#define TCP_TW_LEN (60 * SEC)
+#define TCP_DELACK_MAX (200 * MSEC)	/* Linux; RFC 9293 3.8.6.3: 500 ms */
+#define TCP_TW_LEN (60 * SEC)	/* Linux: TCP_TIMEWAIT_LEN; RFC 9293 3.6 */
 #define TCP_TW_KILLED (4 * SEC) /* Linux: counted as TWKilled */
-#define TCP_MAX_QUICKACKS 16u
-#define TCP_OFO_MAX 65536u   /* slices out of order, whatever their size */
-#define TCP_MIN_SNDBUF 4608u /* SOCK_MIN_SNDBUF of Linux */
-#define TCP_COPY_MAX 256u    /* copied under the lock at most */
-#define TCP_SLICE_COST 64u   /* what a slice costs beside its bytes */
-#define TCP_SKB_COST 832u    /* Linux 6.18: an skb's, beside its bytes */
+#define TCP_MAX_QUICKACKS 16u	/* Linux: TCP_MAX_QUICKACKS */
+#define TCP_OFO_MAX 65536u	/* slices out of order, whatever their size */
+#define TCP_MIN_SNDBUF 4608u	/* SOCK_MIN_SNDBUF of Linux */
+#define TCP_COPY_MAX 256u	/* copied under the lock at most */
+#define TCP_SLICE_COST 64u	/* what a slice costs beside its bytes */
+#define TCP_SKB_COST 832u	/* Linux 6.18: an skb's, beside its bytes */
 #define TCP_RTT_NONE ((nsec)-1)
 
 /* Every deadline that a connection can have. */

@@ -19,7 +19,7 @@
 #include "transport/tcp_conn.h"
 
 #define PAWS_MAX_AGE (24 * 24 * 3600 * SEC) /* RFC 7323 5.5 */
-#define QUICK_MIN 2u
+#define QUICK_MIN 2u			    /* Linux: tcp_incr_quickack() */
 #define RATIO_MIN 64u /* a quarter: frames are not held against the window */
 #define RATIO_MAX 240u
 

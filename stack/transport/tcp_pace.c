@@ -21,8 +21,8 @@
 #include "base/util.h"
 #include "transport/tcp_conn.h"
 
-#define QUANTUM (1 * MSEC)
-#define UNPACED_SEGS 10u /* Linux: the initial window goes at once */
+#define QUANTUM (1 * MSEC) /* Linux: sk_pacing_shift of 10 */
+#define UNPACED_SEGS 10u   /* Linux: the initial window goes at once */
 
 void tcp_pace_enable(struct tcp_conn *c)
 {

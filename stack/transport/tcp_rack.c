@@ -21,7 +21,7 @@
 #include "transport/tcp_conn.h"
 
 #define REO_WND_RECOVERIES 16  /* RFC 8985 6.2 step 4 */
-#define REO_WND_STEPS_MAX 0xff /* so many quarters of a round trip */
+#define REO_WND_STEPS_MAX 0xff /* Linux: so many quarters */
 #define RACK_STATIC_REO_WND 2  /* bits of net.ipv4.tcp_recovery */
 #define RACK_NO_DUPTHRESH 4    /* with reordering, no DupThresh either */
 #define TLP_INIT SEC	       /* no round trip known: RFC 8985 7.2 */

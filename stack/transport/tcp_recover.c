@@ -25,6 +25,7 @@
 #include "transport/tcp_conn.h"
 
 #define RENEGE_WAIT_MIN (10 * MSEC) /* Linux: tcp_check_sack_reneging() */
+#define REO_WND_RECOVERIES 16	    /* RFC 8985 6.2 step 4 */
 
 /* --- the window during a reduction: RFC 6937 3.1 --- */
 
@@ -165,7 +166,8 @@ static bool try_undo_dsack(struct tcp_conn *c)
 {
 	if (!c->undo.armed || c->undo.retrans)
 		return false;
-	c->rack.reo_wnd_persist = (uint8_t)MIN(c->rack.reo_wnd_persist + 1, 16);
+	c->rack.reo_wnd_persist =
+		(uint8_t)MIN(c->rack.reo_wnd_persist + 1, REO_WND_RECOVERIES);
 	undo(c, false, STAT_TcpExtTCPDSACKUndo);
 	return true;
 }
