@@ -103,8 +103,8 @@ def turn(s, blob, right):
 
 def talk(s, peer, size, is_client):
     blob = data(size)
-    ok = turn(s, blob, is_client) and turn(s, blob, not is_client)
-    ok = info(s)["current"] == OLD and sorted(keys(s)) == [OLD, NEW] and ok
+    ok = info(s)["current"] == OLD and sorted(keys(s)) == [OLD, NEW]
+    ok = turn(s, blob, is_client) and turn(s, blob, not is_client) and ok
     # while bytes go both ways: it asks, the peer signs with it and asks too
     ask_for(s, NEW)
     ok = turn(s, blob, is_client) and turn(s, blob, not is_client) and ok
