@@ -22,6 +22,7 @@
 #define DEFAULT_CC "net.ipv4.tcp_congestion_control"
 #define ALLOWED_CC "net.ipv4.tcp_allowed_congestion_control"
 #define AVAILABLE_CC "net.ipv4.tcp_available_congestion_control"
+#define DEFAULT_QDISC "net.core.default_qdisc"
 #define PING_RANGE "net.ipv4.ping_group_range"
 
 const struct sysctl_values sysctl_defaults = {
@@ -53,6 +54,23 @@ static const struct group {
 	{PING_RANGE, {"low", "high"}}, /* "1 0": nobody */
 };
 
+/* There is one queue, and what matters of Linux's is whether they pace. */
+static const char *const qdiscs[] = {"pfifo_fast", "fq",  "pfifo",  "bfifo",
+				     "fq_codel",   "sfq", "fq_pie", "cake"};
+
+static int qdisc_find(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(qdiscs); i++)
+		if (strcmp(qdiscs[i], word) == 0)
+			return i == QDISC_FQ ? QDISC_FQ : 0;
+	return -ENOENT;
+}
+
+static const char *qdisc_name(unsigned value)
+{
+	return qdiscs[value == QDISC_FQ];
+}
+
 /* Values that are words: the row, and what a word stands for. */
 static const struct words {
 	const char *name;
@@ -60,6 +78,7 @@ static const struct words {
 	const char *(*word)(unsigned value);
 } words[] = {
 	{DEFAULT_CC, tcp_cc_find, tcp_cc_name},
+	{DEFAULT_QDISC, qdisc_find, qdisc_name},
 };
 
 static const struct row *find(const char *name)

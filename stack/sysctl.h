@@ -14,6 +14,8 @@ struct sysctl_values {
 #undef SYSCTL
 };
 
+#define QDISC_FQ 1 /* of default_qdisc, which are words; 0: one without pace */
+
 extern const struct sysctl_values sysctl_defaults;
 
 /* Sets by Linux's dotted name ("net.ipv4.tcp_retries2"). 0, -ENOENT for an

@@ -258,6 +258,8 @@ static void read_sysctl(const char *dotted)
 		return;
 	if (strcmp(dotted, CC_SYSCTL) == 0 && strcmp(val, pd.born_cc) == 0)
 		return;
+	if (strcmp(dotted, "net.core.default_qdisc") == 0)
+		return; /* the device's is tc's: packetdrill_ask.c */
 	stack_sysctl_set(pd.st, dotted, val);
 }
 

@@ -39,7 +39,7 @@ static struct pd_route { /* set before there is a stack */
 	struct ip_metrics m;
 } early[8];
 static unsigned num_early;
-static bool is_refusing;
+static bool is_refusing, is_pacing;
 
 __attribute__((format(printf, 2, 3))) static void say(struct answer *a,
 						      const char *fmt, ...)
@@ -246,27 +246,38 @@ static bool ask_ip(char *const w[], unsigned n)
 
 /* --- tc --- */
 
-/* Of queueing disciplines it only matters whether they let anything out. */
+static void apply_qdisc(void)
+{
+	stack_set_refusing(pd.st, is_refusing);
+	stack_sysctl_set(pd.st, "net.core.default_qdisc",
+			 is_pacing ? "fq" : "pfifo_fast");
+}
+
+/* Of queueing disciplines it only matters whether they let anything out, and
+ * whether they pace. */
 static bool ask_tc(char *const w[], unsigned n)
 {
+	bool is_gone = n > 2 && strncmp(w[2], "del", 3) == 0;
+
 	if (n < 4 || strcmp(w[1], "qdisc"))
 		return false;
-	is_refusing = false;
-	for (unsigned i = 3; i + 2 < n; i++)
-		if (strcmp(w[i], "pfifo") == 0 &&
-		    strcmp(w[i + 1], "limit") == 0 && strcmp(w[2], "del") &&
-		    strcmp(w[2], "delete"))
+	is_refusing = is_pacing = false;
+	for (unsigned i = 3; i < n && !is_gone; i++) {
+		is_pacing |= strcmp(w[i], "fq") == 0;
+		if (i + 2 < n && strcmp(w[i], "pfifo") == 0 &&
+		    strcmp(w[i + 1], "limit") == 0)
 			is_refusing = atoi(w[i + 2]) == 0;
+	}
 	if (pd.is_up)
-		stack_set_refusing(pd.st, is_refusing);
-	return false; /* the namespace's device may have it, too */
+		apply_qdisc();
+	return is_pacing; /* else the namespace's device may have it, too */
 }
 
 void pd_ask_come_up(void)
 {
 	for (unsigned i = 0; i < num_early; i++)
 		set_route(&early[i]);
-	stack_set_refusing(pd.st, is_refusing);
+	apply_qdisc();
 }
 
 /* --- requests --- */

@@ -146,7 +146,8 @@ struct cc {
 	uint64_t app_limited; /* may be set, too */
 	uint32_t in_flight, lost, mss, seed;
 	bool is_cwnd_limited, has_sack;
-	uint8_t ca; /* enum tcp_ca */
+	bool is_paced; /* frames leave in time, not in bursts */
+	uint8_t ca;    /* enum tcp_ca */
 	uint8_t hystart;
 	bool ended_by_train, ended_by_delay; /* told once: counted, cleared */
 	bool has_ecn;	       /* as init() and acked() find them */

@@ -53,14 +53,16 @@ static nsec burst_time(const struct cc *cc)
 		   (nsec)(FRAME * 4 * (uint64_t)SEC / cc->pacing_rate));
 }
 
-/* The ACKs come one close behind the other, for longer than half a trip. */
+/* The ACKs come one close behind the other, for longer than half a trip: pacing
+ * alone may take that, and then it is a whole one, as in Linux. */
 static bool is_long_train(const struct cc *cc, struct hystart *h, nsec min_rtt,
 			  nsec now)
 {
 	if (now - h->last_ack_at > ACK_DELTA)
 		return false;
 	h->last_ack_at = now;
-	return now - h->round_at > (min_rtt + burst_time(cc)) / 2;
+	return now - h->round_at >
+	       (min_rtt + burst_time(cc)) / (cc->is_paced ? 1 : 2);
 }
 
 static void linux_style(struct cc *cc, struct hystart *h, nsec min_rtt,

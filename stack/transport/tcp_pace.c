@@ -16,7 +16,7 @@
  *
  * The rate is the congestion control's if it has one (BBR), which also has its
  * connection paced; else tcp_pacing_update()'s, and SO_MAX_PACING_RATE its
- * bound.
+ * bound. With net.core.default_qdisc=fq all are paced, as by that queue.
  */
 #include "base/util.h"
 #include "transport/tcp_conn.h"
@@ -26,7 +26,7 @@
 
 void tcp_pace_enable(struct tcp_conn *c)
 {
-	c->is_paced = true;
+	c->is_paced = c->cc.is_paced = true;
 	c->pacing_rate = MIN(c->pacing_rate, c->ep->max_pacing);
 }
 
@@ -104,6 +104,7 @@ void tcp_cc_init(struct tcp_conn *c, enum cc_id id, nsec now)
 	cc_switch(&c->cc, id);
 	if (tcp_cc_has_control(c))
 		c->is_paced = true;
+	c->cc.is_paced = c->is_paced;
 	take(c);
 }
 

@@ -148,7 +148,9 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	tcp_rack_init(c);
 	c->delivered += c->is_passive && !c->is_tfo; /* the SYN-ACK */
 	c->pacing_rate = c->ep->max_pacing;
-	c->is_paced = c->pacing_rate != ~0ull;
+	c->is_paced = c->pacing_rate != ~0ull ||
+		      tcp_sysctl(c)->default_qdisc == QDISC_FQ;
+	c->cc.is_paced = c->is_paced;
 	tcp_pacing_update(c);
 	c->retransmits = c->total_rto = 0;
 	c->cc.cwnd = tcp_initial_cwnd(c);
