@@ -100,7 +100,7 @@ static void op_options(void *arg)
 	rw_key(rw.victim, "abc");
 	rw_key(rw.victim, "abcd");
 	rw_key(rw.victim, "");
-	rw_ao_keys(rw.listener);
+	rw_ao_keys(rw.listener, "10.0.0.9");
 	sock_setopt(rw.a.st, rw.victim, SOL_SOCKET, SO_RCVBUF, &(int){9999},
 		    sizeof(int), rw.now);
 }
@@ -183,6 +183,38 @@ static void op_loopback(void *arg)
 	rw_send(A, s, 100);
 	for (int i = 0; i < 6; i++)
 		stack_tick(rw.a.st, 4, rw.now);
+}
+
+static void go_around(void)
+{
+	for (int i = 0; i < 6; i++)
+		stack_tick(rw.a.st, 4, rw.now);
+}
+
+/* TCP-AO from the SYN to TIME-WAIT, with a key that changes. */
+static void op_signed(void *arg)
+{
+	sockid s, child;
+
+	rw_ao_keys(rw.listener, "10.0.0.1");
+	if (sock_new(rw.a.st, AF_INET, SOCK_STREAM, 0, &s, rw.now))
+		return;
+	sock_set_tag(rw.a.st, s, 9);
+	rw_ao_keys(s, "10.0.0.1");
+	rw_connect(A, s, "10.0.0.1", 80);
+	go_around();
+	rw_ao_ask(s, 1);
+	rw_send(A, s, 100);
+	go_around();
+	if (sock_accept(rw.a.st, rw.listener, &child, rw.now))
+		return;
+	sock_set_tag(rw.a.st, child, 10);
+	rw_send(A, child, 100);
+	go_around();
+	sock_close(rw.a.st, s, rw.now);
+	go_around();
+	sock_close(rw.a.st, child, rw.now);
+	go_around();
 }
 
 static void op_peek(void *arg)
@@ -460,6 +492,7 @@ static const struct {
 	{"readiness", datagrams_wait, op_watch},
 	{"a dead participant", much_is_lent, op_forget},
 	{"loopback", nothing, op_loopback},
+	{"signed", nothing, op_signed},
 	{"peek", much_is_lent, op_peek},
 	{"notes", notes_wait, op_notes},
 	{"cork", nothing, op_cork},

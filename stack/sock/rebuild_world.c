@@ -301,23 +301,31 @@ void rw_key(sockid s, const char *key)
 		    rw.now);
 }
 
-void rw_ao_keys(sockid s)
+void rw_ao_keys(sockid s, const char *peer)
 {
 	struct uapi_ao_add k = {.alg_name = "hmac(sha1)",
 				.prefix = 32,
 				.keylen = 3,
 				.key = "abc"};
-	struct uapi_ao_del gone = {.prefix = 32, .sndid = 1, .rcvid = 1};
+	struct uapi_ao_del gone = {.prefix = 32, .sndid = 3, .rcvid = 3};
 
-	netsim_addr("10.0.0.9", 0, &k.addr);
+	netsim_addr(peer, 0, &k.addr);
 	gone.addr = k.addr;
-	for (uint8_t id = 1; id < 3; id++) {
+	for (uint8_t id = 1; id < 4; id++) {
 		k.sndid = k.rcvid = id;
 		sock_setopt(rw.a.st, s, IPPROTO_TCP, TCP_AO_ADD_KEY, &k,
 			    sizeof(k), rw.now);
 	}
 	sock_setopt(rw.a.st, s, IPPROTO_TCP, TCP_AO_DEL_KEY, &gone,
 		    sizeof(gone), rw.now);
+}
+
+void rw_ao_ask(sockid s, uint8_t id)
+{
+	struct uapi_ao_info v = {.set_rnext = 1, .rnext = id};
+
+	sock_setopt(rw.a.st, s, IPPROTO_TCP, TCP_AO_INFO, &v, sizeof(v),
+		    rw.now);
 }
 
 void rw_group(sockid s, bool join, const char *text)

@@ -54,7 +54,10 @@ void rw_peek(sockid s, size_t len);
 void rw_notes(sockid s); /* reads the error queue */
 void rw_send_more(sockid s, size_t len, bool more);
 void rw_key(sockid s, const char *key); /* TCP-MD5 */
-void rw_ao_keys(sockid s);		/* TCP-AO: two come, one goes */
+/* TCP-AO: two keys come for @peer, and one goes again. */
+void rw_ao_keys(sockid s, const char *peer);
+/* The peer is to sign with key @id. */
+void rw_ao_ask(sockid s, uint8_t id);
 void rw_group(sockid s, bool join, const char *addr);
 
 /* Packets: both ways until there are none, but the first @drop of A's. */
