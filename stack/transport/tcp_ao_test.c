@@ -230,6 +230,42 @@ Test(tcp_ao, keys_are_shown)
 	close_now();
 }
 
+static int add_key6(const char *ip, uint8_t prefix, uint8_t id)
+{
+	struct uapi_ao_add v = new_key("0.0.0.0", prefix, id, id, "key");
+	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6};
+	struct ip_addr a;
+
+	cr_assert(ip_addr_parse(ip, &a) == 0);
+	memcpy(&sin6.sin6_addr, a.b, 16);
+	memcpy(&v.addr, &sin6, sizeof(sin6));
+	return add(&v);
+}
+
+/* A mapped address is an IPv4 one, but has to be some host or net. */
+Test(tcp_ao, keys_of_an_ipv6_socket)
+{
+	struct uapi_ao_get v = {.get_all = 1};
+	struct sockaddr_in sin;
+
+	cr_assert(sock_new(w.st, AF_INET6, SOCK_STREAM, 0, &w.s, w.now) == 0);
+	cr_assert(add_key("10.0.0.2", 32, 1, 1, "key") == -EINVAL);
+	cr_assert(add_key6("fd00::2", 129, 1) == -EINVAL);
+	cr_assert(add_key6("fd00::2", 64, 1) == -EINVAL);
+	cr_assert(add_key6("fd00::", 64, 1) == 0);
+	cr_assert(add_key6("fd00::2", 128, 1) == -EEXIST);
+	cr_assert(add_key6("::", 0, 1) == -EEXIST);
+	cr_assert(add_key6("10.0.0.2", 33, 1) == -EINVAL);
+	cr_assert(add_key6("10.0.0.2", 24, 1) == -EINVAL);
+	cr_assert(add_key6("10.0.0.2", 0, 1) == -EINVAL);
+	cr_assert(add_key6("10.0.0.0", 24, 1) == 0); /* others' numbers */
+	cr_assert(sock_ao_key(w.st, w.s, &v, sizeof(v), 0, &v) == 2);
+	memcpy(&sin, &v.addr, sizeof(sin));
+	cr_assert(sin.sin_family == AF_INET && v.prefix == 24);
+	cr_assert(sin.sin_addr.s_addr == htonl(0x0a000000));
+	close_now();
+}
+
 Test(tcp_ao, no_peer_has_keys_of_both_kinds)
 {
 	struct sockaddr_in sin = {.sin_family = AF_INET,
