@@ -159,7 +159,8 @@ Test(tcp_fastopen, no_black_holes_unless_they_are_looked_for)
 	get_cookie();
 	into_black_hole();
 	cr_assert(count(STAT_TcpExtTCPFastOpenBlackhole) == 0);
-	cr_assert(count(STAT_TcpExtTCPFastOpenActiveFail) == 1, "%d fails", (int)count(STAT_TcpExtTCPFastOpenActiveFail));
+	cr_assert(count(STAT_TcpExtTCPFastOpenActiveFail) == 1, "%d fails",
+		  (int)count(STAT_TcpExtTCPFastOpenActiveFail));
 	close_now();
 	new_sock();
 	cr_assert(put_to(500) == 500);
