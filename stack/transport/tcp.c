@@ -823,8 +823,8 @@ void tcp_opt_changed(struct ep *e, int level, int name, nsec now)
 				tcp_out_push(c, now);
 			break;
 		case TCP_QUICKACK:
-			c->pingpong = !ep_opt(e, EP_O_QUICKACK);
-			if (!c->pingpong && c->owe)
+			tcp_set_pingpong(c, !ep_opt(e, EP_O_QUICKACK));
+			if (!tcp_is_pingpong(c) && c->owe)
 				tcp_send_ack(c, now);
 			break;
 		case TCP_CONGESTION:

@@ -445,6 +445,12 @@ struct tcp_uto {
 	uint16_t remote; /* the peer's, as on the wire; 0: not heard */
 };
 
+/* What an earlier connection to the peer has left; 0: nothing */
+struct tcp_metrics {
+	nsec rtt, rttvar;
+	uint32_t ssthresh, reordering;
+};
+
 /* What the route to the peer says, of struct ip_metrics */
 struct tcp_route {
 	nsec rto_min;
@@ -597,7 +603,7 @@ struct tcp_conn {
 	/* acknowledging */
 	uint8_t owe;	      /* TCP_OWE_* */
 	uint8_t quick;	      /* ACKs to send without delay */
-	bool pingpong;	      /* the user answers: an ACK can wait for that */
+	uint8_t pingpong;     /* times that the user has answered soon */
 	uint32_t owed_frames; /* with data, since the last ACK */
 	nsec ato;
 	nsec last_rcv_at;      /* data */
@@ -712,6 +718,17 @@ static inline void tcp_check(const struct tcp_conn *c)
 {
 }
 #endif
+
+/* The user answers what he reads: an ACK can wait for that. */
+static inline bool tcp_is_pingpong(const struct tcp_conn *c)
+{
+	return c->pingpong >= tcp_sysctl(c)->tcp_pingpong_thresh;
+}
+
+static inline void tcp_set_pingpong(struct tcp_conn *c, bool on)
+{
+	c->pingpong = on ? (uint8_t)tcp_sysctl(c)->tcp_pingpong_thresh : 0;
+}
 
 /* --- tcp_in.c --- */
 /* The segment that completes a handshake, for a child just made. */
@@ -992,6 +1009,14 @@ struct tcp_key tcp_seg_key(const struct tcp_seg *s);
 
 /* --- tcp_mem.c --- */
 /* An entry point ends: what the connection holds is counted. */
+/* --- tcp_metrics.c --- */
+
+void tcp_metrics_save(const struct tcp_conn *c);
+void tcp_metrics_load(struct tcp_conn *c);
+/* Of @peer; NULL: nothing is known, or with @make no memory. */
+struct tcp_metrics *tcp_fo_metrics(struct tcp *t, const struct ip_addr *peer,
+				   bool make);
+
 /* --- tcp_count.c: before anything of the segment has an effect --- */
 
 void tcp_count_ack(const struct tcp_conn *c, const struct tcp_seg *s);

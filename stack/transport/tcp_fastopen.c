@@ -35,6 +35,7 @@ struct tcp_fo_entry {
 	struct tcp_fo_cookie c;
 	uint8_t try_exp; /* 1: ask in the experimental format, once; 2: did */
 	uint16_t mss;
+	struct tcp_metrics m;
 	uint64_t used; /* counts up; 0: free */
 };
 
@@ -76,6 +77,14 @@ static struct tcp_fo_entry *place(struct tcp *t, const struct ip_addr *peer)
 			f = &t->fo_cache->v[i];
 	*f = (struct tcp_fo_entry){.peer = *peer, .used = ++t->fo_cache->clock};
 	return f;
+}
+
+struct tcp_metrics *tcp_fo_metrics(struct tcp *t, const struct ip_addr *peer,
+				   bool make)
+{
+	struct tcp_fo_entry *f = make ? place(t, peer) : lookup(t, peer);
+
+	return f ? &f->m : NULL;
 }
 
 void tcp_fo_find(struct tcp *t, struct rebuild *rb)

@@ -300,6 +300,7 @@ static bool enter_fin_wait2(struct tcp_conn *c, struct tcp_seg *s)
 	tcp_timer_set(c, TCP_T_FIN2, s->now + MAX(len, c->rto));
 	if (!(s->r.flags & TCP_FIN)) /* else its turn comes at once */
 		tcp_count_tw(c, len);
+	tcp_metrics_save(c);
 	return true;
 }
 
@@ -327,6 +328,7 @@ static bool step_ack(struct tcp_conn *c, struct tcp_seg *s)
 	case TCPS_CLOSING:
 		return enter_time_wait(c, s);
 	case TCPS_LAST_ACK:
+		tcp_metrics_save(c);
 		return gone(c, s, 0);
 	default:
 		return true;
@@ -482,7 +484,7 @@ static void take_in_order(struct tcp_conn *c, struct tcp_seg *s)
 
 static void take_out_of_order(struct tcp_conn *c, struct tcp_seg *s)
 {
-	c->pingpong = false;
+	tcp_set_pingpong(c, false);
 	if (c->ep->rx_mem > c->ep->rcvbuf || !tcp_mem_may_recv(c)) {
 		stat_inc(c->t->core, STAT_TcpExtPruneCalled);
 		tcp_ofo_prune(c);
@@ -562,7 +564,7 @@ static void take_fin(struct tcp_conn *c, struct tcp_seg *s)
 	case TCPS_SYN_RCVD:
 	case TCPS_ESTABLISHED:
 		tcp_set_state(c, TCPS_CLOSE_WAIT);
-		c->pingpong = true;
+		tcp_set_pingpong(c, true);
 		break;
 	case TCPS_FIN_WAIT1:
 		tcp_set_state(c, TCPS_CLOSING);
@@ -824,7 +826,8 @@ static bool is_due(const struct tcp_conn *c, bool drained)
 		return true;
 	if (unacked > c->rcv_mss && (drained || c->owed_frames >= 2))
 		return true;
-	return drained && (c->route.quickack || (c->quick && !c->pingpong));
+	return drained &&
+	       (c->route.quickack || (c->quick && !tcp_is_pingpong(c)));
 }
 
 void tcp_batch_end(struct tcp *t, bool drained, nsec now)

@@ -230,8 +230,8 @@ static void after_data(struct tcp_conn *c, uint32_t len, uint32_t mss, nsec now)
 		c->snd_sml = c->snd_nxt;
 	c->bytes_sent += len;
 	/* Linux's tcp_event_data_sent(): we answer soon after being asked */
-	if (now - c->last_rcv_at < c->ato)
-		c->pingpong = true;
+	if (now - c->last_rcv_at < c->ato && c->pingpong < UINT8_MAX)
+		c->pingpong++;
 	c->last_sent_at = now;
 }
 

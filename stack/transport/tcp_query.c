@@ -158,7 +158,7 @@ static void conn_row(const struct tcp_conn *c, struct sock_row *row)
 	row->family = c->ep->family;
 	row->retransmits = c->retransmits;
 	row->probes = c->probes_out + c->keep_probes;
-	row->is_pingpong = c->pingpong;
+	row->is_pingpong = tcp_is_pingpong(c);
 	row->rto = c->rto;
 	row->ato = c->ato;
 	row->cwnd = c->cc.cwnd;

@@ -403,7 +403,7 @@ static void consume(struct tcp_conn *c, struct tcp_lend *l, uint32_t used)
 static bool is_pushed(const struct tcp_conn *c)
 {
 	return c->owe & TCP_OWE_PUSHED2 ||
-	       (c->owe & TCP_OWE_PUSHED && !c->pingpong);
+	       (c->owe & TCP_OWE_PUSHED && !tcp_is_pingpong(c));
 }
 
 /* tcp_cleanup_rbuf(): tell the peer that the window has opened, or that its

@@ -9,8 +9,6 @@
 #include "base/util.h"
 #include "transport/tcp_conn.h"
 
-#define MIN_RTT_WINDOW (300 * SEC) /* Linux: tcp_min_rtt_wlen */
-
 nsec tcp_rto_min(const struct tcp_conn *c)
 {
 	if (c->route.rto_min)
@@ -87,7 +85,7 @@ void tcp_rtt_sample(struct tcp_conn *c, nsec rtt, nsec now)
 		return;
 	rtt = MAX(rtt, 1 * USEC);
 	if (!c->min_rtt || rtt <= c->min_rtt ||
-	    now - c->min_rtt_at > MIN_RTT_WINDOW) {
+	    now - c->min_rtt_at > tcp_sysctl(c)->tcp_min_rtt_wlen * SEC) {
 		c->min_rtt = rtt;
 		c->min_rtt_at = now;
 	}

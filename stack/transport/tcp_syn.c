@@ -158,6 +158,7 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	if (c->total_retrans > 1)
 		c->cc.cwnd = 1;
 	tcp_rtt_init(c);
+	tcp_metrics_load(c);
 	tcp_mss_sync(c, c->pmtu);
 	tcp_mtu_init(c, now);
 	tcp_sndbuf_grow(c);

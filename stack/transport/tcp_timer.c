@@ -410,9 +410,9 @@ static bool delack_expired(struct tcp_conn *c, nsec now)
 {
 	if (!c->owe)
 		return false;
-	if (c->pingpong) {
+	if (tcp_is_pingpong(c)) {
 		/* no answer came along: be quicker next time */
-		c->pingpong = false;
+		tcp_set_pingpong(c, false);
 		c->ato = TCP_DELACK_MIN;
 	} else {
 		c->ato = MIN(2 * c->ato, c->rto);
@@ -589,7 +589,7 @@ void tcp_timer_delack(struct tcp_conn *c, nsec now)
 
 	if (c->owe & TCP_OWE_NOW)
 		ato = TCP_DELACK_MIN;
-	if (c->pingpong)
+	if (tcp_is_pingpong(c))
 		max = TCP_DELACK_MAX;
 	else if (c->srtt)
 		max = MIN(max, MAX(c->srtt, TCP_DELACK_MIN));

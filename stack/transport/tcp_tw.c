@@ -50,6 +50,7 @@ void tcp_tw_enter(struct tcp_conn *c, nsec now)
 		return;
 	}
 	tcp_count_tw(c, TCP_TW_LEN);
+	tcp_metrics_save(c);
 	w->n.key = c->node.key;
 	w->n.kind = TCP_NODE_TW;
 	bits |= (uint8_t)tcp_reuse_bits(c->ep);
