@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * accept_one.c - several processes wait in accept, or for a datagram: one is
- * woken for each, and none is forgotten
+ * accept_one.c - several processes wait in accept, for a datagram, or in sets
+ * of their own with EPOLLEXCLUSIVE: one is woken for each, none is forgotten
  *
  * How often the others were woken is seen in their context switches. Then one
  * that was to be woken is stopped, or killed, or leaves by a signal: another
@@ -18,23 +18,53 @@
 
 static int lfd, told[2];
 static pid_t pids[NUM_PROCS];
-static bool is_udp;
+static bool is_udp, is_epoll;
+static int ep;
 
 static bool wait_for_one(void)
 {
+	struct epoll_event ev;
 	char buf[8];
 	int fd;
 
 	if (is_udp)
 		return recv(lfd, buf, sizeof(buf), 0) > 0;
-	fd = accept(lfd, NULL, NULL);
+	do {
+		if (is_epoll && epoll_wait(ep, &ev, 1, -1) != 1)
+			return false;
+		fd = accept(lfd, NULL, NULL);
+	} while (fd < 0 && errno == EAGAIN);
 	close(fd);
 	return fd >= 0;
+}
+
+/* A set of its own, as a server's worker makes it. */
+static void make_set(void)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+
+	ep = (int)MUST(epoll_create1(0));
+	MUST(epoll_ctl(ep, EPOLL_CTL_ADD, lfd, &ev));
+}
+
+/* Has the set, but waits for something else, which does not come. */
+static void be_away(void)
+{
+	struct t_addr a = t_addr(US4, 0);
+	int fd = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	char c;
+
+	MUST(bind(fd, &a.sa, a.len));
+	make_set();
+	recv(fd, &c, 1, 0);
+	_exit(0);
 }
 
 /* Says which one it is for each connection, which it ends. */
 static void wait_for_many(int me)
 {
+	if (is_epoll)
+		make_set();
 	for (;;) {
 		char c = (char)me;
 
@@ -152,12 +182,35 @@ static int at_once(int num, int port)
 	return n;
 }
 
+static void with_some_away(int port)
+{
+	int status;
+
+	for (int i = 0; i < NUM_PROCS; i++) {
+		pids[i] = (pid_t)MUST(fork());
+		if (!pids[i] && i < NUM_PROCS / 2)
+			be_away();
+		if (!pids[i])
+			wait_for_many(i);
+		wait_asleep(); /* these are the first ones */
+	}
+	say("half of them away: %d", served(NUM_PROCS, port));
+	for (int i = 0; i < NUM_PROCS; i++) {
+		kill(pids[i], SIGKILL);
+		MUST(waitpid(pids[i], &status, 0));
+		pids[i] = 0;
+	}
+}
+
 static void run(void)
 {
 	int port = t_local_port(lfd), status;
 	long before;
 
-	say("%s", is_udp ? "datagrams" : "connections");
+	say("%s%s", is_udp ? "datagrams" : "connections",
+	    is_epoll ? ", EPOLLEXCLUSIVE" : "");
+	if (is_epoll)
+		with_some_away(port);
 	for (int i = 0; i < NUM_PROCS; i++) {
 		pids[i] = (pid_t)MUST(fork());
 		if (!pids[i])
@@ -187,9 +240,11 @@ static void run(void)
 		pids[i] = 0;
 		wait_asleep();
 		kill(pid, SIGKILL);
+		/* or it takes the connection along: the kernel, too, looks
+		 * whether there is one before it looks for signals */
+		MUST(waitpid(pid, &status, 0));
 		if (!served(1, port))
 			say("nobody, when %d are dead", i + 1);
-		MUST(waitpid(pid, &status, 0));
 	}
 	say("the last one: %d", served(4, port));
 	kill(pids[NUM_PROCS - 1], SIGKILL);
@@ -205,6 +260,11 @@ int main(void)
 	MUST(pipe(told));
 	lfd = t_listener(&t_fams[0], 64);
 	run();
+	lfd = t_listener(&t_fams[0], 64);
+	MUST(fcntl(lfd, F_SETFL, O_RDWR | O_NONBLOCK));
+	is_epoll = true;
+	run();
+	is_epoll = false;
 	peer_quiet("udp 0 4");
 	lfd = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
 	MUST(bind(lfd, &a.sa, a.len));

@@ -433,6 +433,7 @@ static int item_add(struct epset *s, struct file *f, int fd,
 		list_remove(&it->watch.node);
 		list_push_front(&f->watches, &it->watch.node);
 	}
+	watch_one(f);
 	list_push(&s->items, &it->link);
 	if (item_look(it))
 		item_ready(it, true);

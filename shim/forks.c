@@ -178,8 +178,10 @@ static bool watch_again(struct file *f)
 	if (!list_empty(&f->watches))
 		err = sock_watch(host.st, f->s, 0, &r);
 	/* what came since the fork is news */
-	if (!list_empty(&f->watches) && !err)
+	if (!list_empty(&f->watches) && !err) {
+		watch_one(f);
 		watch_news(f, &r);
+	}
 	host_unlock();
 	return err != -ENOBUFS;
 }

@@ -139,6 +139,22 @@ static uint32_t heard(const struct watch *h, uint32_t bits)
 	return bits & want & ~SOCK_POLL_NOTE;
 }
 
+static bool are_all_one(const struct file *f)
+{
+	struct list *l;
+
+	list_for_each (l, &f->watches)
+		if (!list_entry(l, struct watch, node)->is_exclusive)
+			return false;
+	return true;
+}
+
+void watch_one(struct file *f)
+{
+	if (!list_empty(&f->watches) && are_all_one(f))
+		sock_watch_exclusive(host.st, f->s);
+}
+
 uint32_t watch_look(struct watch *h, struct ready *out)
 {
 	*out = (struct ready){0};
@@ -147,17 +163,9 @@ uint32_t watch_look(struct watch *h, struct ready *out)
 	if (sock_watch(host.st, h->file->s, 0, out) < 0)
 		return out->bits = WATCH_GONE;
 	h->file->flags |= FILE_WATCHED;
+	if (h->is_exclusive)
+		watch_one(h->file);
 	return out->bits;
-}
-
-static bool are_all_one(const struct file *f)
-{
-	struct list *l;
-
-	list_for_each (l, &f->watches)
-		if (!(list_entry(l, struct watch, node)->want & WATCH_ONE))
-			return false;
-	return true;
 }
 
 uint32_t watch_add(struct watch *h, struct file *f, uint32_t want,
@@ -174,8 +182,8 @@ uint32_t watch_add(struct watch *h, struct file *f, uint32_t want,
 	}
 	list_push(&f->watches, &h->node);
 	h->is_exclusive = want & WATCH_ONE;
-	if (h->is_exclusive && are_all_one(f))
-		sock_watch_exclusive(host.st, f->s);
+	if (h->is_exclusive)
+		watch_one(f);
 	return heard(h, r.bits);
 }
 
@@ -212,7 +220,7 @@ void watch_news(struct file *f, const struct ready *r)
 {
 	struct ready told = *r;
 	struct list *l, *next;
-	bool woke_one = false,
+	bool woke_one = false, is_away = false,
 	     for_all = r->bits & (EPOLLERR | EPOLLHUP | EPOLLRDHUP);
 
 	if (list_empty(&f->watches)) {
@@ -234,7 +242,11 @@ void watch_news(struct file *f, const struct ready *r)
 			continue;
 		woke = watch_tell(h, &told, heard(h, r->bits));
 		woke_one |= is_exclusive && woke;
+		/* it is for it, and nobody waits there; not: it is gone */
+		is_away |= is_exclusive && heard(h, r->bits);
 	}
+	if (is_away && !woke_one && !for_all)
+		sock_pass_by(host.st, f->s);
 }
 
 void wait_dispatch(void)

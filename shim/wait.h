@@ -76,6 +76,9 @@ struct watch {
 	bool is_exclusive;
 };
 
+/* If all of @f are so, one of the processes that have it is told. */
+void watch_one(struct file *f);
+
 /* Lock not needed. */
 void waiter_init(struct waiter *w);
 /* A waiter that no thread sleeps on: when it is marked and was not before, 1 is

@@ -226,6 +226,9 @@ void sock_unwatch(struct stack *st, sockid s);
  * sock_unwatch() or sock_pass_on(), so that another is told in its place. */
 void sock_watch_exclusive(struct stack *st, sockid s);
 void sock_pass_on(struct stack *st, sockid s);
+/* It was told, and none of its threads waits: another participant's may. It
+ * looks by itself before one does. */
+void sock_pass_by(struct stack *st, sockid s);
 /* Who was told of a connection and has not come since is left out, once. */
 void stack_pass_on(struct stack *st);
 /* The bits alone; EPOLLNVAL-like -EBADF when gone. */

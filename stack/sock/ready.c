@@ -53,7 +53,7 @@ int sock_watch(struct stack *st, sockid s, uint16_t slot, struct ready *out)
 		return -EBADF;
 	if (!sub)
 		return -ENOBUFS;
-	sub->is_exclusive = false;
+	sub->is_exclusive = sub->is_away = false;
 	e->slot = slot;
 	fill(out, e);
 	/* the caller knows now; the others hear of it */
@@ -104,6 +104,17 @@ void sock_pass_on(struct stack *st, sockid s)
 
 	if (e)
 		pass_on(e);
+}
+
+void sock_pass_by(struct stack *st, sockid s)
+{
+	struct ep *e = sock_see(st, s);
+	struct ep_sub *sub = e ? ep_sub_of(e, st->tp.party, false) : NULL;
+
+	if (!sub || !sub->is_exclusive)
+		return;
+	sub->is_away = true;
+	pass_on(e);
 }
 
 void stack_pass_on(struct stack *st)

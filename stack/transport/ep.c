@@ -203,6 +203,12 @@ static bool tell_unless_exclusive(struct ep_sub *sub)
 	return sub->is_exclusive && list_empty(&sub->link);
 }
 
+/* Who is asked before who is away. */
+static struct ep_sub *better(struct ep_sub *one, struct ep_sub *sub)
+{
+	return one && (!one->is_away || sub->is_away) ? one : sub;
+}
+
 /* All, and of the exclusive ones the first that does not know yet. */
 static void tell_but_one(struct ep *e)
 {
@@ -214,25 +220,30 @@ static void tell_but_one(struct ep *e)
 	list_for_each (l, &e->more) {
 		struct ep_sub *sub = list_entry(l, struct ep_sub, node);
 
-		if (tell_unless_exclusive(sub) && !one)
-			one = sub;
+		if (tell_unless_exclusive(sub))
+			one = better(one, sub);
 	}
 	if (one && e->bits & EPOLLIN)
 		sub_tell(one);
+}
+
+static bool can_come(const struct ep_sub *sub)
+{
+	return sub->is_exclusive && !sub->is_away && list_empty(&sub->link);
 }
 
 void ep_tell_one(struct ep *e)
 {
 	struct list *l;
 
-	if (e->wants_ready && e->sub.is_exclusive && list_empty(&e->sub.link)) {
+	if (e->wants_ready && can_come(&e->sub)) {
 		sub_tell(&e->sub);
 		return;
 	}
 	list_for_each (l, &e->more) {
 		struct ep_sub *sub = list_entry(l, struct ep_sub, node);
 
-		if (!sub->is_exclusive || !list_empty(&sub->link))
+		if (!can_come(sub))
 			continue;
 		sub_tell(sub);
 		return;
@@ -265,7 +276,7 @@ struct ep_sub *ep_sub_of(struct ep *e, uint16_t party, bool make)
 		return NULL;
 	if (!e->wants_ready) {
 		e->sub.party = party;
-		e->sub.is_exclusive = e->sub.is_passed = false;
+		e->sub.is_exclusive = e->sub.is_passed = e->sub.is_away = false;
 		__atomic_store_n(&e->wants_ready, true, __ATOMIC_RELEASE);
 		return &e->sub;
 	}

@@ -87,8 +87,9 @@ struct ep_sub {
 	struct list node; /* on ep->more */
 	struct ep *e;
 	uint16_t party;
-	/* of these one is told of a connection; it was, and did not come */
-	bool is_exclusive, is_passed;
+	/* of these one is told of a connection; it was, and did not come; it
+	 * came, and nobody there was waiting */
+	bool is_exclusive, is_passed, is_away;
 };
 
 #define EP_STAMP_NONE 0	   /* no datagram came */
