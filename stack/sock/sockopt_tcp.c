@@ -89,7 +89,19 @@ static int set_clamp(struct opt_call *c, int v)
 
 static int get_clamp(struct opt_call *c, int *v)
 {
-	*v = (int)c->e->topt.window_clamp;
+	*v = (int)tcp_window_clamp(c->e);
+	return 0;
+}
+
+static int set_quickack(struct opt_call *c, int v)
+{
+	ep_opt_set(c->e, EP_O_QUICKACK, v);
+	return 0;
+}
+
+static int get_quickack(struct opt_call *c, int *v)
+{
+	*v = tcp_is_quick(c->e);
 	return 0;
 }
 

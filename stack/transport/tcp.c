@@ -807,13 +807,34 @@ int tcp_shutdown(struct ep *e, int how, nsec now)
 	return 0;
 }
 
+/* tcp_set_window_clamp() of Linux: a lower one closes the window as it is used
+ * up, a higher one opens it no faster than data comes. */
+static void clamp_changed(struct tcp_conn *c)
+{
+	uint32_t new = c->ep->topt.window_clamp;
+
+	c->window_clamp = new;
+	if (!new)
+		return; /* closed, and only then */
+	if (new < c->rcv_ssthresh)
+		c->rcv_ssthresh = new;
+	else
+		c->rcv_ssthresh = MAX(c->rcv_ssthresh, MIN(c->rcv_wnd, new));
+}
+
 /* --- options --- */
 
 void tcp_opt_changed(struct ep *e, int level, int name, nsec now)
 {
 	struct tcp_conn *c = e->tcp;
 
-	if (!c || c->state == TCPS_CLOSED)
+	if (!c)
+		return;
+	if (level == IPPROTO_TCP && name == TCP_WINDOW_CLAMP)
+		clamp_changed(c);
+	if (level == IPPROTO_TCP && name == TCP_QUICKACK)
+		tcp_set_pingpong(c, !ep_opt(e, EP_O_QUICKACK));
+	if (c->state == TCPS_CLOSED)
 		return;
 	if (level == IPPROTO_TCP) {
 		switch (name) {
@@ -823,7 +844,6 @@ void tcp_opt_changed(struct ep *e, int level, int name, nsec now)
 				tcp_out_push(c, now);
 			break;
 		case TCP_QUICKACK:
-			tcp_set_pingpong(c, !ep_opt(e, EP_O_QUICKACK));
 			if (!tcp_is_pingpong(c) && c->owe)
 				tcp_send_ack(c, now);
 			break;
@@ -838,11 +858,6 @@ void tcp_opt_changed(struct ep *e, int level, int name, nsec now)
 		case TCP_MD5SIG:
 		case TCP_MD5SIG_EXT:
 			tcp_mss_sync(c, c->pmtu);
-			break;
-		case TCP_WINDOW_CLAMP:
-			if (e->topt.window_clamp)
-				c->window_clamp = MIN(c->window_clamp,
-						      e->topt.window_clamp);
 			break;
 		case TCP_USER_TIMEOUT:
 			c->uto.is_owed = true;

@@ -110,6 +110,8 @@ void tcp_get_info(const struct ep *e, struct tcp_info_all *info, nsec now);
  * or what is acknowledged. */
 uint32_t tcp_stamp_key(const struct ep *e, bool written);
 uint16_t tcp_mss_now(const struct ep *e); /* TCP_MAXSEG reads back this */
+uint32_t tcp_window_clamp(const struct ep *e);
+bool tcp_is_quick(const struct ep *e); /* TCP_QUICKACK: not yet delaying */
 /* An option of ep->topt, ->opts or a buffer size has changed: act on it (cork
  * released, nodelay set, keepalive armed, congestion control switched, ...). */
 void tcp_opt_changed(struct ep *e, int level, int name, nsec now);

@@ -556,6 +556,7 @@ static void step_text(struct tcp_conn *c, struct tcp_seg *s)
 static void take_fin(struct tcp_conn *c, struct tcp_seg *s)
 {
 	c->rcv_nxt++;
+	c->bytes_received++; /* so does Linux */
 	c->fin_rcvd = true;
 	c->ep->shut |= EP_SHUT_RD;
 	c->owe |= TCP_OWE_NOW;

@@ -44,7 +44,7 @@ static void fill_times(const struct tcp_conn *c, struct tcp_info *i, nsec now)
 	i->tcpi_rto = to_us(c->rto);
 	i->tcpi_ato = to_us(c->ato);
 	i->tcpi_rtt = to_us(c->srtt);
-	i->tcpi_rttvar = to_us(c->mdev);
+	i->tcpi_rttvar = to_us(c->srtt ? c->mdev : TCP_RTO_INIT / 4);
 	i->tcpi_rcv_rtt = to_us(c->rcv_rtt);
 	i->tcpi_min_rtt = c->min_rtt ? to_us(c->min_rtt) : ~0u;
 	i->tcpi_last_data_sent = ms_since(c->last_sent_at, now);
@@ -154,6 +154,23 @@ static void fill_newer(const struct tcp_conn *c, struct tcp_info_all *i,
 	i->x.total_rto_time = (uint32_t)(rto / MSEC);
 }
 
+/* What Linux's tcp_init_sock() has put there, before there is a connection. */
+static void fill_initial(const struct ep *e, struct tcp_info *i)
+{
+	const struct sysctl_values *v = e->tp->core->sysctl;
+
+	i->tcpi_reordering = (uint32_t)v->tcp_reordering;
+	i->tcpi_snd_cwnd = (uint32_t)v->tcp_init_cwnd;
+	i->tcpi_pacing_rate = i->tcpi_max_pacing_rate = e->max_pacing;
+	if (e->listen)
+		return;
+	i->tcpi_rto = to_us(TCP_RTO_INIT);
+	i->tcpi_rttvar = to_us(TCP_RTO_INIT / 4);
+	i->tcpi_min_rtt = ~0u;
+	i->tcpi_snd_mss = TCP_DEF_MSS;
+	i->tcpi_snd_ssthresh = CC_SSTHRESH_NONE;
+}
+
 void tcp_get_info(const struct ep *e, struct tcp_info_all *all, nsec now)
 {
 	const struct tcp_conn *c = e->tcp;
@@ -161,6 +178,8 @@ void tcp_get_info(const struct ep *e, struct tcp_info_all *all, nsec now)
 
 	memset(all, 0, sizeof(*all));
 	info->tcpi_state = tcp_state(e);
+	if (!c)
+		fill_initial(e, info);
 	if (e->listen) { /* inet_diag's reading of a listener */
 		info->tcpi_unacked = e->listen->num_accept;
 		info->tcpi_sacked = e->listen->backlog;

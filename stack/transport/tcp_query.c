@@ -95,7 +95,7 @@ uint16_t tcp_mss_now(const struct ep *e)
 
 	if (c && tcp_in_repair(e)) /* what the handshake has agreed on */
 		return (uint16_t)c->mss_clamp;
-	if (c && !TCPS_IN(c, TCPS_BIT(CLOSED))) {
+	if (c) { /* closed or not, it is what it was */
 		/* tcp_bound_to_half_wnd() */
 		uint32_t half = c->max_window > TCP_DEF_MSS ? c->max_window / 2
 							    : UINT32_MAX;
@@ -103,6 +103,16 @@ uint16_t tcp_mss_now(const struct ep *e)
 		return (uint16_t)MIN(c->mss_cache + tcp_auth_len(c), half);
 	}
 	return e->topt.maxseg ? e->topt.maxseg : TCP_DEF_MSS;
+}
+
+uint32_t tcp_window_clamp(const struct ep *e)
+{
+	return e->tcp ? e->tcp->window_clamp : e->topt.window_clamp;
+}
+
+bool tcp_is_quick(const struct ep *e)
+{
+	return e->tcp ? !tcp_is_pingpong(e->tcp) : ep_opt(e, EP_O_QUICKACK);
 }
 
 unsigned tcp_num_unfinished(const struct tcp *t)

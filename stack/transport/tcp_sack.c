@@ -56,7 +56,9 @@ void tcp_sack_note(struct tcp_conn *c, struct tcp_acked *a,
 		if (seq_leq(end, c->high_seq))
 			a->orig = true;
 	}
-	if (a->has_rate && r->delivered < a->rate_delivered)
+	/* a SYN is no sample of the rate, as in Linux */
+	if (r->flags & TCP_SYN ||
+	    (a->has_rate && r->delivered < a->rate_delivered))
 		return;
 	a->has_rate = true;
 	a->app_limited = r->app_limited;

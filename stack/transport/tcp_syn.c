@@ -137,10 +137,25 @@ void tcp_conn_setup(struct tcp_conn *c, nsec now)
 	tcp_cc_init(c, e->topt.cc < CC_NUM ? e->topt.cc : CC_CUBIC, now);
 }
 
+/* tcp_init_buffer_space() of Linux: a segment's worth is kept back. */
+static void clamp_to_buffer(struct tcp_conn *c)
+{
+	uint32_t full = tcp_win_from_space(c, c->ep->rcvbuf);
+	uint32_t mss = c->advmss;
+
+	c->window_clamp = MIN(c->window_clamp, full);
+	if (c->window_clamp > 2 * mss && c->window_clamp + mss > full)
+		c->window_clamp = MAX(2 * mss, full - mss);
+	c->rcv_ssthresh = MIN(c->rcv_ssthresh, c->window_clamp);
+}
+
 void tcp_conn_established(struct tcp_conn *c, nsec now)
 {
-	uint32_t hint = MIN(MIN(c->advmss, c->mss_cache), TCP_DEF_MSS);
+	uint32_t hint;
 
+	if (c->ts_ok && c->advmss > TCP_TS_OPT_LEN) /* as Linux counts it now */
+		c->advmss -= TCP_TS_OPT_LEN;
+	hint = MIN(MIN(c->advmss, c->mss_cache), TCP_DEF_MSS);
 	c->rcv_mss = MAX(MIN(hint, c->rcv_wnd / 2), TCP_MIN_MSS);
 	c->high_seq = c->high_sacked = c->snd_una - 1;
 	c->snd_up = c->snd_sml = c->snd_una;
@@ -162,9 +177,7 @@ void tcp_conn_established(struct tcp_conn *c, nsec now)
 	tcp_mss_sync(c, c->pmtu);
 	tcp_mtu_init(c, now);
 	tcp_sndbuf_grow(c);
-	c->window_clamp =
-		MIN(c->window_clamp,
-		    MAX(tcp_win_from_space(c, c->ep->rcvbuf), c->rcv_wnd));
+	clamp_to_buffer(c);
 	c->rcvq_seq = c->copied_seq;
 	c->rcvq_space = MAX(MIN(c->rcv_wnd, 10u * c->advmss), 1u);
 	c->rcvq_at = now;
