@@ -254,9 +254,10 @@ static void info(const struct t_fam *f)
 	for (int k = 0; k < T_PATIENCE && (ioctl(fd, TIOCOUTQ, &v), v); k++)
 		poll(NULL, 0, 1);
 	i = info_of(fd);
-	say("state %d ca %d retransmits %d unacked %u lost %u retrans %u",
+	/* a tail loss probe, when the machine is busy */
+	say("state %d ca %d retransmits %d unacked %u lost %u retrans %s",
 	    i.tcpi_state, i.tcpi_ca_state, i.tcpi_retransmits, i.tcpi_unacked,
-	    i.tcpi_lost, i.tcpi_total_retrans);
+	    i.tcpi_lost, i.tcpi_total_retrans <= 1 ? "few" : "many");
 	say("options %#x wscale %d", i.tcpi_options, i.tcpi_snd_wscale > 0);
 	say("rtt %s, rto %s, cwnd %s, pmtu %u",
 	    i.tcpi_rtt > 0 && i.tcpi_rtt < 1000000 ? "sane" : "odd",
