@@ -14,8 +14,9 @@ struct sysctl_values {
 #undef SYSCTL
 };
 
-#define QDISC_FQ 1 /* of default_qdisc, which are words; 0: one without pace \
-		    */
+#define QDISC_FQ                                                    \
+	1 /* of default_qdisc, which are words; 0: one without pace \
+	   */
 
 extern const struct sysctl_values sysctl_defaults;
 

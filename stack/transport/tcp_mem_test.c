@@ -61,6 +61,8 @@ Test(tcp_mem, under_pressure_nothing_grows)
 		SEND(.flags = ACK, .seq = 1 + i * 1000, .ack = 1, .len = 1000);
 	skip();
 	cr_assert(is_pressed() && count(STAT_TcpExtTCPMemoryPressures) == 1);
+	cr_assert(count(STAT_TcpExtTCPMemoryPressuresChrono) == 0);
+	pass(20 * MSEC);
 	sndbuf = conn()->ep->sndbuf;
 	while (put(10000, 0) > 0)
 		skip();
@@ -81,6 +83,7 @@ Test(tcp_mem, under_pressure_nothing_grows)
 	}
 	cr_assert(!is_pressed());
 	cr_assert(count(STAT_TcpExtTCPMemoryPressures) == 1);
+	cr_assert(count(STAT_TcpExtTCPMemoryPressuresChrono) == 20);
 	close_now();
 }
 
