@@ -390,6 +390,41 @@ Test(tcp_script, deadlines_of_a_coarse_clock)
 	close_now();
 }
 
+/* --- net.core.default_qdisc --- */
+
+/* Behind the initial window nothing goes in bursts. */
+Test(tcp_script, a_queue_that_paces)
+{
+	cr_assert(stack_sysctl_set(w.st, "net.core.default_qdisc", "fq") == 0);
+	open_rtt(true);
+	put(40000, 0);
+	cr_assert(num_out() == 10);
+	skip();
+	pass(RTT);
+	ack(SEG(10));
+	cr_assert(num_out() >= 1 && num_out() < 10, "%u", num_out());
+	pass(RTT);
+	cr_assert(num_out() == 20, "%u", num_out());
+	skip();
+	close_now();
+}
+
+Test(tcp_script, a_queue_that_does_not)
+{
+	cr_assert(stack_sysctl_set(w.st, "net.core.default_qdisc",
+				   "fq_codel") == 0);
+	cr_assert(stack_sysctl_set(w.st, "net.core.default_qdisc", "fast") ==
+		  -EINVAL);
+	open_rtt(true);
+	put(40000, 0);
+	skip();
+	pass(RTT);
+	ack(SEG(10));
+	cr_assert(num_out() == 20);
+	skip();
+	close_now();
+}
+
 /* --- a device that refuses --- */
 
 /* Linux: TCP_RESOURCE_PROBE_INTERVAL */
