@@ -15,26 +15,20 @@
  *
  * Constants and the order of steps are those of Linux's tcp_bbr.c, so are what
  * the draft leaves out: what a policer lets through (long-term bandwidth), and
- * room for ACKs that come in bunches (extra_acked). Bandwidth is in segments a
- * microsecond << 24, gains are in 1/256.
+ * room for ACKs that come in bunches (extra_acked). Units are cc_model.h's.
  */
-#include "transport/cc.h"
+#include "transport/cc_model.h"
 
 #include "base/seq.h"
 #include "base/util.h"
 
-#define BW_SHIFT 24  /* Linux: BW_SCALE */
-#define GAIN_SHIFT 8 /* Linux: BBR_SCALE */
-#define ONE (1u << GAIN_SHIFT)
+#define GAIN_SHIFT CC_GAIN_SHIFT
+#define ONE CC_ONE
 #define HIGH_GAIN (ONE * 2885 / 1000 + 1) /* bbr_high_gain: 2/ln 2 */
 #define DRAIN_GAIN (ONE * 1000 / 2885)	  /* Linux: bbr_drain_gain */
 #define CWND_GAIN (2 * ONE)		  /* Linux: bbr_cwnd_gain */
 #define MIN_CWND 4u			  /* Linux: bbr_cwnd_min_target */
 #define INIT_CWND 10u			  /* RFC 6928 2 */
-#define MARGIN_PERCENT 1		  /* Linux: bbr_pacing_margin_percent */
-#define MIN_TSO_RATE (1200000u / 8)	  /* Linux: bbr_min_tso_rate */
-#define TSO_BYTES 65215u   /* Linux: GSO_LEGACY_MAX_SIZE less headers */
-#define TSO_SEGS_MAX 0x7fu /* Linux: bbr_tso_segs_goal() */
 
 #define PROBE_RTT_EVERY (10 * SEC) /* Linux: bbr_min_rtt_win_sec */
 #define PROBE_RTT_LEN (200 * MSEC) /* Linux: bbr_probe_rtt_mode_ms */
@@ -84,70 +78,20 @@ static uint32_t bandwidth(const struct bbr *b)
 	return b->lt_use ? b->lt_bw : b->max_bw;
 }
 
-static uint64_t bytes_a_second(const struct cc *cc, uint64_t bw, uint32_t gain,
-			       uint32_t margin)
-{
-	uint64_t rate = bw * cc->mss * gain >> GAIN_SHIFT;
-
-	return rate * (1000000 / 100 * (100 - margin)) >> BW_SHIFT;
-}
-
-static uint32_t to_bw(uint64_t segs, nsec time)
-{
-	uint64_t us = (uint64_t)MAX(time / USEC, 1);
-
-	return (uint32_t)MIN((segs << BW_SHIFT) / us, (uint64_t)UINT32_MAX);
-}
-
-static uint32_t segs_in(uint32_t bw, nsec time)
-{
-	uint64_t us = (uint64_t)MAX(time, 0) / USEC;
-
-	return (uint32_t)MIN((uint64_t)bw * us >> BW_SHIFT,
-			     (uint64_t)UINT32_MAX / 4);
-}
-
-static uint32_t min_segs(const struct cc *cc)
-{
-	return cc->pacing_rate < MIN_TSO_RATE ? 1 : 2;
-}
-
-/* Of one frame at this rate. */
-static uint32_t frame_segs(const struct cc *cc)
-{
-	uint64_t bytes = MIN(cc->pacing_rate >> 10, (uint64_t)TSO_BYTES);
-	uint32_t segs = (uint32_t)bytes / MAX(cc->mss, 1u);
-
-	return MIN(MAX(segs, min_segs(cc)), TSO_SEGS_MAX);
-}
-
-/* Bandwidth times the shortest round trip. */
-static uint32_t bdp(const struct bbr *b, uint32_t bw, uint32_t gain)
-{
-	uint64_t w;
-
-	if (!b->min_rtt)
-		return INIT_CWND;
-	w = (uint64_t)bw * (uint64_t)MAX(b->min_rtt / USEC, 1);
-	w = (w >> GAIN_SHIFT) * gain;
-	w = (w + (1u << BW_SHIFT) - 1) >> BW_SHIFT;
-	return (uint32_t)MIN(w, (uint64_t)UINT32_MAX / 4);
-}
-
 /* Room for frames that are being put together at both ends; even, since every
  * second segment is acknowledged; more where more is to be tried. */
 static uint32_t with_frames(const struct cc *cc, uint32_t cwnd)
 {
 	const struct bbr *b = &cc->u.bbr;
 
-	cwnd += 3 * frame_segs(cc);
+	cwnd += 3 * cc_frame_segs(cc);
 	cwnd = (cwnd + 1) & ~1u;
 	return cwnd + (b->mode == PROBE_BW && !b->phase ? 2 : 0);
 }
 
 static uint32_t inflight(const struct cc *cc, uint32_t bw, uint32_t gain)
 {
-	return with_frames(cc, bdp(&cc->u.bbr, bw, gain));
+	return with_frames(cc, cc_bdp(bw, cc->u.bbr.min_rtt, gain));
 }
 
 /* What will be in flight as the next frame leaves: less is by then. */
@@ -155,39 +99,22 @@ static uint32_t in_net_at_departure(const struct cc *cc, uint32_t now_out,
 				    nsec now)
 {
 	const struct bbr *b = &cc->u.bbr;
-	uint32_t gone = segs_in(bandwidth(b), cc->pace_at - now);
+	uint32_t gone = cc_segs_in(bandwidth(b), cc->pace_at - now);
 
 	if (b->pacing_gain > ONE)
-		now_out += frame_segs(cc);
+		now_out += cc_frame_segs(cc);
 	return now_out > gone ? now_out - gone : 0;
 }
 
 /* --- rate and window --- */
 
-static uint64_t pacing_rate(const struct cc *cc, uint32_t bw, uint32_t gain)
-{
-	return MIN(bytes_a_second(cc, bw, gain, MARGIN_PERCENT),
-		   cc->max_pacing);
-}
-
-static void first_pacing_rate(struct cc *cc)
-{
-	nsec rtt = MSEC; /* a guess */
-
-	if (cc->srtt) {
-		rtt = MAX(cc->srtt, USEC);
-		cc->u.bbr.has_seen_rtt = true;
-	}
-	cc->pacing_rate = pacing_rate(cc, to_bw(cc->cwnd, rtt), HIGH_GAIN);
-}
-
 static void set_pacing_rate(struct cc *cc, uint32_t bw, uint32_t gain)
 {
 	struct bbr *b = &cc->u.bbr;
-	uint64_t rate = pacing_rate(cc, bw, gain);
+	uint64_t rate = cc_model_rate(cc, bw, gain);
 
 	if (!b->has_seen_rtt && cc->srtt)
-		first_pacing_rate(cc);
+		b->has_seen_rtt = cc_model_first_rate(cc, HIGH_GAIN);
 	/* while the pipe fills, a low sample must not slow it down */
 	if (b->is_full || rate > cc->pacing_rate)
 		cc->pacing_rate = rate;
@@ -232,7 +159,7 @@ static uint32_t extra_cwnd(const struct bbr *b)
 	if (!b->is_full)
 		return 0;
 	return MIN(MAX(b->extra[0], b->extra[1]),
-		   segs_in(bandwidth(b), EXTRA_MAX_US * USEC));
+		   cc_segs_in(bandwidth(b), EXTRA_MAX_US * USEC));
 }
 
 static void set_cwnd(struct cc *cc, const struct cc_sample *s)
@@ -241,7 +168,8 @@ static void set_cwnd(struct cc *cc, const struct cc_sample *s)
 	uint32_t cwnd = cc->cwnd, target;
 
 	if (s->acked && !in_recovery(cc, s, &cwnd)) {
-		target = bdp(b, bandwidth(b), b->cwnd_gain) + extra_cwnd(b);
+		target = cc_bdp(bandwidth(b), b->min_rtt, b->cwnd_gain) +
+			 extra_cwnd(b);
 		target = with_frames(cc, target);
 		if (b->is_full)
 			cwnd = MIN(cwnd + s->acked, target);
@@ -270,8 +198,7 @@ static void enter_probe_bw(struct cc *cc)
 	struct bbr *b = &cc->u.bbr;
 
 	b->mode = PROBE_BW;
-	b->rand = b->rand * 1664525u + 1013904223u;
-	b->phase = (uint8_t)(PHASES - 1 - (b->rand >> 16) % PHASES_RANDOM);
+	b->phase = (uint8_t)(PHASES - 1 - cc_draw(&b->rand) % PHASES_RANDOM);
 	next_phase(cc);
 }
 
@@ -332,7 +259,7 @@ static void end_lt_interval(struct cc *cc, uint32_t bw)
 
 	if (b->lt_bw &&
 	    ((uint64_t)diff * ONE <= (uint64_t)LT_RATIO * b->lt_bw ||
-	     bytes_a_second(cc, diff, ONE, MARGIN_PERCENT) <= LT_DIFF)) {
+	     cc_model_rate(cc, diff, ONE) <= LT_DIFF)) {
 		b->lt_bw = (uint32_t)(((uint64_t)bw + b->lt_bw) / 2);
 		b->lt_use = true;
 		b->pacing_gain = ONE;
@@ -384,7 +311,7 @@ static void sample_lt(struct cc *cc, bool has_loss, bool app_limited)
 		return;
 	t = cc->delivered_at - b->lt_at;
 	if (t >= MSEC)
-		end_lt_interval(cc, to_bw(delivered, t));
+		end_lt_interval(cc, cc_bw_of(delivered, t));
 }
 
 /* --- what an ACK tells --- */
@@ -405,7 +332,7 @@ static void learn_bw(struct cc *cc, const struct cc_sample *s)
 		b->conserve = false;
 	}
 	sample_lt(cc, s->losses, s->app_limited);
-	bw = to_bw(s->delivered, s->interval);
+	bw = cc_bw_of(s->delivered, s->interval);
 	if (!s->app_limited || bw >= b->max_bw)
 		note_bw(b, bw);
 }
@@ -424,7 +351,7 @@ static void learn_extra(struct cc *cc, const struct cc_sample *s)
 		b->extra_now ^= 1;
 		b->extra[b->extra_now] = 0;
 	}
-	expected = segs_in(bandwidth(b), cc->delivered_at - b->epoch_at);
+	expected = cc_segs_in(bandwidth(b), cc->delivered_at - b->epoch_at);
 	if (b->epoch_acked <= expected ||
 	    b->epoch_acked + s->acked >= EXTRA_RESET) {
 		b->epoch_acked = expected = 0;
@@ -565,7 +492,7 @@ static void init(struct cc *cc)
 	cc->ssthresh = CC_SSTHRESH_NONE;
 	set_gains(b);
 	reset_lt(cc);
-	first_pacing_rate(cc);
+	b->has_seen_rtt = cc_model_first_rate(cc, HIGH_GAIN);
 }
 
 static uint32_t ssthresh(struct cc *cc)
@@ -614,18 +541,12 @@ static void event(struct cc *cc, enum cc_event ev, nsec idle, nsec now)
 	}
 }
 
-/* struct tcp_bbr_info */
 static unsigned info(const struct cc *cc, uint32_t v[CC_INFO_WORDS])
 {
 	const struct bbr *b = &cc->u.bbr;
-	uint64_t bw = bytes_a_second(cc, bandwidth(b), ONE, 0);
 
-	v[0] = (uint32_t)bw;
-	v[1] = (uint32_t)(bw >> 32);
-	v[2] = b->min_rtt ? (uint32_t)(b->min_rtt / USEC) : ~0u;
-	v[3] = b->pacing_gain;
-	v[4] = b->cwnd_gain;
-	return 20;
+	return cc_model_info(cc, bandwidth(b), b->min_rtt, b->pacing_gain,
+			     b->cwnd_gain, v);
 }
 
 const struct cc_ops cc_bbr = {
@@ -634,7 +555,7 @@ const struct cc_ops cc_bbr = {
 	.ssthresh = ssthresh,
 	.control = control,
 	.event = event,
-	.min_segs = min_segs,
+	.min_segs = cc_frame_segs_min,
 	.info = info,
 	.sndbuf_factor = 3,
 };

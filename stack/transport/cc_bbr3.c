@@ -19,16 +19,14 @@
  *
  * The four in the middle are the draft's ProbeBW_*. The order of steps is that
  * of its UpdateOnACK(). It has no answer to ECN marks yet, nor has this.
- * Volumes are in segments, bandwidth in segments a microsecond << 24, gains in
- * 1/256. Numbers in brackets are sections of the draft.
+ * Units are cc_model.h's. Numbers in brackets are sections of the draft.
  */
-#include "transport/cc.h"
+#include "transport/cc_model.h"
 
 #include "base/util.h"
 
-#define BW_SHIFT 24
-#define GAIN_SHIFT 8
-#define ONE (1u << GAIN_SHIFT)
+#define GAIN_SHIFT CC_GAIN_SHIFT
+#define ONE CC_ONE
 #define INF UINT32_MAX
 
 /* 2.4 to 2.14: parameters */
@@ -39,7 +37,6 @@
 #define CWND_GAIN (2 * ONE)	       /* 5.6.4.2: DefaultCwndGain */
 #define UP_CWND_GAIN (ONE * 9 / 4)     /* 5.3.3.4: while it probes */
 #define PROBE_RTT_CWND_GAIN (ONE / 2)  /* 5.3.4: ProbeRTTCwndGain */
-#define MARGIN_PERCENT 1	       /* 5.6.2: PacingMarginPercent */
 #define LOSS_PER 50u		       /* 5.5.9.2: LossThresh, 2 % */
 #define BETA_TENTHS 7u		       /* 5.5.9.2: Beta */
 #define HEADROOM_PERCENT 15u	       /* 5.3.3.2: Headroom */
@@ -57,10 +54,6 @@
 #define RENO_ROUNDS_MAX 63u	       /* 5.3.3.5.3 */
 #define EXTRA_ROUNDS 5u		       /* 5.5.8: half of ExtraAckedFilterLen */
 #define UP_ROUNDS_MAX 30	       /* 5.3.3.6 */
-
-#define MIN_TSO_RATE (1200000u / 8) /* as cc_bbr.c, from Linux */
-#define TSO_BYTES 65215u	    /* the same */
-#define TSO_SEGS_MAX 0x7fu	    /* the same */
 
 enum { STARTUP, DRAIN, DOWN, CRUISE, REFILL, UP, PROBE_RTT, NO_STATE };
 
@@ -84,64 +77,21 @@ static bool in_probe_bw(const struct bbr3 *b)
 
 /* --- volumes and rates --- */
 
-static uint32_t to_bw(uint64_t segs, nsec time)
-{
-	uint64_t us = (uint64_t)MAX(time / USEC, 1);
-
-	return (uint32_t)MIN((segs << BW_SHIFT) / us, (uint64_t)INF - 1);
-}
-
-static uint32_t segs_in(uint32_t bw, nsec time)
-{
-	uint64_t us = (uint64_t)MAX(time, 0) / USEC;
-
-	return (uint32_t)MIN((uint64_t)bw * us >> BW_SHIFT, (uint64_t)INF / 4);
-}
-
-static uint64_t bytes_a_second(const struct cc *cc, uint64_t bw, uint32_t gain,
-			       uint32_t margin)
-{
-	uint64_t rate = bw * cc->mss * gain >> GAIN_SHIFT;
-
-	return rate * (1000000 / 100 * (100 - margin)) >> BW_SHIFT;
-}
-
 static uint32_t bandwidth(const struct bbr3 *b)
 {
 	return MIN(b->max_bw, b->bw_short);
 }
 
-static uint32_t min_segs(const struct cc *cc)
-{
-	return cc->pacing_rate < MIN_TSO_RATE ? 1 : 2;
-}
-
-/* 5.6.3: a millisecond's worth */
-static uint32_t quantum(const struct cc *cc)
-{
-	uint64_t bytes = MIN(cc->pacing_rate >> 10, (uint64_t)TSO_BYTES);
-	uint32_t segs = (uint32_t)bytes / MAX(cc->mss, 1u);
-
-	return MIN(MAX(segs, min_segs(cc)), TSO_SEGS_MAX);
-}
-
 /* 5.6.4.2: BDPMultiple() */
 static uint32_t bdp(const struct bbr3 *b, uint32_t bw, uint32_t gain)
 {
-	uint64_t w;
-
-	if (!b->min_rtt)
-		return INIT_CWND;
-	w = (uint64_t)bw * (uint64_t)MAX(b->min_rtt / USEC, 1);
-	w = (w >> GAIN_SHIFT) * gain;
-	w = (w + (1u << BW_SHIFT) - 1) >> BW_SHIFT;
-	return (uint32_t)MIN(w, (uint64_t)INF / 4);
+	return cc_bdp(bw, b->min_rtt, gain);
 }
 
 /* Room for frames that are being put together at both ends. */
 static uint32_t with_frames(const struct cc *cc, uint32_t cap)
 {
-	cap = MAX(cap, 3 * quantum(cc)); /* 5.5.8.1: offload_budget */
+	cap = MAX(cap, 3 * cc_frame_segs(cc)); /* 5.5.8.1: offload_budget */
 	cap = MAX(cap, MIN_CWND);
 	return cap + (cc->u.bbr3.state == UP ? 2 : 0);
 }
@@ -175,12 +125,6 @@ static uint32_t with_headroom(const struct bbr3 *b)
 static uint32_t probe_rtt_cwnd(const struct bbr3 *b)
 {
 	return MAX(bdp(b, bandwidth(b), PROBE_RTT_CWND_GAIN), MIN_CWND);
-}
-
-static uint32_t draw(struct bbr3 *b)
-{
-	b->rand = b->rand * 1664525u + 1013904223u;
-	return b->rand >> 16;
 }
 
 /* --- small steps of the draft, by its names --- */
@@ -273,8 +217,9 @@ static void start_down(struct cc *cc)
 
 	reset_congestion_signals(b);
 	b->up_per_inc = INF;
-	b->rounds_since_up = draw(b) & 1;
-	b->probe_wait = PROBE_WAIT + draw(b) % PROBE_WAIT_RAND_MS * MSEC;
+	b->rounds_since_up = cc_draw(&b->rand) & 1;
+	b->probe_wait =
+		PROBE_WAIT + cc_draw(&b->rand) % PROBE_WAIT_RAND_MS * MSEC;
 	b->cycle_at = cc->now;
 	b->ack_phase = ACKS_PROBE_STOPPING;
 	start_round(cc);
@@ -542,7 +487,8 @@ static void update_signals(struct cc *cc, const struct cc_sample *s,
 static void update_extra(struct cc *cc, const struct cc_sample *s)
 {
 	struct bbr3 *b = &cc->u.bbr3;
-	uint32_t expected = segs_in(bandwidth(b), cc->now - b->extra_at), extra;
+	uint32_t expected = cc_segs_in(bandwidth(b), cc->now - b->extra_at),
+		 extra;
 
 	if (b->round_start &&
 	    ++b->extra_rounds >= (b->is_full ? EXTRA_ROUNDS : 1)) {
@@ -685,30 +631,13 @@ static void update_min_rtt(struct cc *cc, const struct cc_sample *s)
 
 /* --- 5.6: rate and window --- */
 
-static uint64_t pacing_rate(const struct cc *cc, uint32_t bw, uint32_t gain)
-{
-	return MIN(bytes_a_second(cc, bw, gain, MARGIN_PERCENT),
-		   cc->max_pacing);
-}
-
-static void first_pacing_rate(struct cc *cc)
-{
-	nsec rtt = MSEC; /* a guess */
-
-	if (cc->srtt) {
-		rtt = MAX(cc->srtt, USEC);
-		cc->u.bbr3.has_seen_rtt = true;
-	}
-	cc->pacing_rate = pacing_rate(cc, to_bw(cc->cwnd, rtt), STARTUP_GAIN);
-}
-
 static void set_pacing_rate(struct cc *cc, uint32_t gain)
 {
 	struct bbr3 *b = &cc->u.bbr3;
-	uint64_t rate = pacing_rate(cc, bandwidth(b), gain);
+	uint64_t rate = cc_model_rate(cc, bandwidth(b), gain);
 
 	if (!b->has_seen_rtt && cc->srtt)
-		first_pacing_rate(cc);
+		b->has_seen_rtt = cc_model_first_rate(cc, STARTUP_GAIN);
 	if (b->is_full || rate > cc->pacing_rate)
 		cc->pacing_rate = rate;
 }
@@ -754,7 +683,7 @@ static void control(struct cc *cc, const struct cc_sample *s, nsec now)
 
 	b->round_start = b->loss_round_start = false;
 	if (s->interval > 0) {
-		bw = to_bw(s->delivered, s->interval);
+		bw = cc_bw_of(s->delivered, s->interval);
 		update_signals(cc, s, bw);
 		update_extra(cc, s);
 		check_full_bw(b, s, bw);
@@ -764,7 +693,7 @@ static void control(struct cc *cc, const struct cc_sample *s, nsec now)
 	}
 	update_min_rtt(cc, s);
 	if (b->loss_round_start) {
-		b->bw_latest = to_bw(s->delivered, s->interval);
+		b->bw_latest = cc_bw_of(s->delivered, s->interval);
 		b->inflight_latest = s->delivered;
 	}
 	set_pacing_rate(cc, b->pacing_gain);
@@ -791,7 +720,7 @@ static void init(struct cc *cc)
 	cc->ssthresh = CC_SSTHRESH_NONE;
 	reset_short_term(b);
 	enter(b, STARTUP);
-	first_pacing_rate(cc);
+	b->has_seen_rtt = cc_model_first_rate(cc, STARTUP_GAIN);
 }
 
 static uint32_t ssthresh(struct cc *cc)
@@ -855,18 +784,12 @@ static void event(struct cc *cc, enum cc_event ev, nsec idle, nsec now)
 	}
 }
 
-/* struct tcp_bbr_info */
 static unsigned info(const struct cc *cc, uint32_t v[CC_INFO_WORDS])
 {
 	const struct bbr3 *b = &cc->u.bbr3;
-	uint64_t bw = bytes_a_second(cc, bandwidth(b), ONE, 0);
 
-	v[0] = (uint32_t)bw;
-	v[1] = (uint32_t)(bw >> 32);
-	v[2] = b->min_rtt ? (uint32_t)(b->min_rtt / USEC) : ~0u;
-	v[3] = b->pacing_gain;
-	v[4] = b->cwnd_gain;
-	return 20;
+	return cc_model_info(cc, bandwidth(b), b->min_rtt, b->pacing_gain,
+			     b->cwnd_gain, v);
 }
 
 const struct cc_ops cc_bbr3 = {
@@ -876,7 +799,7 @@ const struct cc_ops cc_bbr3 = {
 	.control = control,
 	.lost = lost,
 	.event = event,
-	.min_segs = min_segs,
+	.min_segs = cc_frame_segs_min,
 	.info = info,
 	.sndbuf_factor = 3,
 };
