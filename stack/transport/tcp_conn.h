@@ -834,6 +834,7 @@ bool tcp_ecn_ack(struct tcp_conn *c, const struct tcp_seg *s,
 #define TCP_ACE_INIT 5u /* RFC 9768 3.2.1 */
 /* --- tcp_cwv.c: a window that was not filled (RFC 7661) --- */
 void tcp_cwv_acked(struct tcp_conn *c, nsec now);
+bool tcp_cwv_is_paced(const struct tcp_conn *c);
 bool tcp_cwv_may_grow(const struct tcp_conn *c, bool linux_says);
 /* After an idle time. True: that is all, no slow start. */
 bool tcp_cwv_restart(struct tcp_conn *c, nsec now);

@@ -7,8 +7,10 @@
  * segments. RFC 7661 keeps the window instead, for five minutes, but marks it
  * as not validated when less than half of it arrived in a round trip (pipeACK)
  * of late; if such a window meets losses it falls from what was used, not from
- * what was allowed. net.ipv4.tcp_cwv=1 asks for it; controls that set their
- * window themselves (BBR) have no use for it.
+ * what was allowed. Nor is it sent at once: while it is not validated it is
+ * paced over a round trip, or a pause would end in a burst of all of it at the
+ * rate of the first link. net.ipv4.tcp_cwv=1 asks for it; controls that set
+ * their window themselves (BBR) have no use for it.
  *
  * A sample is what was delivered in a round trip; their maximum is kept for one
  * to two sampling periods.
@@ -88,11 +90,26 @@ bool tcp_cwv_may_grow(const struct tcp_conn *c, bool linux_says)
 	return c->is_cwnd_limited || is_validated(c); /* RFC 7661 4.4 */
 }
 
+/* RFC 7661 4.4.2; the rate is tcp_pacing_update()'s. */
+bool tcp_cwv_is_paced(const struct tcp_conn *c)
+{
+	return c->cwv.since && is_on(c);
+}
+
+/* RFC 7661 4.4.3 */
+static void end_phase(struct tcp_conn *c, nsec now)
+{
+	uint32_t floor = tcp_initial_cwnd(c);
+	struct cc *cc = &c->cc;
+
+	cc->ssthresh = MAX(cc->ssthresh, cc->cwnd / 4 * 3);
+	cc->cwnd = MAX(cc->cwnd / 2, MIN(floor, cc->cwnd));
+	cc->cwnd_cnt = 0;
+	c->cwv.since = now;
+}
+
 bool tcp_cwv_restart(struct tcp_conn *c, nsec now)
 {
-	struct cc *cc = &c->cc;
-	uint32_t floor = tcp_initial_cwnd(c);
-
 	if (!is_on(c))
 		return false;
 	age(c, now);
@@ -100,13 +117,9 @@ bool tcp_cwv_restart(struct tcp_conn *c, nsec now)
 	/* what is in flight of it is a new round trip */
 	c->cwv.end_seq = c->snd_nxt;
 	c->cwv.delivered = c->delivered;
-	if (!c->cwv.since || now - c->cwv.since <= NVP_LEN)
-		return true;
-	/* RFC 7661 4.4.3 */
-	cc->ssthresh = MAX(cc->ssthresh, cc->cwnd / 4 * 3);
-	cc->cwnd = MAX(cc->cwnd / 2, MIN(floor, cc->cwnd));
-	cc->cwnd_cnt = 0;
-	c->cwv.since = now;
+	if (c->cwv.since && now - c->cwv.since > NVP_LEN)
+		end_phase(c, now);
+	tcp_pacing_update(c);
 	return true;
 }
 

@@ -149,3 +149,72 @@ Test(tcp_cwv, linux_falls_from_what_was_allowed)
 	cr_assert(conn()->cc.ssthresh == 20, "%u", conn()->cc.ssthresh);
 	go_away();
 }
+
+/* How many leave in each tenth of a round trip. */
+static void spread(unsigned n[11])
+{
+	put(40 * MSS, 0);
+	for (int i = 0; i <= 10; i++) {
+		n[i] = num_out();
+		skip();
+		pass(RTT / 10);
+	}
+	skip();
+}
+
+Test(tcp_cwv, a_window_that_was_kept_is_no_burst)
+{
+	unsigned n[11], sum = 0;
+
+	open_wide(1);
+	round_trip(30);
+	pass(10 * SEC);
+	spread(n); /* RFC 7661 4.4.2: over a round trip */
+	for (int i = 0; i < 11; i++) {
+		cr_assert(n[i] <= 6, "%u at %d", n[i], i);
+		sum += n[i];
+	}
+	cr_assert(n[0] <= 2 && sum == 40, "%u, all %u", n[0], sum);
+	cr_assert(conn()->cc.cwnd == 40);
+	go_away();
+}
+
+Test(tcp_cwv, one_that_is_validated_is_not_paced)
+{
+	unsigned n[11];
+
+	open_wide(1);
+	round_trip(30);
+	spread(n);
+	cr_assert(n[0] == 40, "%u", n[0]);
+	go_away();
+}
+
+Test(tcp_cwv, linux_sends_what_is_left_of_it_at_once)
+{
+	unsigned n[11];
+
+	open_wide(0);
+	w.st->sysctl.tcp_slow_start_after_idle = 0;
+	round_trip(30);
+	pass(10 * SEC);
+	spread(n);
+	cr_assert(n[0] == 40, "%u", n[0]);
+	go_away();
+}
+
+Test(tcp_cwv, the_pace_ends_as_the_window_is_validated)
+{
+	open_wide(1);
+	round_trip(30);
+	pass(10 * SEC);
+	put(40 * MSS, 0);
+	pass(RTT + 10 * MSEC);
+	skip();
+	acked += 40 * MSS;
+	SEND(.flags = ACK, .seq = 1, .ack = acked);
+	cr_assert(!conn()->cwv.since);
+	put(40 * MSS, 0);
+	cr_assert(num_out() >= 40, "%u", num_out());
+	go_away();
+}

@@ -315,7 +315,7 @@ static bool has_more(struct tcp_conn *c)
 /* Something to send, but not yet. */
 static bool is_paced_off(struct tcp_conn *c, nsec now)
 {
-	return c->is_paced && has_more(c) && tcp_pace_holds(c, now);
+	return c->pace_at > now && has_more(c) && tcp_pace_holds(c, now);
 }
 
 int tcp_send_tail(struct tcp_conn *c, bool *is_rtx, nsec now)

@@ -9,20 +9,35 @@
  * application, and neither grows nor ages anything.
  *
  * Sleeps are coarse and come late, and short frames would need one each. So
- * the timer waits a quantum at least, and what it came too late for is sent
- * then, up to a quantum of lateness more: the rate holds on the average, and
- * no burst is longer than two quanta of it. Who comes late for another reason,
+ * the timer waits a quantum at least, a millisecond or, to a near peer, a
+ * quarter of the round trip, since a small buffer on a short path holds no
+ * more; and what it came too late for is sent then, up to a quantum of
+ * lateness more: the rate holds on the average, and no burst is longer than
+ * two quanta of it. Who comes late for another reason,
  * since there was nothing to send, is credited half a frame, as in Linux.
  *
  * The rate is the congestion control's if it has one (BBR), which also has its
  * connection paced; else tcp_pacing_update()'s, and SO_MAX_PACING_RATE its
- * bound. With net.core.default_qdisc=fq all are paced, as by that queue.
+ * bound. With net.core.default_qdisc=fq all are paced, as by that queue; a
+ * window that is not validated (RFC 7661) always is.
  */
 #include "base/util.h"
 #include "transport/tcp_conn.h"
 
-#define QUANTUM (1 * MSEC) /* Linux: sk_pacing_shift of 10 */
-#define UNPACED_SEGS 10u   /* Linux: the initial window goes at once */
+#define QUANTUM_MAX (1 * MSEC)	 /* Linux: sk_pacing_shift of 10 */
+#define QUANTUM_MIN (250 * USEC) /* ours: sleeps end 100 us late */
+#define UNPACED_SEGS 10u	 /* Linux: the initial window goes at once */
+
+static bool is_paced(const struct tcp_conn *c)
+{
+	return c->is_paced || tcp_cwv_is_paced(c);
+}
+
+static nsec quantum(const struct tcp_conn *c)
+{
+	return c->min_rtt ? CLAMP(c->min_rtt / 4, QUANTUM_MIN, QUANTUM_MAX)
+			  : QUANTUM_MAX;
+}
 
 void tcp_pace_enable(struct tcp_conn *c)
 {
@@ -32,10 +47,10 @@ void tcp_pace_enable(struct tcp_conn *c)
 
 bool tcp_pace_holds(struct tcp_conn *c, nsec now)
 {
-	if (!c->is_paced || c->pace_at <= now)
+	if (!is_paced(c) || c->pace_at <= now)
 		return false;
 	if (c->at[TCP_T_PACE] == TIME_NEVER)
-		tcp_timer_set(c, TCP_T_PACE, MAX(c->pace_at, now + QUANTUM));
+		tcp_timer_set(c, TCP_T_PACE, MAX(c->pace_at, now + quantum(c)));
 	return true;
 }
 
@@ -44,12 +59,12 @@ void tcp_pace_sent(struct tcp_conn *c, uint32_t len, nsec now)
 	uint64_t rate = c->pacing_rate;
 	nsec late = now - c->pace_at, took, credit;
 
-	if (!c->is_paced || !rate || rate == ~0ull ||
+	if (!is_paced(c) || !rate || rate == ~0ull ||
 	    c->data_segs_out < UNPACED_SEGS)
 		return;
 	took = (nsec)((uint64_t)len * (uint64_t)SEC / rate);
 	if (late > 0) {
-		credit = c->pace_waits ? 2 * QUANTUM : took / 2;
+		credit = c->pace_waits ? 2 * quantum(c) : took / 2;
 		took -= MIN(late, credit);
 		c->pace_at = now;
 	}
@@ -58,7 +73,7 @@ void tcp_pace_sent(struct tcp_conn *c, uint32_t len, nsec now)
 
 nsec tcp_pace_delay(const struct tcp_conn *c, nsec now)
 {
-	return c->is_paced && c->pace_at > now ? c->pace_at - now : 0;
+	return is_paced(c) && c->pace_at > now ? c->pace_at - now : 0;
 }
 
 /* --- the congestion control's side --- */

@@ -123,12 +123,15 @@ void tcp_pacing_update(struct tcp_conn *c)
 	const struct sysctl_values *v = tcp_sysctl(c);
 	uint64_t rate =
 		(uint64_t)c->mss_cache * MAX(c->cc.cwnd, c->packets_out);
+	int64_t percent = c->cc.cwnd < c->cc.ssthresh / 2
+				  ? v->tcp_pacing_ss_ratio
+				  : v->tcp_pacing_ca_ratio;
 
+	if (tcp_cwv_is_paced(c))
+		percent = 100; /* RFC 7661 4.4.2: a window over a round trip */
 	if (!c->srtt || tcp_cc_has_control(c))
 		return;
-	rate *= (uint64_t)(c->cc.cwnd < c->cc.ssthresh / 2
-				   ? v->tcp_pacing_ss_ratio
-				   : v->tcp_pacing_ca_ratio);
+	rate *= (uint64_t)percent;
 	rate = rate * (uint64_t)(SEC / 100 / USEC) /
 	       (uint64_t)MAX(c->srtt / USEC, 1);
 	c->pacing_rate = MIN(rate, c->ep->max_pacing);
