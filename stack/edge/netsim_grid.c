@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "edge/netsim.h"
+#include "edge/snapshot.h"
 
 #define RATE 100000000u /* bits a second of each way */
 #define QUEUE (1u << 20)
@@ -320,30 +321,6 @@ static int parse_args(int argc, char **argv)
 	return 0;
 }
 
-/* Line by line: what differs from the snapshot is said. */
-static int compare(const char *path, FILE *now)
-{
-	FILE *then = fopen(path, "r");
-	char a[256], b[256];
-	int differ = 0;
-
-	if (!then) {
-		perror(path);
-		return 1;
-	}
-	rewind(now);
-	while (fgets(b, sizeof(b), now)) {
-		if (!fgets(a, sizeof(a), then))
-			a[0] = '\0';
-		if (strcmp(a, b) != 0) {
-			printf("- %s+ %s", a, b);
-			differ++;
-		}
-	}
-	fclose(then);
-	return differ ? 1 : 0;
-}
-
 int main(int argc, char **argv)
 {
 	FILE *f = stdout;
@@ -367,7 +344,7 @@ int main(int argc, char **argv)
 	}
 	grid(f);
 	if (opt.compare)
-		res = compare(opt.compare, f);
+		res = snapshot_compare(opt.compare, f);
 	fprintf(stderr,
 		"%u cells passed, %u failed, %llu packets, trace %016llx\n",
 		passed, failed, (unsigned long long)total_packets,
