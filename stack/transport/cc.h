@@ -8,6 +8,14 @@
  * more: the window always, recovery included, and the rate at which frames
  * leave. Its state is a fixed place in the connection; no function pointer
  * lives in the arena.
+ *
+ * One more is a file, cc_x.c with a const struct cc_ops (and its line in
+ * meson.build), and a row of CC_ROWS; if it keeps state, a struct here and a
+ * member of the union in struct cc. From the row come its number, its name for
+ * TCP_CONGESTION, for the sysctls and for the list of what there is, and its
+ * rows in the contests. What it may leave NULL says so; ssthresh and grow, or
+ * ssthresh and control, are enough. cc_reno.c is the shortest, cc_model.h is
+ * for those that reckon with a bandwidth.
  */
 #ifndef TCPSHIM_CC_H
 #define TCPSHIM_CC_H
@@ -223,7 +231,9 @@ struct cc_ops {
 	uint8_t sndbuf_factor; /* windows that the send buffer holds; 0: 2 */
 };
 
-extern const struct cc_ops cc_reno, cc_cubic, cc_bbr, cc_bbr3, cc_dctcp;
+#define X(id, name, ops) extern const struct cc_ops ops;
+CC_ROWS(X)
+#undef X
 
 const struct cc_ops *cc_ops(const struct cc *cc);
 /* Takes over @id, keeping the window. */
