@@ -561,8 +561,10 @@ Test(tcp_rfc7323, a_stamp_is_out_of_date_after_24_days)
 Test(tcp_rfc7323, each_peer_sees_another_clock)
 {
 	struct tcp_key a = {0}, b;
-	struct tcp *t = w.st->tp.tcp;
+	struct tcp *t;
 
+	open_ts(1);
+	t = w.st->tp.tcp;
 	ip_addr_parse("10.0.0.1", &a.laddr);
 	ip_addr_parse("10.0.0.2", &a.raddr);
 	a.lport = STACK_PORT;
@@ -572,7 +574,6 @@ Test(tcp_rfc7323, each_peer_sees_another_clock)
 	cr_assert(tcp_ts_off(t, &a) == tcp_ts_off(t, &b));
 	ip_addr_parse("10.0.0.3", &b.raddr);
 	cr_assert(tcp_ts_off(t, &a) != tcp_ts_off(t, &b));
-	open_ts(1);
 	put(10, 0);
 	next();
 	cr_assert(w.last.ts_val ==
