@@ -12,7 +12,6 @@
 #include "packetdrill_ask.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +19,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "edge/procnet.h"
 #include "packetdrill.h"
 #include "transport/row.h"
 
 #define MAX_WORDS 32
 #define MAX_REQUEST 2048
 #define MAX_ANSWER 65536
-#define NUM_ROWS 32
 
 struct answer {
 	char *text;
@@ -41,131 +40,51 @@ static struct pd_route { /* set before there is a stack */
 static unsigned num_early;
 static bool is_refusing, is_pacing;
 
-__attribute__((format(printf, 2, 3))) static void say(struct answer *a,
-						      const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(a->text + a->len, MAX_ANSWER - a->len, fmt, ap);
-	va_end(ap);
-	if (n > 0)
-		a->len = MIN(a->len + (size_t)n, MAX_ANSWER - 1);
-}
-
 /* --- /proc/net --- */
 
-static void say_addr(struct answer *a, uint8_t family, const struct ip_addr *ip,
-		     uint16_t port)
+static struct stack *stack_of_script(void)
 {
-	uint32_t w;
-
-	for (unsigned i = family == AF_INET ? 12 : 0; i < 16; i += 4) {
-		memcpy(&w, ip->b + i, 4);
-		say(a, "%08X", w);
-	}
-	say(a, ":%04X", port);
+	/* requests are served under pd.lock */
+	return pd.is_up ? pd.st : NULL;
 }
 
-/* @family: of /proc/net/tcp, or tcp6. */
-static void say_tcp(struct answer *a, uint8_t family)
+static void stay_locked(void)
 {
-	struct sock_row rows[NUM_ROWS];
-	struct sock_cursor cur = {0};
-	unsigned n = 0, sl = 0;
-
-	say(a, "  sl  local_address rem_address   st tx_queue rx_queue\n");
-	do {
-		if (pd.is_up)
-			n = stack_list(pd.st, EP_TCP, &cur, rows, NUM_ROWS,
-				       pd.now);
-		for (unsigned i = 0; i < n; i++) {
-			const struct sock_row *r = &rows[i];
-
-			if (r->family != family)
-				continue;
-			say(a, "%4u: ", sl++);
-			say_addr(a, family, &r->laddr, r->lport);
-			say(a, " ");
-			say_addr(a, family, &r->raddr, r->rport);
-			say(a, " %02X %08X:%08X\n", r->state, r->send_q,
-			    r->recv_q);
-		}
-	} while (n);
 }
 
-static bool is_of(const char *name, const char *group)
+static nsec time_of_script(void)
 {
-	size_t n = strlen(group);
-
-	return strncmp(name, group, n) == 0 &&
-	       !(strcmp(group, "Tcp") == 0 &&
-		 strncmp(name, "TcpExt", 6) == 0) &&
-	       !(strcmp(group, "Ip") == 0 &&
-		 (strncmp(name, "Ip6", 3) == 0 ||
-		  strncmp(name, "IpExt", 5) == 0)) &&
-	       !(strcmp(group, "Icmp") == 0 &&
-		 strncmp(name, "Icmp6", 5) == 0) &&
-	       !(strcmp(group, "Udp") == 0 && strncmp(name, "Udp6", 4) == 0);
+	return pd.now;
 }
 
-/* A line of names and one of values, as in /proc/net/snmp and netstat. */
-static void say_group(struct answer *a, const char *group)
+static unsigned long no_inode(const struct sock_row *r)
 {
-	const struct stats *s = pd.is_up ? stack_stats(pd.st) : NULL;
-
-	for (int values = 0; values < 2; values++) {
-		say(a, "%s:", group);
-		for (unsigned i = 0; i < STAT_NUM; i++) {
-			const char *name = stat_name((enum stat_id)i);
-
-			if (!is_of(name, group))
-				continue;
-			if (values)
-				say(a, " %llu",
-				    s ? (unsigned long long)s->v[i] : 0);
-			else
-				say(a, " %s", name + strlen(group));
-		}
-		say(a, "\n");
-	}
+	return 0;
 }
 
-static void say_snmp6(struct answer *a)
+static int append(void *arg, const char *text, size_t len)
 {
-	const struct stats *s = pd.is_up ? stack_stats(pd.st) : NULL;
+	struct answer *a = arg;
 
-	for (unsigned i = 0; i < STAT_NUM; i++) {
-		const char *name = stat_name((enum stat_id)i);
-
-		if (is_of(name, "Ip6") || is_of(name, "Icmp6") ||
-		    is_of(name, "Udp6"))
-			say(a, "%-32s\t%llu\n", name,
-			    s ? (unsigned long long)s->v[i] : 0);
-	}
+	if (len >= MAX_ANSWER - a->len)
+		return -ENOSPC;
+	memcpy(a->text + a->len, text, len);
+	a->len += len;
+	return 0;
 }
 
 static bool ask_proc(char *const w[], unsigned n, struct answer *a)
 {
-	if (n < 2)
-		return false;
-	if (strcmp(w[1], "tcp") == 0 || strcmp(w[1], "tcp6") == 0) {
-		say_tcp(a, w[1][3] ? AF_INET6 : AF_INET);
-	} else if (strcmp(w[1], "snmp") == 0) {
-		say_group(a, "Ip");
-		say_group(a, "Icmp");
-		say_group(a, "Tcp");
-		say_group(a, "Udp");
-	} else if (strcmp(w[1], "netstat") == 0) {
-		say_group(a, "TcpExt");
-		say_group(a, "IpExt");
-	} else if (strcmp(w[1], "snmp6") == 0) {
-		say_snmp6(a);
-	} else {
-		return false;
-	}
-	return true;
+	const struct procnet h = {
+		.lock = stack_of_script,
+		.unlock = stay_locked,
+		.now = time_of_script,
+		.inode = no_inode,
+		.write = append,
+		.arg = a,
+	};
+
+	return n >= 2 && procnet_has(w[1]) && procnet_print(&h, w[1]) == 0;
 }
 
 /* --- ip --- */
