@@ -239,7 +239,7 @@ static void to_strangers(const struct t_fam *f)
 
 static void from_strangers(const struct t_fam *f)
 {
-	int port = (int)peer_quiet("listen 90 %d", f->n), via, fd;
+	int port = (int)peer_quiet("listen 90 %d", f->n), via, fd = -1;
 
 	say("from one that has gone");
 	via = call("giver", f, port);
