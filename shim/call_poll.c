@@ -412,6 +412,10 @@ static int poll_split(struct split *s, nsec deadline, const sigset_t *mask)
 	drove_at = sys_now();
 	if (host_drive_once() || !num)
 		num = collect(s);
+	/* what was there may have gone with it: room, when what is sent is cut
+	 * into more frames, each with a cost of its own */
+	if (!num && deadline)
+		return sleep_until(s, deadline, mask);
 	return num || !mask ? num : let_in(mask);
 }
 
