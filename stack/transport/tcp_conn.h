@@ -52,16 +52,17 @@ enum tcp_state {
 #define TCPS_CAN_RECV \
 	(TCPS_BIT(ESTABLISHED) | TCPS_BIT(FIN_WAIT1) | TCPS_BIT(FIN_WAIT2))
 
-#define TCP_DEF_MSS 536u   /* RFC 9293 3.7.1 */
-#define TCP_MIN_MSS 88u	   /* Linux's TCP_MIN_MSS */
-#define TCP_TS_OPT_LEN 12u /* two NOPs and the option */
-#define TCP_MAX_WSCALE 14u /* RFC 7323 2.3 */
-#define TCP_MAX_SEGS 64u   /* of one record: the width of its masks */
-#define TCP_MAX_PIECES 6u  /* slices of one frame */
-#define TCP_OUT_BUDGET 32u /* frames queued by one call */
-#define TCP_TXQ_SPARE 32u  /* places in the txq that data leaves to ACKs */
-#define TCP_DUP_THRESH 3u  /* RFC 6675 2 */
-#define TCP_RTO_INIT SEC   /* RFC 6298 2.1 */
+#define TCP_DEF_MSS 536u    /* RFC 9293 3.7.1 */
+#define TCP_DEF_MSS_6 1220u /* the same, of IPv6 */
+#define TCP_MIN_MSS 88u	    /* Linux's TCP_MIN_MSS */
+#define TCP_TS_OPT_LEN 12u  /* two NOPs and the option */
+#define TCP_MAX_WSCALE 14u  /* RFC 7323 2.3 */
+#define TCP_MAX_SEGS 64u    /* of one record: the width of its masks */
+#define TCP_MAX_PIECES 6u   /* slices of one frame */
+#define TCP_OUT_BUDGET 32u  /* frames queued by one call */
+#define TCP_TXQ_SPARE 32u   /* places in the txq that data leaves to ACKs */
+#define TCP_DUP_THRESH 3u   /* RFC 6675 2 */
+#define TCP_RTO_INIT SEC    /* RFC 6298 2.1 */
 #define TCP_TIMEOUT_MIN (2 * MSEC)	/* Linux: TCP_TIMEOUT_MIN_US */
 #define TCP_RTO_FALLBACK (3 * SEC)	/* RFC 6298 5.7 */
 #define TCP_DELACK_MIN (40 * MSEC)	/* Linux; RFC 9293 3.8.6.3 */

@@ -89,12 +89,29 @@ int tcp_ioctl(struct ep *e, unsigned long req)
 	}
 }
 
+/* The peer has said nothing: tcp_v4_connect(), tcp_v6_connect() of Linux take
+ * what every host can do (RFC 9293 3.7.1), less the option of each segment. */
+static uint16_t mss_of_nobody(const struct ep *e, const struct tcp_conn *c)
+{
+	uint32_t mss =
+		ip_addr_is4(&c->node.key.raddr) ? TCP_DEF_MSS : TCP_DEF_MSS_6;
+
+	if (e->topt.maxseg)
+		mss = e->topt.maxseg;
+	if (tcp_sysctl(c)->tcp_timestamps)
+		mss -= TCP_TS_OPT_LEN;
+	return (uint16_t)mss;
+}
+
 uint16_t tcp_mss_now(const struct ep *e)
 {
 	const struct tcp_conn *c = e->tcp;
 
 	if (c && tcp_in_repair(e)) /* what the handshake has agreed on */
 		return (uint16_t)c->mss_clamp;
+	if (c && !c->was_established &&
+	    TCPS_IN(c, TCPS_BIT(SYN_SENT) | TCPS_BIT(CLOSED)))
+		return mss_of_nobody(e, c);
 	if (c) { /* closed or not, it is what it was */
 		/* tcp_bound_to_half_wnd() */
 		uint32_t half = c->max_window > TCP_DEF_MSS ? c->max_window / 2
